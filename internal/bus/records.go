@@ -1,0 +1,82 @@
+package bus
+
+import (
+	"time"
+
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
+)
+
+// What the planes tell each other. All of it can be lost: control refills
+// keys, revocations and sites' facts from SQL, relays refill their routes.
+
+// Buckets, and the form of their keys.
+const (
+	Routes      = "routes"      // <relay>.<device>: written by that relay only
+	Relays      = "relays"      // <relay>: the lease, renewed every LeaseEvery
+	Keys        = "keys"        // pass.<kid> and visit.<kid>: written by control
+	Revocations = "revocations" // device.<id> and visit.<id>: written by control
+	Handovers   = "handovers"   // <sha-256 of the token, hex>: control creates, a relay redeems
+)
+
+// How long a relay's word is good for.
+const (
+	LeaseEvery = 5 * time.Second
+	LeaseTTL   = 20 * time.Second
+)
+
+// Route says that a relay holds, or has lately lost, a device's tunnel. Of
+// several entries for one device the one with the highest KV revision counts.
+type Route struct {
+	Relay   id.Relay      `json:"relay"`
+	Device  id.Device     `json:"device"`
+	Site    id.Site       `json:"site"`
+	Account id.Account    `json:"account"`
+	Tunnel  id.Tunnel     `json:"tunnel"`
+	Since   time.Time     `json:"since"`          // of the state, UTC
+	Down    fault.Code    `json:"down,omitempty"` // why the tunnel ended; "" while it is up
+	Role    string        `json:"role,omitempty"` // active or standby, of a pair's member
+	Portal  tunnel.Portal `json:"portal"`
+	Agent   string        `json:"agent,omitempty"`  // version
+	Remote  string        `json:"remote,omitempty"` // the agent's address as the relay sees it
+}
+
+// Lease says that a relay lives and where agents can dial it.
+type Lease struct {
+	Relay    id.Relay  `json:"relay"`
+	Addrs    []string  `json:"addrs"` // host:port
+	Started  time.Time `json:"started"`
+	Draining bool      `json:"draining,omitempty"`
+}
+
+// Revocation ends a device's tunnels, or a visit, at once and everywhere.
+type Revocation struct {
+	Code  fault.Code `json:"code"`
+	At    time.Time  `json:"at"`
+	Until time.Time  `json:"until"` // after this nothing it revokes can still be valid
+}
+
+// Handover is what a handover's token gives, once.
+type Handover struct {
+	Visit   token.Visit `json:"visit"`
+	Expires time.Time   `json:"expires"`
+	Used    bool        `json:"used,omitempty"`
+}
+
+// VisitEvent is what a relay reports of a visit: RPC subject "visit.event".
+type VisitEvent struct {
+	Visit    id.Visit   `json:"visit"`
+	Relay    id.Relay   `json:"relay"`
+	Kind     string     `json:"kind"` // "opened", "ended", "handover_refused"
+	Code     fault.Code `json:"code,omitempty"`
+	At       time.Time  `json:"at"`
+	Remote   string     `json:"remote,omitempty"` // the browser's address
+	BytesIn  int64      `json:"bytes_in,omitempty"`
+	BytesOut int64      `json:"bytes_out,omitempty"`
+	Requests int64      `json:"requests,omitempty"`
+}
+
+// RPC subjects.
+const SubjectVisitEvent = "visit.event"

@@ -1,0 +1,151 @@
+// Package fault is the one taxonomy of errors that cross a boundary: the API,
+// a tunnel's refusal, an error page. A fault has a stable code that programs
+// match on and a message that says what to do; whatever is not a fault is
+// "internal error" to the outside, with a reference that the log has too.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Code is stable: outside programs and the documentation rely on it.
+type Code string
+
+// Anybody's request.
+const (
+	Internal        Code = "internal"
+	Invalid         Code = "invalid_request"
+	TooLarge        Code = "too_large"
+	TooMany         Code = "too_many_requests"
+	NotFound        Code = "not_found"
+	Unavailable     Code = "unavailable"
+	Forbidden       Code = "forbidden"
+	SignInNeeded    Code = "sign_in_needed"
+	WrongLogin      Code = "wrong_login"
+	CrossSite       Code = "cross_site_request"
+	VersionMismatch Code = "version_mismatch"
+)
+
+// Activation, passes and tunnels.
+const (
+	Rejected       Code = "rejected" // wrong e-mail, password or code: never says which
+	ModelRefused   Code = "device_type_refused"
+	FirmwareOld    Code = "firmware_too_old"
+	NoConnections  Code = "no_connections_left"
+	LicenceExpired Code = "licence_expired"
+	DeviceClaimed  Code = "device_in_other_account"
+	DeviceRemoved  Code = "device_removed"
+	PassExpired    Code = "pass_expired"
+	PassEarly      Code = "pass_not_yet_valid"
+	PassInvalid    Code = "pass_invalid"
+	ProofInvalid   Code = "proof_invalid"
+	Protocol       Code = "protocol_error"
+	HelloTimeout   Code = "hello_timeout"
+	PeerSilent     Code = "peer_silent"
+	Replaced       Code = "replaced_by_newer_tunnel"
+	Draining       Code = "draining"
+	RelayLost      Code = "relay_lost"
+	ConnectionLost Code = "connection_lost"
+	AgentStopped   Code = "agent_stopped"
+	NotReady       Code = "not_ready"
+)
+
+// Visits and the edge.
+const (
+	UnknownHost     Code = "unknown_host"
+	UnknownSite     Code = "unknown_site"
+	HostMismatch    Code = "host_mismatch"
+	VisitNeeded     Code = "visit_needed"
+	VisitEnded      Code = "visit_ended"
+	VisitWrongSite  Code = "visit_for_other_site"
+	HandoverInvalid Code = "handover_invalid"
+	HandoverUsed    Code = "handover_used"
+	NotConnected    Code = "not_connected"
+	PortalRefused   Code = "portal_refused"
+	PortalTimeout   Code = "portal_timeout"
+	PortalGarbage   Code = "portal_bad_response"
+	PortalReset     Code = "portal_reset"
+	HeadersTooLarge Code = "headers_too_large"
+)
+
+// statuses maps every code to its HTTP status; a test holds it complete.
+var statuses = map[Code]int{
+	Internal: 500, Invalid: 400, TooLarge: 413, TooMany: 429, NotFound: 404, Unavailable: 503, Forbidden: 403,
+	SignInNeeded: 401, WrongLogin: 401, CrossSite: 403, VersionMismatch: 400,
+
+	Rejected: 403, ModelRefused: 422, FirmwareOld: 422, NoConnections: 409, LicenceExpired: 403,
+	DeviceClaimed: 409, DeviceRemoved: 410, PassExpired: 401, PassEarly: 401, PassInvalid: 401, ProofInvalid: 401,
+	Protocol: 400, HelloTimeout: 408, PeerSilent: 408, Replaced: 409, Draining: 503, RelayLost: 503,
+	ConnectionLost: 503, AgentStopped: 503, NotReady: 503,
+
+	UnknownHost: 421, UnknownSite: 404, HostMismatch: 421, VisitNeeded: 401, VisitEnded: 401, VisitWrongSite: 403,
+	HandoverInvalid: 403, HandoverUsed: 403, NotConnected: 503, PortalRefused: 502, PortalTimeout: 504,
+	PortalGarbage: 502, PortalReset: 502, HeadersTooLarge: 431,
+}
+
+// Error is a refusal that its receiver may read.
+type Error struct {
+	Code    Code
+	Message string        // for a person: what is wrong and what to do
+	Field   string        // the input at fault, in the API's spelling; may be empty
+	Retry   time.Duration // when it makes sense to come again; 0: unsaid
+}
+
+func New(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
+
+// Is makes errors.Is(err, &Error{Code: c}) true for every fault of code c.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// In names the field at fault.
+func (e *Error) In(field string) *Error {
+	c := *e
+	c.Field = field
+	return &c
+}
+
+// After sets the retry hint.
+func (e *Error) After(d time.Duration) *Error {
+	c := *e
+	c.Retry = d
+	return &c
+}
+
+// CodeOf is the code of the fault in err's chain, Internal if there is none
+// and "" if err is nil.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	var f *Error
+	if errors.As(err, &f) {
+		return f.Code
+	}
+	return Internal
+}
+
+// Status is the HTTP status of a code.
+func Status(c Code) int {
+	if s, ok := statuses[c]; ok {
+		return s
+	}
+	return http.StatusInternalServerError
+}
+
+// Codes lists all codes, in no order.
+func Codes() []Code {
+	out := make([]Code, 0, len(statuses))
+	for c := range statuses {
+		out = append(out, c)
+	}
+	return out
+}
