@@ -1,0 +1,77 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+)
+
+// Admin is a daemon's listener for its operators, on loopback by default:
+// /healthz (the process serves), /readyz (it can do its job, or why not),
+// /metrics and /debug/pprof.
+type Admin struct {
+	ln  net.Listener
+	srv *http.Server
+	mux *http.ServeMux
+	log *zap.Logger
+}
+
+// NewAdmin binds addr. ready returns nil or what is missing.
+func NewAdmin(addr string, reg *prometheus.Registry, ready func() error, log *zap.Logger) (*Admin, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("admin listener: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := ready(); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: zap.NewStdLog(log)}
+	return &Admin{ln: ln, srv: srv, mux: mux, log: log}, nil
+}
+
+// Handle adds a page of the daemon's own. Call it before Run.
+func (a *Admin) Handle(pattern string, h http.Handler) { a.mux.Handle(pattern, h) }
+
+func (a *Admin) Addr() net.Addr { return a.ln.Addr() }
+
+// Run serves until ctx ends. It outlives what it reports on: a daemon ends it
+// last, so that a drain can be watched.
+func (a *Admin) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { a.srv.Close() })
+	defer stop()
+	if err := a.srv.Serve(a.ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin listener: %w", err)
+	}
+	return nil
+}
+
+// Close frees the address of an Admin that never ran.
+func (a *Admin) Close() error { return a.ln.Close() }
+
+// Registry is a registry with the process's own metrics in it.
+func Registry() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	return reg
+}
