@@ -1,0 +1,44 @@
+package controlapi
+
+import (
+	"trunkline/internal/id"
+)
+
+// ActivationRequest asks for a PBX to be taken into the account of a user.
+// The same request gets the same device: a lost answer is harmless.
+type ActivationRequest struct {
+	Serial     id.Serial   `json:"serial" doc:"The PBX's serial number."`
+	Model      string      `json:"model" max:"64" doc:"The PBX's type as its maker spells it."`
+	Firmware   string      `json:"firmware" max:"64" doc:"The PBX's firmware version."`
+	PublicKey  []byte      `json:"public_key" size:"32" doc:"The device's Ed25519 key."`
+	Proof      []byte      `json:"proof" size:"64" doc:"Signature by that key over 'trunkline activate 1', NUL, serial, NUL, key."`
+	HotStandby *HotStandby `json:"hot_standby,omitempty" doc:"Absent for a single PBX."`
+	Email      string      `json:"email" max:"254" format:"email" doc:"A user of the account that the PBX is to belong to."`
+	Password   string      `json:"password" max:"1024" format:"password"`
+}
+
+// HotStandby is what a PBX says of its pair.
+type HotStandby struct {
+	Type string    `json:"type" enum:"primary,secondary" doc:"Never changes."`
+	Role string    `json:"role" enum:"active,standby" doc:"Changes at every switch-over."`
+	Peer id.Serial `json:"peer,omitempty" doc:"The other member's serial number."`
+}
+
+// RenewalRequest asks for a new pass.
+type RenewalRequest struct {
+	Device id.Device `json:"device"`
+	Nonce  []byte    `json:"nonce" size:"16" doc:"Random, new in every request."`
+	Proof  []byte    `json:"proof" size:"64" doc:"Signature by the device's key over 'trunkline renew 1', NUL, device, NUL, nonce."`
+}
+
+// Grant is the answer to an activation and to a renewal.
+type Grant struct {
+	Device  id.Device `json:"device"`
+	Site    id.Site   `json:"site" doc:"First label of the site's host name."`
+	Name    string    `json:"name"`
+	Account string    `json:"account" doc:"The account's name, for the PBX's own page."`
+	Pass    string    `json:"pass" doc:"Secret: what the device shows a relay, together with a proof of its key."`
+	// LifetimeSeconds, and no date: the PBX's clock may be off by hours.
+	LifetimeSeconds int64    `json:"lifetime_seconds" doc:"How long the pass is good for, from now."`
+	Relays          []string `json:"relays" doc:"host:port, in the order to try."`
+}
