@@ -83,6 +83,14 @@ type Device struct {
 	Key       ed25519.PublicKey
 	Activated time.Time
 	Presence  Presence
+
+	// HotStandby is what the PBX last said; nothing acts on it yet: every
+	// device is its own site.
+	HotStandby HotStandby
+	// Issued is when the newest pass was issued, Void the moment at and before
+	// which issued passes are void (zero: none are). Both in whole seconds.
+	Issued time.Time
+	Void   time.Time
 }
 
 // HotStandby is what a PBX says of its pair; the zero value is a single PBX.

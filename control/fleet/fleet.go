@@ -1,0 +1,118 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"trunkline/control/license"
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/token"
+)
+
+// Options are what a Fleet is made of. Store, License and Zone must be set,
+// and the three funcs that reach the relays; the rest has a default.
+type Options struct {
+	Store      Store
+	Log        *zap.Logger
+	Now        func() time.Time
+	Registerer prometheus.Registerer
+
+	// License gives the licence in force now; it is asked each time.
+	License func() license.License
+
+	// A site's URL is https://<site>.<Zone><Port>; Port is "" or ":8443".
+	Zone string
+	Port string
+
+	// Models are the device types accepted; nil means DefaultModels().
+	Models []ModelRule
+	// AllowOtherModels accepts devices of any other type, at any firmware.
+	AllowOtherModels bool
+
+	// Throttle bounds wrong passwords; zero fields have defaults.
+	Throttle Throttle
+
+	// These reach the relays over the bus. An error means it did not happen;
+	// revocations and keys are then published again until it did.
+	PutHandover func(ctx context.Context, hash string, h bus.Handover) error
+	Revoke      func(ctx context.Context, key string, r bus.Revocation) error
+	PublishKeys func(ctx context.Context, pass []token.PassKey, seal []token.SealKey) error
+
+	// Relays gives the addresses at which live relays can be dialled.
+	Relays func() []string
+}
+
+// Fleet is the rules at work on a store. All methods may be called from any
+// goroutine, but for the three Apply ones, which come from one.
+type Fleet struct {
+	opts    Options
+	store   Store
+	log     *zap.Logger
+	now     func() time.Time
+	metrics *metrics
+}
+
+// New checks the options. Nothing runs until Run.
+func New(o Options) (*Fleet, error) {
+	switch {
+	case o.Store == nil, o.License == nil, o.PutHandover == nil, o.Revoke == nil, o.PublishKeys == nil:
+		return nil, errors.New("fleet: Store, License, PutHandover, Revoke and PublishKeys must be set")
+	case o.Zone == "":
+		return nil, errors.New("fleet: no zone")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	if o.Relays == nil {
+		o.Relays = func() []string { return nil }
+	}
+	if o.Models == nil {
+		o.Models = DefaultModels()
+	}
+	for _, m := range o.Models {
+		if err := m.check(); err != nil {
+			return nil, err
+		}
+	}
+	f := &Fleet{opts: o, store: o.Store, log: o.Log.With(zap.String("part", "fleet")), now: o.Now}
+	m, err := newMetrics(o.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	f.metrics = m
+	return f, nil
+}
+
+// clock is now in UTC without the monotonic part, as it is stored.
+func (f *Fleet) clock() time.Time { return f.now().UTC().Round(0) }
+
+// failed turns a store's error into what a caller may be told. Faults pass.
+func (f *Fleet) failed(op string, err error) error {
+	var known *fault.Error
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.Is(err, ErrNoRow):
+		return fault.New(fault.NotFound, "There is no such thing, or it is not yours.")
+	case errors.Is(err, ErrBadCursor):
+		return fault.New(fault.Invalid, "The cursor is not one that this list gave out. Begin again without it.").In("cursor")
+	case errors.Is(err, ErrUnavailable):
+		// Logged here: the fault hides the cause from the one who asked.
+		f.log.Error("store unavailable", zap.String("op", op), zap.Error(err))
+		return fault.New(fault.Unavailable, "The database does not answer at the moment. Try again shortly.").After(5 * time.Second)
+	default:
+		return fmt.Errorf("%s: %w", op, err)
+	}
+}

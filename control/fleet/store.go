@@ -1,0 +1,114 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+)
+
+// What a store's errors are told apart by. Whatever else it returns is a bug
+// or a broken database.
+var (
+	ErrNoRow       = errors.New("no such row")
+	ErrTaken       = errors.New("taken")                // a unique value exists already
+	ErrUnavailable = errors.New("database unavailable") // locked, full, unreadable: may pass
+	ErrBadCursor   = errors.New("malformed cursor")
+)
+
+// Store keeps the fleet. Both methods call fn at least once and, where the
+// database asks for a retry, again: fn has no effects but through its Tx.
+type Store interface {
+	// Tx runs fn as if it were alone with the database (serialisable), and
+	// commits if it returns nil.
+	Tx(ctx context.Context, fn func(Tx) error) error
+	// View runs fn on one snapshot. Only the reading methods may be called.
+	View(ctx context.Context, fn func(Tx) error) error
+}
+
+// Tx is one transaction, and lives as long as the call it was handed to. It
+// is grouped by what it keeps; a list's methods take a page's cursor and give
+// the next one.
+type Tx interface {
+	accountTx
+	deviceTx
+	visitTx
+	secretTx
+
+	AddAudit(e AuditEntry) error
+	// AddAuditOnce is AddAudit unless an entry with that key is there already.
+	AddAuditOnce(key string, e AuditEntry) error
+	// Audit lists what account may see, newest first; with orphans the entries
+	// that belong to no account too.
+	Audit(account id.Account, orphans bool, q AuditQuery) (Page[AuditEntry], error)
+}
+
+type accountTx interface {
+	Root() (Account, error)
+	Account(a id.Account) (Account, error)
+	AddAccount(a Account) error
+	User(u id.User) (User, error)
+	UserByEmail(email string) (User, error)
+	AddUser(u User) error
+	// AddSession keeps at most keep sessions of the user, the newest.
+	AddSession(hash string, u id.User, created, expires time.Time, keep int) error
+	SessionUser(hash string, now time.Time) (User, error)
+	DropSession(hash string) error
+	DropSessionsBefore(now time.Time) (int, error)
+}
+
+type deviceTx interface {
+	Device(d id.Device) (Device, error)
+	DeviceBySerial(sn id.Serial) (Device, error)
+	DeviceBySite(s id.Site) (Device, error)
+	// DevicesByID leaves out the ones that are not there.
+	DevicesByID(ids []id.Device) ([]Device, error)
+	Devices(account id.Account, q DeviceQuery) (Page[Device], error)
+	// ConnectedDevices are those whose kept presence says connected.
+	ConnectedDevices() ([]Device, error)
+	// AddSite errs with ErrTaken if the label is in use.
+	AddSite(s id.Site, account id.Account, created time.Time) error
+	// CountSites counts the whole installation's.
+	CountSites() (int, error)
+	AddDevice(d Device) error
+	// UpdateDevice writes everything but the presence.
+	UpdateDevice(d Device) error
+	// SavePresence ignores devices that are not there.
+	SavePresence(d id.Device, p Presence) error
+	// RemoveDevice removes the site too if the device was its last.
+	RemoveDevice(d id.Device) error
+}
+
+type visitTx interface {
+	Visit(v id.Visit) (Visit, error)
+	// AddVisit keeps the handover's hash until the visit is opened.
+	AddVisit(v Visit, handover string) error
+	// UpdateVisit writes Opened, Ended, EndCode and Remote.
+	UpdateVisit(v Visit) error
+	// CountTraffic sets what one relay has counted for a visit. Counters only
+	// grow: a late report of less changes nothing.
+	CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error
+	Visits(account id.Account, cursor string, limit int) (Page[Visit], error)
+	// LiveVisits are the ones not ended, of device d or ("") of all.
+	LiveVisits(d id.Device) ([]Visit, error)
+	// Handovers gives the hashes and visits that nobody has opened yet.
+	Handovers(since time.Time) (map[string]token.Visit, error)
+	// OverdueVisits are on record as running at now, but past their end, or
+	// never opened and begun before unopened. At most limit.
+	OverdueVisits(now, unopened time.Time, limit int) ([]Visit, error)
+}
+
+type secretTx interface {
+	SigningKeys() ([]token.SigningKey, error)
+	SealKeys() ([]token.SealKey, error)
+	AddSigningKey(k token.SigningKey) error
+	AddSealKey(k token.SealKey) error
+	DropKey(kid string) error
+	// PutRevocation replaces an older one of the same key.
+	PutRevocation(key string, r bus.Revocation) error
+	Revocations() (map[string]bus.Revocation, error)
+	DropRevocationsBefore(now time.Time) (int, error)
+}
