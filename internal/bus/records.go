@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"strings"
 	"time"
 
 	"trunkline/internal/fault"
@@ -80,3 +81,15 @@ type VisitEvent struct {
 
 // RPC subjects.
 const SubjectVisitEvent = "visit.event"
+
+// RouteKey is a route's key in its bucket.
+func RouteKey(r id.Relay, d id.Device) string { return string(r) + "." + string(d) }
+
+// SplitRouteKey is RouteKey's inverse.
+func SplitRouteKey(key string) (r id.Relay, d id.Device, ok bool) {
+	rs, ds, ok := strings.Cut(key, ".")
+	if !ok || r.UnmarshalText([]byte(rs)) != nil || d.UnmarshalText([]byte(ds)) != nil {
+		return "", "", false
+	}
+	return r, d, true
+}

@@ -1,0 +1,152 @@
+package control
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/internal/fault"
+)
+
+const webDrain = 3 * time.Second // long enough for a decision; event streams are cut
+
+// web serves console and API: on its own TLS listener, and on connections that
+// a relay's port in the same process hands over.
+type web struct {
+	srv   *http.Server
+	ln    net.Listener // nil: only handed connections
+	conns *handed
+}
+
+func newWeb(o Options, h http.Handler) (*web, error) {
+	w := &web{conns: newHanded()}
+	w.srv = &http.Server{
+		Handler:           onlyHost(o.ConsoleHost(), h),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          zap.NewStdLog(o.Log.Named("http")),
+	}
+	if o.Listen == "" {
+		return w, nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: o.Certificate}
+	if o.Certificate == nil {
+		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("cert_file and key_file: %w", err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	ln, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	w.ln = tls.NewListener(ln, cfg)
+	return w, nil
+}
+
+// onlyHost answers for one host name: under another, cookies and links of the
+// console would belong to somebody else.
+func onlyHost(host string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			name = r.Host
+		}
+		if !strings.EqualFold(strings.TrimSuffix(name, "."), host) {
+			fault.ProblemOf(fault.New(fault.HostMismatch, "This is %s.", host), "").Write(w)
+			return
+		}
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (w *web) addr() net.Addr {
+	if w.ln == nil {
+		return nil
+	}
+	return w.ln.Addr()
+}
+
+func (w *web) hand(c net.Conn) { w.conns.put(c) }
+
+func (w *web) close() error {
+	w.conns.Close()
+	if w.ln == nil {
+		return nil
+	}
+	return w.ln.Close()
+}
+
+func (w *web) Run(ctx context.Context) error {
+	errs := make(chan error, 2)
+	n := 1
+	go func() { errs <- w.srv.Serve(w.conns) }()
+	if w.ln != nil {
+		n++
+		go func() { errs <- w.srv.Serve(w.ln) }()
+	}
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-errs:
+		n--
+	}
+	dctx, cancel := context.WithTimeout(context.Background(), webDrain)
+	defer cancel()
+	if w.srv.Shutdown(dctx) != nil {
+		w.srv.Close() // event streams never end by themselves
+	}
+	for range n {
+		<-errs
+	}
+	if failed != nil && !errors.Is(failed, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", failed)
+	}
+	return nil
+}
+
+// handed is a listener whose connections come from elsewhere.
+type handed struct {
+	ch   chan net.Conn
+	done chan struct{}
+}
+
+func newHanded() *handed { return &handed{ch: make(chan net.Conn), done: make(chan struct{})} }
+
+func (h *handed) put(c net.Conn) {
+	select {
+	case h.ch <- c:
+	case <-h.done:
+		c.Close()
+	}
+}
+
+func (h *handed) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.ch:
+		return c, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handed) Close() error {
+	select {
+	case <-h.done:
+	default:
+		close(h.done)
+	}
+	return nil
+}
+
+func (h *handed) Addr() net.Addr { return &net.TCPAddr{} }

@@ -1,0 +1,51 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/internal/bus"
+)
+
+// watchRoutes keeps the table, and tells a bucket that came back empty what
+// this relay holds.
+func (r *Relay) watchRoutes(ctx context.Context) error {
+	return bus.NewBucket[bus.Route](r.o.Bus, bus.Routes).Watch(ctx, func(e bus.Event[bus.Route]) {
+		r.table.Apply(e)
+		if e.Kind == bus.Synced {
+			r.announce.Disown(time.Now())
+			r.announce.Refill()
+		}
+	})
+}
+
+// lease says every few seconds that this relay lives, and where.
+func (r *Relay) lease(ctx context.Context) error {
+	leases := bus.NewBucket[bus.Lease](r.o.Bus, bus.Relays)
+	started := time.Now().UTC()
+	tick := time.NewTicker(bus.LeaseEvery)
+	defer tick.Stop()
+	away := false
+	for {
+		wctx, cancel := context.WithTimeout(ctx, bus.LeaseEvery)
+		_, err := leases.Put(wctx, string(r.o.Name), bus.Lease{
+			Relay: r.o.Name, Addrs: r.Advertised(), Started: started, Draining: r.draining.Load(),
+		})
+		cancel()
+		if gone := err != nil && ctx.Err() == nil; gone != away {
+			away = gone
+			r.log.Warn("bus", zap.Bool("away", away), zap.Error(err))
+		}
+		wait := tick.C
+		if away { // be known again soon after the bus is back
+			wait = time.After(time.Second)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-wait:
+		}
+	}
+}

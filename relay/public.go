@@ -1,0 +1,171 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"trunkline/internal/tunnel"
+)
+
+const (
+	handshakeTime = 10 * time.Second
+	// maxHandshakes bounds the memory and the CPU that strangers can claim at
+	// once; what comes beyond it is closed before it costs anything.
+	maxHandshakes = 512
+)
+
+// public is the one TLS listener, split by ALPN and host name.
+type public struct {
+	relay   *Relay
+	tunnels *tls.Config
+	sites   *tls.Config
+	hosts   *tls.Config
+	slots   chan struct{}
+	results *prometheus.CounterVec
+	log     *zap.Logger
+	wg      sync.WaitGroup
+}
+
+func newPublic(r *Relay) (*public, error) {
+	p := &public{
+		relay: r, log: r.log.Named("public"), slots: make(chan struct{}, maxHandshakes),
+		results: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "trunkline_relay_connections_total",
+			Help: "Connections to the public listener: tunnel, site, host (served by another plane), failed (no TLS came about) or shed.",
+		}, []string{"kind"}),
+	}
+	r.o.Registerer.MustRegister(p.results)
+	cert := r.o.Certificate
+	if cert == nil {
+		files, err := newCertFiles(r.o.CertFile, r.o.KeyFile)
+		if err != nil {
+			return nil, err
+		}
+		cert = files.certificate
+	}
+	base := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert}
+	p.sites, p.hosts, p.tunnels = base.Clone(), base.Clone(), base.Clone()
+	p.sites.NextProtos = []string{"http/1.1"}
+	p.hosts.NextProtos = []string{"h2", "http/1.1"}
+	p.tunnels.NextProtos = []string{tunnel.ALPN}
+	p.tunnels.MinVersion = tls.VersionTLS13
+	// A tunnel carries bulk from its first byte on; small first records are
+	// for pages.
+	p.tunnels.DynamicRecordSizingDisabled = true
+	p.tunnels.SessionTicketsDisabled = true // resumption would save a tenth of a handshake and cost an allocation each
+	return p, nil
+}
+
+func (p *public) configFor(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	switch {
+	case slices.Contains(h.SupportedProtos, tunnel.ALPN):
+		return p.tunnels, nil
+	case p.host(h.ServerName) != nil:
+		return p.hosts, nil
+	}
+	return p.sites, nil
+}
+
+func (p *public) host(name string) func(*tls.Conn) {
+	return p.relay.o.Hosts[strings.ToLower(strings.TrimSuffix(name, "."))]
+}
+
+// Run accepts until ctx ends or the listener is closed.
+func (p *public) Run(ctx context.Context) error {
+	outer := &tls.Config{GetConfigForClient: p.configFor, MinVersion: tls.VersionTLS12}
+	stop := context.AfterFunc(ctx, func() { p.relay.ln.Close() })
+	defer stop()
+	defer p.wg.Wait()
+	for {
+		c, err := p.relay.ln.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			p.log.Warn("accept", zap.Error(err)) // out of file descriptors: existing connections go on
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		select {
+		case p.slots <- struct{}{}:
+			p.wg.Go(func() { p.serve(ctx, c, outer) })
+		default:
+			p.results.WithLabelValues("shed").Inc()
+			c.Close()
+		}
+	}
+}
+
+func (p *public) serve(ctx context.Context, raw net.Conn, cfg *tls.Config) {
+	c := tls.Server(raw, cfg)
+	hctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	err := c.HandshakeContext(hctx)
+	cancel()
+	<-p.slots
+	if err != nil {
+		p.results.WithLabelValues("failed").Inc()
+		p.log.Debug("handshake", zap.Error(err))
+		c.Close()
+		return
+	}
+	state := c.ConnectionState()
+	host := p.host(state.ServerName)
+	switch {
+	case state.NegotiatedProtocol == tunnel.ALPN:
+		p.results.WithLabelValues("tunnel").Inc()
+		p.relay.uplink.Serve(ctx, c)
+	case host != nil:
+		p.results.WithLabelValues("host").Inc()
+		host(c)
+	default:
+		p.results.WithLabelValues("site").Inc()
+		if err := p.relay.edge.ServeTLS(c); err != nil {
+			p.log.Debug("browser connection", zap.Error(err))
+		}
+	}
+}
+
+// certFiles reads a certificate again when its file has changed, so that a
+// renewal needs no restart.
+type certFiles struct {
+	cert, key string
+	mu        sync.Mutex
+	current   *tls.Certificate
+	checked   time.Time
+}
+
+func newCertFiles(cert, key string) (*certFiles, error) {
+	if cert == "" {
+		return nil, fmt.Errorf("cert_file and key_file: missing")
+	}
+	f := &certFiles{cert: cert, key: key}
+	_, err := f.certificate(nil)
+	return f, err
+}
+
+func (f *certFiles) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.current != nil && time.Since(f.checked) < time.Minute {
+		return f.current, nil
+	}
+	f.checked = time.Now()
+	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+	if err != nil && f.current == nil {
+		return nil, err
+	}
+	if err == nil {
+		f.current = &pair
+	}
+	return f.current, nil
+}

@@ -1,0 +1,252 @@
+// Package relay is the data plane: one public TLS port that takes the agents'
+// tunnels and the browsers' requests, and carries the latter through the
+// former. This file wires its parts and is the map of them:
+//
+//	TLS accept --ALPN trunkline/1--> uplink --AdmitTunnel--> trust
+//	           --SNI console-------> whoever serves it (Hosts)
+//	           --else--------------> edge --AdmitVisit--> trust
+//	                                   |--Route--> route.Table <--bus
+//	                                   '--Dial---> uplink
+//
+// A relay keeps nothing on disk, and what it knows goes on working while
+// control or the bus is away.
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
+	"trunkline/relay/edge"
+	"trunkline/relay/route"
+	"trunkline/relay/trust"
+	"trunkline/relay/uplink"
+)
+
+// Options are what a Config cannot say.
+type Options struct {
+	Config
+	Bus *bus.Bus
+	// Certificate serves the public listener; if nil, the Config's files do.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Hosts are served by others, by host name; each takes its connection over.
+	Hosts      map[string]func(*tls.Conn)
+	Log        *zap.Logger
+	Registerer prometheus.Registerer
+}
+
+// Relay is one node of the data plane.
+type Relay struct {
+	o     Options
+	log   *zap.Logger
+	ln    net.Listener
+	plain net.Listener // nil: off
+
+	trust    *trust.Trust
+	table    *route.Table
+	announce *route.Announcer
+	uplink   *uplink.Uplink
+	edge     *edge.Edge
+	reports  *reporter
+	public   *public
+
+	draining atomic.Bool
+}
+
+// New binds and wires; nothing runs yet.
+func New(o Options) (*Relay, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	r := &Relay{o: o, log: o.Log.With(zap.String("relay", string(o.Name)))}
+	var err error
+	if r.ln, err = net.Listen("tcp", o.Listen); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if o.Edge.HTTPListen != "" {
+		if r.plain, err = net.Listen("tcp", o.Edge.HTTPListen); err != nil {
+			return nil, errors.Join(fmt.Errorf("edge.http_listen: %w", err), r.ln.Close())
+		}
+	}
+	if err := r.wire(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (r *Relay) wire() error {
+	o := r.o
+	r.reports = newReporter(o.Bus, r.log.Named("reports"))
+	r.table = route.NewTable(o.Name, func(d id.Device, at bus.Route) {
+		r.uplink.End(d, time.Time{}, fault.New(fault.Replaced, "The device has a newer tunnel at %s.", at.Relay))
+	})
+	r.announce = route.NewAnnouncer(o.Bus, r.table, r.log.Named("route"))
+	r.trust = trust.New(trust.Options{
+		Bus: o.Bus, Relay: o.Name, Report: r.reports.Add, Log: r.log.Named("trust"), Registerer: o.Registerer,
+		DeviceRevoked: func(d id.Device, at time.Time, cause *fault.Error) { r.uplink.End(d, at, cause) },
+	})
+	r.uplink = uplink.New(uplink.Options{
+		Config: o.Tunnels, Relay: o.Name, Admit: r.trust.AdmitTunnel, Refresh: r.trust.Refresh,
+		Announce: r.announce.Set, Withdraw: r.announce.Withdraw, Log: r.log.Named("uplink"), Registerer: o.Registerer,
+	})
+	var err error
+	if r.edge, err = edge.New(r.edgeOptions()); err != nil {
+		return err
+	}
+	r.public, err = newPublic(r)
+	return err
+}
+
+func (r *Relay) edgeOptions() edge.Options {
+	o := r.o
+	return edge.Options{
+		Zone: o.Zone, Port: r.SitePort(), ConsoleURL: r.consoleURL(), HeadTimeout: o.Edge.HeadTimeout,
+		TrustedProxies: o.Edge.TrustedProxies, Log: r.log.Named("edge"), Registerer: o.Registerer,
+		Admit:  r.admitVisit,
+		Redeem: r.redeem,
+		End:    func(v token.Visit) { r.trust.End(v.ID, fault.VisitEnded) },
+		Route:  r.route,
+		Dial:   r.dial,
+	}
+}
+
+// route prefers the device a visit names; else the site's active one.
+func (r *Relay) route(s id.Site, d id.Device) (edge.Route, bool) {
+	var at bus.Route
+	var ok bool
+	if d != "" {
+		at, ok = r.table.Device(d)
+	} else {
+		at, ok = r.table.Site(s)
+	}
+	return edge.Route{Device: at.Device, Since: at.Since, Down: at.Down, Portal: at.Portal}, ok
+}
+
+func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
+	s, err := r.uplink.Dial(ctx, d, h)
+	if err != nil {
+		return nil, err // not s: a nil *Stream in an interface is not nil
+	}
+	return s, nil
+}
+
+// Addr is the public listener's address.
+func (r *Relay) Addr() net.Addr { return r.ln.Addr() }
+
+// PlainAddr is the plain-HTTP edge's address, nil if it is off.
+func (r *Relay) PlainAddr() net.Addr {
+	if r.plain == nil {
+		return nil
+	}
+	return r.plain.Addr()
+}
+
+// SitePort is what a site's URL has after the host: "" or ":8443".
+func (r *Relay) SitePort() string {
+	port := r.o.Port
+	if port == 0 {
+		port = r.ln.Addr().(*net.TCPAddr).Port
+	}
+	if port == 443 {
+		return ""
+	}
+	return ":" + strconv.Itoa(port)
+}
+
+func (r *Relay) consoleURL() string {
+	if r.o.Console != "" {
+		return r.o.Console
+	}
+	return "https://console." + r.o.Zone + r.SitePort()
+}
+
+// Advertised is where agents dial this relay.
+func (r *Relay) Advertised() []string {
+	if len(r.o.Advertise) > 0 {
+		return r.o.Advertise
+	}
+	return []string{net.JoinHostPort(r.o.Zone, strconv.Itoa(r.ln.Addr().(*net.TCPAddr).Port))}
+}
+
+// Ready says whether traffic can be sent here.
+func (r *Relay) Ready() error {
+	if r.draining.Load() {
+		return fault.New(fault.Draining, "draining")
+	}
+	return r.trust.Ready()
+}
+
+// Close frees the listeners of a Relay that never ran.
+func (r *Relay) Close() error {
+	err := r.ln.Close()
+	if r.plain != nil {
+		err = errors.Join(err, r.plain.Close())
+	}
+	return err
+}
+
+// Run serves until ctx ends, then drains. The order of the end matters: what
+// admits stops first, what carries running requests goes on until they are
+// done, and the bus is told last.
+func (r *Relay) Run(ctx context.Context) error {
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, life := errgroup.WithContext(life)
+	g.Go(func() error { return r.trust.Run(life) })
+	g.Go(func() error { return r.watchRoutes(life) })
+	g.Go(func() error { return r.announce.Run(life) })
+	g.Go(func() error { return r.reports.Run(life) })
+	g.Go(func() error { return r.lease(life) })
+	g.Go(func() error { return r.public.Run(life) })
+	if r.plain != nil {
+		g.Go(func() error { return r.edge.ServePlain(r.plain) })
+	}
+	r.log.Info("relay up", zap.Stringer("listen", r.ln.Addr()), zap.String("zone", r.o.Zone))
+
+	select {
+	case <-ctx.Done():
+		r.drain()
+	case <-life.Done(): // a part ended by itself: that is an error, and it is in g
+	}
+	stop()
+	err := errors.Join(r.Close(), g.Wait())
+	r.log.Info("relay stopped")
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (r *Relay) drain() {
+	r.draining.Store(true)
+	began := time.Now()
+	r.log.Info("draining", zap.Int("tunnels", r.uplink.Count()), zap.Duration("deadline", r.o.Drain.Deadline))
+	ctx, cancel := context.WithTimeout(context.Background(), r.o.Drain.Deadline)
+	defer cancel()
+	var g errgroup.Group
+	g.Go(func() error { return r.edge.Drain(ctx) })
+	g.Go(func() error { r.uplink.Drain(ctx, r.o.Drain.Spread); return nil })
+	if err := g.Wait(); err != nil {
+		r.log.Warn("drain cut what still ran at the deadline", zap.Error(err))
+	}
+	last, done := context.WithTimeout(context.Background(), 2*time.Second)
+	defer done()
+	if err := r.announce.Flush(last); err != nil {
+		r.log.Warn("the bus did not hear of the last routes", zap.Error(err))
+	}
+	r.log.Info("drained", zap.Int64("dur_ms", time.Since(began).Milliseconds()))
+}

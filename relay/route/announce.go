@@ -1,0 +1,184 @@
+package route
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+)
+
+const (
+	// keepDown is how long the reason of a lost tunnel stays on the bus. By
+	// then control has long written it to SQL.
+	keepDown   = 10 * time.Minute
+	putTimeout = 5 * time.Second
+)
+
+// Announcer puts this relay's routes on the bus. It holds at most one pending
+// word per device, so an absent bus costs memory only for what changed, and
+// what is sent at last is the newest.
+type Announcer struct {
+	routes *bus.Bucket[bus.Route]
+	table  *Table
+	log    *zap.Logger
+	wake   chan struct{}
+
+	mu      sync.Mutex
+	own     map[id.Device]bus.Route // every route we stand for, up or lately down
+	pending map[id.Device]bool      // of own, or gone from it: to be sent
+	expiry  map[id.Device]time.Time // when a Down is withdrawn
+}
+
+func NewAnnouncer(b *bus.Bus, table *Table, log *zap.Logger) *Announcer {
+	return &Announcer{
+		routes: bus.NewBucket[bus.Route](b, bus.Routes), table: table, log: log,
+		wake: make(chan struct{}, 1), own: make(map[id.Device]bus.Route),
+		pending: make(map[id.Device]bool), expiry: make(map[id.Device]time.Time),
+	}
+}
+
+// Set announces a route, up or down.
+func (a *Announcer) Set(r bus.Route) {
+	a.table.SetOwn(r)
+	a.mu.Lock()
+	a.own[r.Device], a.pending[r.Device] = r, true
+	if delete(a.expiry, r.Device); r.Down != "" {
+		a.expiry[r.Device] = time.Now().Add(keepDown)
+	}
+	a.mu.Unlock()
+	a.nudge()
+}
+
+// Withdraw takes a route back: the device is somebody else's now.
+func (a *Announcer) Withdraw(d id.Device) {
+	a.table.DropOwn(d)
+	a.mu.Lock()
+	delete(a.own, d)
+	delete(a.expiry, d)
+	a.pending[d] = true
+	a.mu.Unlock()
+	a.nudge()
+}
+
+// Refill announces everything again: the bucket came back empty.
+func (a *Announcer) Refill() {
+	a.mu.Lock()
+	for d := range a.own {
+		a.pending[d] = true
+	}
+	a.mu.Unlock()
+	a.nudge()
+}
+
+// Disown takes down the routes that an earlier life of this relay left on the
+// bus when it was killed: nobody else may write them.
+func (a *Announcer) Disown(now time.Time) {
+	for _, r := range a.table.Own() {
+		a.mu.Lock()
+		_, mine := a.own[r.Device]
+		a.mu.Unlock()
+		if mine {
+			continue
+		}
+		if r.Down == "" {
+			r.Down, r.Since = fault.RelayLost, now.UTC()
+		}
+		a.Set(r)
+	}
+}
+
+// Pending is how many words the bus has not heard yet.
+func (a *Announcer) Pending() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.pending)
+}
+
+func (a *Announcer) nudge() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends until ctx ends.
+func (a *Announcer) Run(ctx context.Context) error {
+	sweep := time.NewTicker(time.Minute)
+	defer sweep.Stop()
+	for {
+		if err := a.flush(ctx); err != nil && ctx.Err() == nil {
+			a.log.Debug("route not announced, trying again", zap.Error(err))
+			select {
+			case <-time.After(time.Duration(rand.Int64N(int64(2 * time.Second)))):
+				continue
+			case <-ctx.Done():
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.wake:
+		case now := <-sweep.C:
+			a.expire(now)
+		}
+	}
+}
+
+// Flush sends what is pending, once; a relay that stops says goodbye with it.
+func (a *Announcer) Flush(ctx context.Context) error { return a.flush(ctx) }
+
+func (a *Announcer) flush(ctx context.Context) error {
+	for {
+		d, r, up, ok := a.next()
+		if !ok {
+			return nil
+		}
+		if err := a.send(ctx, d, r, up); err != nil {
+			a.mu.Lock()
+			a.pending[d] = true
+			a.mu.Unlock()
+			return err
+		}
+	}
+}
+
+func (a *Announcer) send(ctx context.Context, d id.Device, r bus.Route, have bool) error {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	if have {
+		_, err := a.routes.Put(ctx, bus.RouteKey(r.Relay, d), r)
+		return err
+	}
+	return a.routes.Delete(ctx, bus.RouteKey(a.table.self, d))
+}
+
+func (a *Announcer) next() (d id.Device, r bus.Route, have, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for d = range a.pending {
+		delete(a.pending, d)
+		r, have = a.own[d]
+		return d, r, have, true
+	}
+	return "", bus.Route{}, false, false
+}
+
+func (a *Announcer) expire(now time.Time) {
+	a.mu.Lock()
+	var gone []id.Device
+	for d, at := range a.expiry {
+		if now.After(at) {
+			gone = append(gone, d)
+		}
+	}
+	a.mu.Unlock()
+	for _, d := range gone {
+		a.Withdraw(d)
+	}
+}

@@ -1,0 +1,241 @@
+// Package route answers, for a site or a device: which device is active, and
+// which relay holds its tunnel. The whole map is in memory, fed by a watch of
+// the bus, and read without a lock: a look-up costs the same with one device
+// and with a million, and goes on when the bus is away.
+//
+// It also announces this relay's own routes. It does not dial.
+package route
+
+import (
+	"sync"
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/id"
+)
+
+// forgetAfter is how long routes of a bucket that came back without them are
+// still believed: their relays are about to announce them again.
+const forgetAfter = 30 * time.Second
+
+// Table is the map. Reads are lock-free; writes come from one watcher and
+// from this relay's own tunnels.
+type Table struct {
+	self id.Relay
+	// replaced is told of a device that has a newer tunnel at another relay.
+	replaced func(id.Device, bus.Route)
+
+	best  sync.Map // id.Device -> bus.Route: the one that counts
+	sites sync.Map // id.Site -> id.Device
+
+	mu      sync.Mutex
+	entries map[id.Device][]entry // one per relay; nearly always a single one
+	epoch   string
+	fresh   map[string]bool // keys seen since the last Reset; nil once synced
+}
+
+type entry struct {
+	route bus.Route
+	epoch string // of rev
+	rev   uint64 // 0: own, not yet on the bus
+}
+
+func NewTable(self id.Relay, replaced func(id.Device, bus.Route)) *Table {
+	return &Table{self: self, replaced: replaced, entries: make(map[id.Device][]entry)}
+}
+
+// Device is the route of a device.
+func (t *Table) Device(d id.Device) (bus.Route, bool) {
+	v, ok := t.best.Load(d)
+	if !ok {
+		return bus.Route{}, false
+	}
+	return v.(bus.Route), true
+}
+
+// Site is the route of a site's active device.
+func (t *Table) Site(s id.Site) (bus.Route, bool) {
+	d, ok := t.sites.Load(s)
+	if !ok {
+		return bus.Route{}, false
+	}
+	return t.Device(d.(id.Device))
+}
+
+// Apply takes one event of the routes bucket, in order.
+func (t *Table) Apply(e bus.Event[bus.Route]) {
+	switch e.Kind {
+	case bus.Reset:
+		t.mu.Lock()
+		t.epoch, t.fresh = e.Epoch, make(map[string]bool)
+		t.mu.Unlock()
+	case bus.Put:
+		t.put(e)
+	case bus.Delete:
+		t.drop(e.Key, func(have entry) bool { return have.epoch == e.Epoch && have.rev <= e.Rev })
+	case bus.Synced:
+		t.synced()
+	}
+}
+
+func (t *Table) put(e bus.Event[bus.Route]) {
+	r := e.Value
+	if e.Key != bus.RouteKey(r.Relay, r.Device) {
+		return // a relay can only speak for itself: the bus checks the key, we check the value
+	}
+	t.mu.Lock()
+	if t.fresh != nil {
+		t.fresh[e.Key] = true
+	}
+	own := r.Relay == t.self
+	if own && !t.ownIs(r) {
+		t.mu.Unlock() // an echo of what has changed since
+		return
+	}
+	t.set(entry{route: r, epoch: e.Epoch, rev: e.Rev})
+	lost := !own && r.Down == "" && t.isNewest(r)
+	t.mu.Unlock()
+	if lost {
+		t.replaced(r.Device, r)
+	}
+}
+
+// SetOwn records a route of this relay before the bus knows it, so that a
+// tunnel serves at once, and while the bus is away.
+func (t *Table) SetOwn(r bus.Route) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.set(entry{route: r, epoch: t.epoch})
+}
+
+// DropOwn forgets this relay's route of d.
+func (t *Table) DropOwn(d id.Device) {
+	t.drop(Key(t.self, d), func(entry) bool { return true })
+}
+
+// Own lists the routes that the bus has under this relay's name.
+func (t *Table) Own() []bus.Route {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []bus.Route
+	for _, list := range t.entries {
+		for _, e := range list {
+			if e.route.Relay == t.self {
+				out = append(out, e.route)
+			}
+		}
+	}
+	return out
+}
+
+// ownIs reports whether r is this relay's present word on its device: a late
+// echo of an older one must not undo it.
+func (t *Table) ownIs(r bus.Route) bool {
+	for _, e := range t.entries[r.Device] {
+		if e.route.Relay == t.self {
+			return e.route.Tunnel == r.Tunnel && e.route.Down == r.Down
+		}
+	}
+	return true // left by an earlier life of this relay
+}
+
+func (t *Table) isNewest(r bus.Route) bool {
+	for _, e := range t.entries[r.Device] {
+		if e.route.Relay == t.self && e.route.Down == "" {
+			best, ok := t.Device(r.Device)
+			return ok && best.Relay == r.Relay
+		}
+	}
+	return false
+}
+
+func (t *Table) set(n entry) {
+	list := t.entries[n.route.Device]
+	for i := range list {
+		if list[i].route.Relay == n.route.Relay {
+			list[i] = n
+			t.publish(n.route.Device)
+			return
+		}
+	}
+	t.entries[n.route.Device] = append(list, n)
+	t.publish(n.route.Device)
+}
+
+func (t *Table) drop(key string, when func(entry) bool) {
+	relay, device, ok := bus.SplitRouteKey(key)
+	if !ok {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := t.entries[device]
+	for i := range list {
+		if list[i].route.Relay == relay && when(list[i]) {
+			t.entries[device] = append(list[:i:i], list[i+1:]...)
+			t.publish(device)
+			return
+		}
+	}
+}
+
+// publish makes the device's best entry visible to readers.
+func (t *Table) publish(d id.Device) {
+	list := t.entries[d]
+	if len(list) == 0 {
+		delete(t.entries, d)
+		if old, ok := t.best.LoadAndDelete(d); ok {
+			t.sites.CompareAndDelete(old.(bus.Route).Site, d)
+		}
+		return
+	}
+	best := list[0]
+	for _, e := range list[1:] {
+		if t.better(e, best) {
+			best = e
+		}
+	}
+	t.best.Store(d, best.route)
+	t.sites.Store(best.route.Site, d)
+}
+
+// better: a tunnel that is up beats one that is down; then the newer bucket,
+// then the higher revision. A route of our own that the bus has not yet
+// numbered is the newest there is.
+func (t *Table) better(a, b entry) bool {
+	if up := a.route.Down == ""; up != (b.route.Down == "") {
+		return up
+	}
+	if a.rev == 0 || b.rev == 0 {
+		return a.rev == 0
+	}
+	if a.epoch != b.epoch {
+		return a.epoch == t.epoch
+	}
+	return a.rev > b.rev
+}
+
+// synced forgets, after a while, what the bucket no longer has. Own routes are
+// not in doubt: the tunnels are here.
+func (t *Table) synced() {
+	t.mu.Lock()
+	fresh, epoch := t.fresh, t.epoch
+	t.fresh = nil
+	var stale []string
+	for d, list := range t.entries {
+		for _, e := range list {
+			if key := bus.RouteKey(e.route.Relay, d); e.route.Relay != t.self && !fresh[key] {
+				stale = append(stale, key)
+			}
+		}
+	}
+	t.mu.Unlock()
+	if len(stale) == 0 {
+		return
+	}
+	time.AfterFunc(forgetAfter, func() {
+		for _, key := range stale {
+			t.drop(key, func(e entry) bool { return e.epoch != epoch })
+		}
+	})
+}

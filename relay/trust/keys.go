@@ -1,0 +1,76 @@
+package trust
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/token"
+)
+
+// keyring is immutable once stored.
+type keyring struct {
+	pass map[string]token.PassKey
+	seal map[string]token.SealKey
+}
+
+func (k *keyring) passKey(kid string) (token.PassKey, bool) { v, ok := k.pass[kid]; return v, ok }
+func (k *keyring) sealKey(kid string) (token.SealKey, bool) { v, ok := k.seal[kid]; return v, ok }
+
+// sealer is the key to seal a visit with at now: the newest one in force.
+func (k *keyring) sealer(now time.Time) (token.SealKey, bool) {
+	var best token.SealKey
+	for _, s := range k.seal {
+		if !now.Before(s.NotBefore) && now.Before(s.NotAfter) && s.NotBefore.After(best.NotBefore) {
+			best = s
+		}
+	}
+	return best, best.ID != ""
+}
+
+// watchKeys never forgets a key because the bucket came back empty: control
+// refills it, and until then what was signed stays good.
+func (t *Trust) watchKeys(ctx context.Context) error {
+	return bus.NewBucket[json.RawMessage](t.o.Bus, bus.Keys).Watch(ctx, func(e bus.Event[json.RawMessage]) {
+		kind, kid, _ := strings.Cut(e.Key, ".")
+		next := t.keys.Load().clone(t.o.Now())
+		switch {
+		case e.Kind == bus.Delete && kind == "pass":
+			delete(next.pass, kid)
+		case e.Kind == bus.Delete && kind == "visit":
+			delete(next.seal, kid)
+		case e.Kind == bus.Put && kind == "pass":
+			var k token.PassKey
+			if err := json.Unmarshal(e.Value, &k); err != nil || k.ID != kid || len(k.Public) != 32 {
+				t.o.Log.Warn("malformed key on the bus", zap.String("key", e.Key))
+				return
+			}
+			next.pass[kid] = k
+		case e.Kind == bus.Put && kind == "visit":
+			var k token.SealKey
+			if err := json.Unmarshal(e.Value, &k); err != nil || k.ID != kid || len(k.Secret) != 32 {
+				t.o.Log.Warn("malformed key on the bus", zap.String("key", e.Key))
+				return
+			}
+			next.seal[kid] = k
+		default:
+			return
+		}
+		t.keys.Store(next)
+	})
+}
+
+// clone drops what no token can need any more.
+func (k *keyring) clone(now time.Time) *keyring {
+	next := &keyring{pass: make(map[string]token.PassKey, len(k.pass)+1), seal: make(map[string]token.SealKey, len(k.seal)+1)}
+	maps.Copy(next.pass, k.pass)
+	maps.Copy(next.seal, k.seal)
+	maps.DeleteFunc(next.pass, func(_ string, v token.PassKey) bool { return now.After(v.NotAfter) })
+	maps.DeleteFunc(next.seal, func(_ string, v token.SealKey) bool { return now.After(v.NotAfter) })
+	return next
+}

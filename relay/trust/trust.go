@@ -1,0 +1,125 @@
+// Package trust is the one place of a relay that admits a tunnel or a browser.
+// It decides offline, from signing keys, sealing keys and revocations that it
+// learns over the bus and keeps when the bus is away; only redeeming a handover
+// needs the bus.
+//
+// It is not the place of rules: who may activate or visit what is control's
+// business, and a pass or a visit is its answer.
+package trust
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
+)
+
+// Options wires a Trust. All fields but Now are needed.
+type Options struct {
+	Bus *bus.Bus
+	// DeviceRevoked is told of a device whose passes issued before at are void.
+	DeviceRevoked func(device id.Device, at time.Time, cause *fault.Error)
+	// Report takes a visit's opening or end; it must not block.
+	Report     func(bus.VisitEvent)
+	Relay      id.Relay
+	Log        *zap.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time // time.Now if nil
+}
+
+// Trust is safe for concurrent use.
+type Trust struct {
+	o         Options
+	keys      atomic.Pointer[keyring] // replaced as a whole, so that a reader needs no lock
+	handovers *bus.Bucket[bus.Handover]
+	metrics   *metrics
+
+	mu          sync.Mutex
+	revocations map[string]bus.Revocation // by the bucket's key
+	seats       map[id.Visit]*seat        // visits this relay has seen lately
+}
+
+func New(o Options) *Trust {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	t := &Trust{
+		o:           o,
+		handovers:   bus.NewBucket[bus.Handover](o.Bus, bus.Handovers),
+		metrics:     newMetrics(o.Registerer),
+		revocations: make(map[string]bus.Revocation),
+		seats:       make(map[id.Visit]*seat),
+	}
+	t.keys.Store(&keyring{})
+	return t
+}
+
+// Run follows the bus until ctx ends.
+func (t *Trust) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return t.watchKeys(ctx) })
+	g.Go(func() error {
+		return bus.NewBucket[bus.Revocation](t.o.Bus, bus.Revocations).Watch(ctx, t.applyRevocation)
+	})
+	g.Go(func() error { return t.sweepSeats(ctx) })
+	err := g.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// Ready says whether tunnels and visits can be admitted at all.
+func (t *Trust) Ready() error {
+	k := t.keys.Load()
+	if len(k.pass) == 0 || len(k.seal) == 0 {
+		return fault.New(fault.NotReady, "no keys from control yet")
+	}
+	return nil
+}
+
+// AdmitTunnel is the door of tunnels: a pass signed by control, neither
+// expired nor revoked, and a proof, over this connection's exporter, by the
+// key the pass is bound to. Errors are faults.
+func (t *Trust) AdmitTunnel(pass string, exporter, proof []byte) (token.Pass, error) {
+	if err := t.Ready(); err != nil {
+		return token.Pass{}, fault.New(fault.NotReady, "This relay has just started and knows no keys yet.").After(2 * time.Second)
+	}
+	p, err := token.VerifyPass(pass, t.keys.Load().passKey, t.o.Now())
+	if err != nil {
+		return token.Pass{}, err
+	}
+	if !tunnel.VerifyProof(p.Key, exporter, pass, proof) {
+		return token.Pass{}, fault.New(fault.ProofInvalid, "The hello is not signed by the device's key for this connection.")
+	}
+	if r, ok := t.revocation("device." + string(p.Device)); ok && p.Issued.Before(r.At) {
+		return token.Pass{}, fault.New(r.Code, "%s", fault.Reason(r.Code))
+	}
+	return p, nil
+}
+
+// Refresh checks a renewed pass that came over an admitted tunnel of device.
+func (t *Trust) Refresh(pass string, device id.Device) (token.Pass, error) {
+	p, err := token.VerifyPass(pass, t.keys.Load().passKey, t.o.Now())
+	if err == nil && p.Device != device {
+		err = fault.New(fault.PassInvalid, "The pass is another device's.")
+	}
+	return p, err
+}
+
+func (t *Trust) revocation(key string) (bus.Revocation, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.revocations[key]
+	return r, ok
+}

@@ -1,0 +1,244 @@
+package trust
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+)
+
+const (
+	// resealAfter bounds how far a cookie's Seen lags behind, and so how much
+	// of the idle time a visitor can lose by moving to another relay.
+	resealAfter = time.Minute
+	sweepEvery  = 5 * time.Second
+)
+
+// seat is a visit that this relay serves.
+type seat struct {
+	visit token.Visit
+	seen  atomic.Int64 // unix nanoseconds of the last traffic
+	ended chan struct{}
+
+	in, out, requests atomic.Int64
+}
+
+// Guest is an admitted browser.
+type Guest struct {
+	Visit  token.Visit
+	Cookie string          // if not "", the visit's cookie, sealed anew
+	Ended  <-chan struct{} // closed when the visit is over
+	Count  func(in, out int64)
+}
+
+// AdmitVisit is the door of browsers: a cookie sealed by us, for this site,
+// neither ended nor revoked. Errors are faults.
+func (t *Trust) AdmitVisit(cookie string, site id.Site) (Guest, error) {
+	now := t.o.Now()
+	ring := t.keys.Load()
+	v, err := token.OpenVisit(cookie, ring.sealKey, now)
+	if err != nil && v.ID == "" {
+		return Guest{}, err
+	}
+	if v.Site != site {
+		return Guest{}, fault.New(fault.VisitWrongSite, "Your visit is to another PBX. Open this one from the console.")
+	}
+	s, aliveHere := t.seat(v, now)
+	if s == nil {
+		return Guest{}, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
+	}
+	// The cookie's Seen lags; what this relay saw itself counts more.
+	if err != nil && (!aliveHere || now.After(v.Expires)) {
+		return Guest{}, err
+	}
+	s.seen.Store(now.UnixNano())
+	s.requests.Add(1)
+	g := s.guest(t)
+	if now.Sub(v.Seen) > resealAfter {
+		v.Seen = now.UTC()
+		if key, ok := ring.sealer(now); ok {
+			if g.Cookie, err = token.SealVisit(key, v); err != nil {
+				return Guest{}, err
+			}
+		}
+	}
+	return g, nil
+}
+
+// Redeem takes a handover, once, on its site. Errors are faults.
+func (t *Trust) Redeem(ctx context.Context, handover string, site id.Site, remote netip.Addr) (Guest, error) {
+	g, v, err := t.redeem(ctx, handover, site)
+	e := bus.VisitEvent{Visit: v.ID, Relay: t.o.Relay, Kind: "opened", At: t.o.Now().UTC(), Remote: remote.String()}
+	if err != nil {
+		e.Kind, e.Code = "handover_refused", fault.CodeOf(err)
+		t.metrics.handovers.WithLabelValues(string(e.Code)).Inc()
+	} else {
+		t.metrics.handovers.WithLabelValues("ok").Inc()
+	}
+	if v.ID != "" {
+		t.o.Report(e)
+	}
+	return g, err
+}
+
+func (t *Trust) redeem(ctx context.Context, handover string, site id.Site) (Guest, token.Visit, error) {
+	hash, err := token.HandoverHash(handover)
+	if err != nil {
+		return Guest{}, token.Visit{}, err
+	}
+	h, rev, err := t.handovers.Get(ctx, hash)
+	switch {
+	case errors.Is(err, bus.ErrNotFound):
+		return Guest{}, token.Visit{}, fault.New(fault.HandoverInvalid, "This link is unknown or older than a minute. Go back to the console and click Visit again.")
+	case err != nil:
+		return Guest{}, token.Visit{}, fault.New(fault.Unavailable, "New visits cannot be opened at the moment; those that are open go on. Try again shortly.").After(5 * time.Second)
+	case h.Used:
+		return Guest{}, h.Visit, usedHandover()
+	case t.o.Now().After(h.Expires):
+		return Guest{}, h.Visit, fault.New(fault.HandoverInvalid, "This link is older than a minute. Go back to the console and click Visit again.")
+	case h.Visit.Site != site:
+		return Guest{}, h.Visit, fault.New(fault.VisitWrongSite, "This link opens another PBX.")
+	}
+	h.Used = true
+	if _, err := t.handovers.Update(ctx, hash, h, rev); errors.Is(err, bus.ErrConflict) {
+		return Guest{}, h.Visit, usedHandover()
+	} else if err != nil {
+		return Guest{}, h.Visit, fault.New(fault.Unavailable, "The visit could not be opened. Try again shortly.").After(5 * time.Second)
+	}
+	return t.open(h.Visit)
+}
+
+// open seats a visit whose handover was just redeemed.
+func (t *Trust) open(v token.Visit) (Guest, token.Visit, error) {
+	now := t.o.Now()
+	v.Seen = now.UTC()
+	key, ok := t.keys.Load().sealer(now)
+	if !ok {
+		return Guest{}, v, fault.New(fault.NotReady, "This relay has just started. Try again shortly.").After(2 * time.Second)
+	}
+	cookie, err := token.SealVisit(key, v)
+	if err != nil {
+		return Guest{}, v, err
+	}
+	s, _ := t.seat(v, now)
+	if s == nil {
+		return Guest{}, v, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
+	}
+	g := s.guest(t)
+	g.Cookie = cookie
+	return g, v, nil
+}
+
+func usedHandover() error {
+	return fault.New(fault.HandoverUsed, "This link was used already. Go back to the console and click Visit again.")
+}
+
+// seat finds or makes v's seat; nil if v was revoked. aliveHere: this relay
+// has seen it within its idle time.
+func (t *Trust) seat(v token.Visit, now time.Time) (s *seat, aliveHere bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, revoked := t.revocations["visit."+string(v.ID)]; revoked {
+		return nil, false
+	}
+	s, ok := t.seats[v.ID]
+	if !ok {
+		s = &seat{visit: v, ended: make(chan struct{})}
+		s.seen.Store(v.Seen.UnixNano())
+		t.seats[v.ID] = s
+		t.metrics.visits.Set(float64(len(t.seats)))
+	}
+	return s, now.Before(time.Unix(0, s.seen.Load()).Add(v.Idle))
+}
+
+func (s *seat) guest(t *Trust) Guest {
+	return Guest{Visit: s.visit, Ended: s.ended, Count: func(in, out int64) {
+		s.in.Add(in)
+		s.out.Add(out)
+		s.seen.Store(t.o.Now().UnixNano())
+	}}
+}
+
+// End ends a visit here: its visitor signed out.
+func (t *Trust) End(v id.Visit, code fault.Code) {
+	t.mu.Lock()
+	s, ok := t.seats[v]
+	if ok {
+		delete(t.seats, v)
+		close(s.ended)
+		// Until control's own revocation arrives, the cookie must not open it again.
+		t.revocations["visit."+string(v)] = bus.Revocation{Code: code, At: t.o.Now(), Until: s.visit.Expires}
+	}
+	t.metrics.visits.Set(float64(len(t.seats)))
+	t.mu.Unlock()
+	if ok {
+		t.o.Report(s.event(t, code))
+	}
+}
+
+func (s *seat) event(t *Trust, code fault.Code) bus.VisitEvent {
+	return bus.VisitEvent{
+		Visit: s.visit.ID, Relay: t.o.Relay, Kind: "ended", Code: code, At: t.o.Now().UTC(),
+		BytesIn: s.in.Load(), BytesOut: s.out.Load(), Requests: s.requests.Load(),
+	}
+}
+
+// sweepSeats ends visits that are idle or past their time, and forgets
+// revocations of what has expired by itself.
+func (t *Trust) sweepSeats(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			for _, v := range t.overdue() {
+				t.End(v, fault.VisitEnded)
+			}
+		}
+	}
+}
+
+func (t *Trust) overdue() []id.Visit {
+	now := t.o.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, r := range t.revocations {
+		if now.After(r.Until) {
+			delete(t.revocations, k)
+		}
+	}
+	var out []id.Visit
+	for v, s := range t.seats {
+		if now.After(s.visit.Expires) || now.After(time.Unix(0, s.seen.Load()).Add(s.visit.Idle)) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// applyRevocation keeps revocations over the loss of the bucket: they only
+// ever expire.
+func (t *Trust) applyRevocation(e bus.Event[bus.Revocation]) {
+	if e.Kind != bus.Put {
+		return
+	}
+	t.mu.Lock()
+	t.revocations[e.Key] = e.Value
+	t.mu.Unlock()
+	kind, name, _ := strings.Cut(e.Key, ".")
+	switch kind {
+	case "visit":
+		t.End(id.Visit(name), e.Value.Code)
+	case "device":
+		t.o.DeviceRevoked(id.Device(name), e.Value.At, fault.New(e.Value.Code, "%s", fault.Reason(e.Value.Code)))
+	}
+}

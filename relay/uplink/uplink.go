@@ -1,0 +1,229 @@
+// Package uplink is the agents' side of a relay: it takes a TLS connection
+// with ALPN trunkline/1 through the hello and the door, holds its tunnel,
+// announces it, and opens streams on it for whoever has business with the
+// device. It owns every tunnel and its connection.
+//
+// It does not decide who may connect (Admit does) nor where else a device may
+// be found (Announce tells whoever keeps that).
+package uplink
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
+)
+
+// Config is the `tunnels` section of a relay's configuration.
+type Config struct {
+	Max         int           `yaml:"max"`          // tunnels held at once; more are refused
+	Ping        time.Duration `yaml:"ping"`         // between pings of an idle tunnel
+	Hello       time.Duration `yaml:"hello"`        // an agent's time from TLS to the end of its hello
+	Window      int           `yaml:"window"`       // bytes a stream may send unread
+	FirstStatus time.Duration `yaml:"first_status"` // an agent's time from welcome to its first status
+}
+
+func Default() Config {
+	return Config{Max: 50_000, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, FirstStatus: 10 * time.Second}
+}
+
+// Options wires an Uplink. All fields are needed.
+type Options struct {
+	Config
+	Relay id.Relay
+	// Admit is the door of tunnels.
+	Admit func(pass string, exporter, proof []byte) (token.Pass, error)
+	// Refresh checks a pass renewed over an admitted tunnel.
+	Refresh func(pass string, device id.Device) (token.Pass, error)
+	// Announce makes a route known, up or down; Withdraw takes it back.
+	Announce   func(bus.Route)
+	Withdraw   func(id.Device)
+	Log        *zap.Logger
+	Registerer prometheus.Registerer
+}
+
+// Uplink holds the tunnels of one relay. Safe for concurrent use.
+type Uplink struct {
+	o        Options
+	metrics  *metrics
+	draining atomic.Bool
+
+	links sync.Map // id.Device -> *link: the newest tunnel of each device
+	count atomic.Int64
+
+	wg sync.WaitGroup // of every Serve
+}
+
+// link is one tunnel of a device.
+type link struct {
+	device id.Device
+	relay  *tunnel.Relay
+	since  time.Time
+	route  atomic.Pointer[bus.Route] // nil until the first status
+	issued atomic.Int64              // of the newest pass it has shown, unix seconds
+	cause  atomic.Pointer[fault.Error]
+}
+
+func New(o Options) *Uplink {
+	u := &Uplink{o: o}
+	u.metrics = newMetrics(o.Registerer, func() float64 { return float64(u.count.Load()) })
+	return u
+}
+
+// Serve holds one agent's connection until its end. It owns c.
+func (u *Uplink) Serve(ctx context.Context, c *tls.Conn) {
+	u.wg.Add(1)
+	defer u.wg.Done()
+	remote := c.RemoteAddr().String()
+	log := u.o.Log.With(zap.String("remote", remote))
+
+	var pass token.Pass
+	var hello tunnel.Hello
+	r, err := tunnel.Accept(ctx, c, tunnel.Config{HelloTimeout: u.o.Hello, Ping: u.o.Ping, Window: u.o.Window},
+		func(h tunnel.Hello, exporter []byte) (tunnel.Welcome, error) {
+			hello = h
+			var err error
+			pass, err = u.admit(h, exporter)
+			return tunnel.Welcome{Relay: u.o.Relay, Tunnel: id.NewTunnel(), Ping: u.o.Ping}, err
+		})
+	if err != nil {
+		code := fault.CodeOf(err)
+		u.metrics.refused.WithLabelValues(string(code)).Inc()
+		log.Info("tunnel refused", zap.String("code", string(code)), zap.Error(err))
+		return
+	}
+	l := &link{device: pass.Device, relay: r, since: time.Now().UTC()}
+	l.issued.Store(pass.Issued.Unix())
+	u.hold(ctx, l, pass, hello, remote, log)
+}
+
+func (u *Uplink) admit(h tunnel.Hello, exporter []byte) (token.Pass, error) {
+	if u.draining.Load() {
+		return token.Pass{}, fault.New(fault.Draining, "This relay is stopping; use another one, or come again.").After(2 * time.Second)
+	}
+	if u.count.Load() >= int64(u.o.Max) {
+		return token.Pass{}, fault.New(fault.TooMany, "This relay holds all the tunnels it may (tunnels.max).").After(time.Minute)
+	}
+	return u.o.Admit(h.Pass, exporter, h.Proof)
+}
+
+// hold runs an admitted tunnel.
+func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunnel.Hello, remote string, log *zap.Logger) {
+	log = log.With(zap.String("device", string(pass.Device)), zap.String("site", string(pass.Site)))
+	u.count.Add(1)
+	defer u.count.Add(-1)
+	u.take(l)
+	log.Info("tunnel up", zap.String("agent", hello.Agent.Version))
+	u.metrics.accepted.Inc()
+
+	silent := time.AfterFunc(u.o.FirstStatus, func() {
+		l.end(fault.New(fault.Protocol, "The agent sent no status."))
+	})
+	defer silent.Stop()
+	err := l.relay.Run(ctx, tunnel.Handlers{
+		OnStatus: func(s tunnel.Status) {
+			silent.Stop()
+			u.announce(l, bus.Route{
+				Relay: u.o.Relay, Device: pass.Device, Site: pass.Site, Account: pass.Account,
+				Tunnel: l.relay.Welcome().Tunnel, Since: l.since, Role: s.Role, Portal: s.Portal,
+				Agent: hello.Agent.Version, Remote: remote,
+			})
+		},
+		OnPass: func(raw string) error {
+			p, err := u.o.Refresh(raw, l.device)
+			if err == nil {
+				l.issued.Store(p.Issued.Unix())
+			}
+			return err
+		},
+	})
+	u.release(l, l.reason(err), log)
+}
+
+// take makes l the device's tunnel. The newest wins; an older one is closed
+// without being waited for: its socket may be stuck.
+func (u *Uplink) take(l *link) {
+	if old, loaded := u.links.Swap(l.device, l); loaded {
+		u.metrics.replaced.Inc()
+		old.(*link).end(fault.New(fault.Replaced, "The device opened a newer tunnel."))
+	}
+}
+
+// announce is called by a tunnel's own reader only, so a device's words keep
+// their order; but not after a newer tunnel took over.
+func (u *Uplink) announce(l *link, r bus.Route) {
+	l.route.Store(&r)
+	if now, ok := u.links.Load(l.device); ok && now == l {
+		u.o.Announce(r)
+	}
+}
+
+// release says why l ended, unless a newer tunnel of the device speaks now.
+func (u *Uplink) release(l *link, cause *fault.Error, log *zap.Logger) {
+	u.metrics.ended.WithLabelValues(string(cause.Code)).Inc()
+	log.Info("tunnel down", zap.String("code", string(cause.Code)), zap.Error(cause),
+		zap.Int64("dur_ms", time.Since(l.since).Milliseconds()))
+	if !u.links.CompareAndDelete(l.device, l) {
+		return
+	}
+	r := l.route.Load()
+	switch {
+	case r == nil: // it was never announced
+	case cause.Code == fault.Replaced: // by a tunnel at another relay, whose word counts
+		u.o.Withdraw(l.device)
+	default:
+		down := *r
+		down.Down, down.Since = cause.Code, time.Now().UTC()
+		u.o.Announce(down)
+	}
+}
+
+// end closes the tunnel for a reason; the first one given stands.
+func (l *link) end(cause *fault.Error) {
+	l.cause.CompareAndSwap(nil, cause)
+	l.relay.Kill(cause)
+}
+
+func (l *link) reason(err error) *fault.Error {
+	if c := l.cause.Load(); c != nil {
+		return c
+	}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f
+	}
+	return fault.New(fault.ConnectionLost, "%v", err)
+}
+
+// Dial opens a stream to a device whose tunnel is here; not_connected if it
+// is not.
+func (u *Uplink) Dial(ctx context.Context, d id.Device, h tunnel.Header) (*tunnel.Stream, error) {
+	v, ok := u.links.Load(d)
+	if !ok {
+		return nil, fault.New(fault.NotConnected, "The PBX is not connected.")
+	}
+	return v.(*link).relay.Open(ctx, h)
+}
+
+// End closes the tunnel of d, if its pass was issued before at. The zero time
+// means any.
+func (u *Uplink) End(d id.Device, at time.Time, cause *fault.Error) {
+	v, ok := u.links.Load(d)
+	if l, _ := v.(*link); ok && (at.IsZero() || l.issued.Load() < at.Unix()) {
+		l.end(cause)
+	}
+}
+
+// Count is the number of tunnels held.
+func (u *Uplink) Count() int { return int(u.count.Load()) }
