@@ -17,6 +17,7 @@ type Config struct {
 	Listen      string            `yaml:"listen"`       // console and API over TLS; "" when the relay's port in the same process serves them
 	CertFile    string            `yaml:"cert_file"`    // for the console's host name
 	KeyFile     string            `yaml:"key_file"`     //
+	CADir       string            `yaml:"ca_dir"`       // of a self-made CA, instead of certificate files
 	Console     string            `yaml:"console"`      // the console's host name; default console.<zone>
 	Zone        string            `yaml:"zone"`         // sites are <site>.<zone>
 	Port        int               `yaml:"port"`         // the port browsers use for sites

@@ -87,6 +87,9 @@ func New(ctx context.Context, o Options) (*Control, error) {
 	if err := c.wire(lic); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
+	if err := c.firstAdmin(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	return c, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"trunkline/control/fleet"
 	"trunkline/internal/bus"
@@ -71,23 +72,29 @@ func (c *Control) watchRoutes(ctx context.Context) error {
 // watchLeases tells the fleet which relays live. A lease that is not renewed
 // counts as lost only while the bus is there to bring renewals.
 func (c *Control) watchLeases(ctx context.Context) error {
-	go func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case now := <-tick.C:
-				if c.o.Bus.Connected() && c.leases.expire(now) {
-					c.fleet.SetLeases(c.leases.live())
-				}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.expireLeases(ctx) })
+	g.Go(func() error {
+		return bus.NewBucket[bus.Lease](c.o.Bus, bus.Relays).Watch(ctx, func(e bus.Event[bus.Lease]) {
+			if c.leases.apply(e, time.Now()) {
+				c.fleet.SetLeases(c.leases.live())
+			}
+		})
+	})
+	return g.Wait()
+}
+
+func (c *Control) expireLeases(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-tick.C:
+			if c.o.Bus.Connected() && c.leases.expire(now) {
+				c.fleet.SetLeases(c.leases.live())
 			}
 		}
-	}()
-	return bus.NewBucket[bus.Lease](c.o.Bus, bus.Relays).Watch(ctx, func(e bus.Event[bus.Lease]) {
-		if c.leases.apply(e, time.Now()) {
-			c.fleet.SetLeases(c.leases.live())
-		}
-	})
+	}
 }

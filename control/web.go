@@ -118,15 +118,20 @@ func (w *web) Run(ctx context.Context) error {
 // handed is a listener whose connections come from elsewhere.
 type handed struct {
 	ch   chan net.Conn
-	done chan struct{}
+	done context.Context // a closed channel that may be closed twice, no more
+	stop context.CancelFunc
 }
 
-func newHanded() *handed { return &handed{ch: make(chan net.Conn), done: make(chan struct{})} }
+func newHanded() *handed {
+	h := &handed{ch: make(chan net.Conn)}
+	h.done, h.stop = context.WithCancel(context.Background())
+	return h
+}
 
 func (h *handed) put(c net.Conn) {
 	select {
 	case h.ch <- c:
-	case <-h.done:
+	case <-h.done.Done():
 		c.Close()
 	}
 }
@@ -135,17 +140,13 @@ func (h *handed) Accept() (net.Conn, error) {
 	select {
 	case c := <-h.ch:
 		return c, nil
-	case <-h.done:
+	case <-h.done.Done():
 		return nil, net.ErrClosed
 	}
 }
 
 func (h *handed) Close() error {
-	select {
-	case <-h.done:
-	default:
-		close(h.done)
-	}
+	h.stop()
 	return nil
 }
 

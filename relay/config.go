@@ -23,7 +23,8 @@ type Config struct {
 	Console   string            `yaml:"console"`   // the console's URL, for links on error pages; default https://console.<zone>
 	CertFile  string            `yaml:"cert_file"` // for *.<zone> and the advertised names
 	KeyFile   string            `yaml:"key_file"`
-	Admin     string            `yaml:"admin"` // health, metrics, profiles
+	CADir     string            `yaml:"ca_dir"` // of a self-made CA, instead of certificate files
+	Admin     string            `yaml:"admin"`  // health, metrics, profiles
 	Edge      Edge              `yaml:"edge"`
 	Tunnels   uplink.Config     `yaml:"tunnels"`
 	Drain     Drain             `yaml:"drain"`

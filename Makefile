@@ -1,0 +1,65 @@
+# Every target sets up what it needs on a fresh machine: Go, gcc, make and git
+# are all that is taken for granted.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X trunkline/internal/service.Version=$(VERSION)
+BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
+TOOLS    := $(CURDIR)/bin/tools
+
+GOLANGCI  := v2.15.0
+
+# Debian packages that tests drive: a browser and web servers nobody here wrote.
+TEST_DEBS  := chromium nginx prometheus
+BENCH_DEBS := wrk nginx
+
+FUZZTIME ?= 20s
+
+.PHONY: build run test check lint fuzz bench clean cross test-deps bench-deps
+
+build: ## the three programs, in bin/
+	$(BUILD) -o bin/ ./cmd/...
+
+run: build ## everything with a simulated PBX, until Ctrl-C
+	bin/trunkline demo
+
+test: test-deps build cross ## all tests, with the race detector
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on -timeout 9m ./...
+
+check: lint test ## what a change must pass before it is committed
+
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI)
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(TOOLS)/golangci-lint-$(GOLANGCI) run ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; done
+
+bench: bench-deps build ## relay CPU per request and per GB, memory per idle tunnel
+	$(GO) run ./bench
+
+clean:
+	rm -rf bin data
+
+# The agent's size and its targets are a promise: linux amd64, arm64, armv7,
+# each under 12 MB.
+cross:
+	@set -e; for a in amd64 arm64 arm; do \
+	  GOARCH=$$a GOARM=7 GOOS=linux $(BUILD) -o bin/cross/trunkline-agent-$$a ./cmd/trunkline-agent; \
+	  size=$$(stat -c %s bin/cross/trunkline-agent-$$a); echo "trunkline-agent linux/$$a: $$size bytes"; \
+	  test $$size -lt 12000000 || { echo "over 12 MB"; exit 1; }; \
+	done
+
+test-deps:
+	@scripts/debs $(TEST_DEBS)
+
+bench-deps:
+	@scripts/debs $(BENCH_DEBS)
+
+$(TOOLS)/golangci-lint-$(GOLANGCI):
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	mv $(TOOLS)/golangci-lint $@

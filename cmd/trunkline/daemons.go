@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"trunkline/cmd/trunkline/up"
+	"trunkline/control"
+	"trunkline/internal/bus"
+	"trunkline/internal/selfca"
+	"trunkline/internal/service"
+	"trunkline/relay"
+)
+
+// daemonFlags are every daemon's.
+type daemonFlags struct {
+	config string
+	check  bool
+}
+
+func (f *daemonFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.config, "config", "", "configuration file (YAML); without it the defaults hold")
+	c.Flags().BoolVar(&f.check, "check", false, "validate the configuration and exit")
+}
+
+// load reads the file over the defaults in cfg.
+func (f *daemonFlags) load(cfg any) error {
+	if f.config == "" {
+		return nil
+	}
+	return service.LoadYAML(f.config, cfg)
+}
+
+func upCommand() *cobra.Command {
+	var f daemonFlags
+	var data, listen string
+	c := &cobra.Command{
+		Use: "up", Short: "Run a whole installation in one process", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg := up.Default()
+			if err := f.load(&cfg); err != nil {
+				return err
+			}
+			if c.Flags().Changed("data") || f.config == "" {
+				cfg.Data = data
+			}
+			if c.Flags().Changed("listen") {
+				cfg.Listen = listen
+			}
+			log, err := service.Logger(cfg.Log.Level, cfg.Log.Format)
+			if err != nil {
+				return err
+			}
+			if f.check {
+				return checked(cfg.Validate())
+			}
+			u, err := up.New(c.Context(), cfg, log)
+			if err != nil {
+				return err
+			}
+			return u.Run(c.Context())
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&data, "data", "data", "directory for the database, the self-made CA and the first admin's password")
+	c.Flags().StringVar(&listen, "listen", ":8443", "the public TLS port")
+	return c
+}
+
+// checked turns what is wrong with a configuration into exit code 2.
+func checked(err error) error {
+	if err != nil {
+		return &service.UsageError{Err: err}
+	}
+	return nil
+}
+
+func controlCommand() *cobra.Command {
+	var f daemonFlags
+	c := &cobra.Command{
+		Use: "control", Short: "Run one node of the control plane", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg := control.Default()
+			cfg.Listen = ":8444"
+			if err := f.load(&cfg); err != nil {
+				return err
+			}
+			if err := checked(cfg.Validate()); err != nil || f.check {
+				return err
+			}
+			log, err := service.Logger(cfg.Log.Level, cfg.Log.Format)
+			if err != nil {
+				return err
+			}
+			cert, err := certificate(cfg.CADir, cfg.Zone)
+			if err != nil {
+				return err
+			}
+			return daemon{bus: cfg.Bus, admin: cfg.Admin, log: log}.run(c.Context(), func(ctx context.Context, b *bus.Bus, reg prometheus.Registerer) (plane, error) {
+				return control.New(ctx, control.Options{Config: cfg, Bus: b, Certificate: cert, Log: log, Registerer: reg})
+			})
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func relayCommand() *cobra.Command {
+	var f daemonFlags
+	c := &cobra.Command{
+		Use: "relay", Short: "Run one node of the data plane", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg := relay.Default()
+			if err := f.load(&cfg); err != nil {
+				return err
+			}
+			if err := checked(cfg.Validate()); err != nil || f.check {
+				return err
+			}
+			if cfg.Bus.URL == "" {
+				return service.Usagef("bus.url: a relay of its own needs the address of the bus")
+			}
+			log, err := service.Logger(cfg.Log.Level, cfg.Log.Format)
+			if err != nil {
+				return err
+			}
+			cert, err := certificate(cfg.CADir, cfg.Zone)
+			if err != nil {
+				return err
+			}
+			return daemon{bus: cfg.Bus, admin: cfg.Admin, log: log}.run(c.Context(), func(_ context.Context, b *bus.Bus, reg prometheus.Registerer) (plane, error) {
+				return relay.New(relay.Options{Config: cfg, Bus: b, Certificate: cert, Log: log, Registerer: reg})
+			})
+		},
+	}
+	f.add(c)
+	return c
+}
+
+// certificate is nil, so that the configuration's files serve, unless there is
+// a self-made CA.
+func certificate(dir, zone string) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	if dir == "" {
+		return nil, nil
+	}
+	ca, err := selfca.Open(filepath.Clean(dir), zone)
+	if err != nil {
+		return nil, fmt.Errorf("ca_dir: %w", err)
+	}
+	return ca.Certificate, nil
+}
+
+// plane is what a daemon runs.
+type plane interface {
+	Run(context.Context) error
+	Ready() error
+	Close() error
+}
+
+type daemon struct {
+	bus   bus.Config
+	admin string
+	log   *zap.Logger
+}
+
+// run starts a plane with its bus and its admin listener, which end last.
+func (d daemon) run(ctx context.Context, start func(context.Context, *bus.Bus, prometheus.Registerer) (plane, error)) (err error) {
+	b, err := bus.Open(ctx, d.bus, d.log.Named("bus"))
+	if err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	reg := service.Registry()
+	p, err := start(ctx, b, reg)
+	if err != nil {
+		return err
+	}
+	admin, err := service.NewAdmin(d.admin, reg, p.Ready, d.log.Named("admin"))
+	if err != nil {
+		return errors.Join(err, p.Close())
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, life := errgroup.WithContext(life)
+	g.Go(func() error { return admin.Run(life) })
+	g.Go(func() error {
+		defer stop()
+		pctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(life, cancel)() // the admin listener failed
+		return p.Run(pctx)
+	})
+	return g.Wait()
+}

@@ -1,0 +1,147 @@
+// Package up is a whole installation in one process: a control node, a relay
+// and the bus between them, on one public port. `trunkline up`, the demo and
+// the tests start it.
+package up
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"go.uber.org/zap"
+
+	"trunkline/control"
+	"trunkline/internal/bus"
+	"trunkline/internal/selfca"
+	"trunkline/internal/service"
+	"trunkline/relay"
+)
+
+// Config is the file of `trunkline up`. What the two planes share is said once.
+type Config struct {
+	Data    string            `yaml:"data"`    // database, self-made CA, first admin's password
+	Listen  string            `yaml:"listen"`  // the one public port
+	Zone    string            `yaml:"zone"`    // the console is console.<zone>, sites are <site>.<zone>
+	Bus     bus.Config        `yaml:"bus"`     // embedded unless it has a URL
+	Control control.Config    `yaml:"control"` // data, listen, zone, port, bus and log are taken from here
+	Relay   relay.Config      `yaml:"relay"`   // the same
+	Log     service.LogConfig `yaml:"log"`
+}
+
+// Default is what a key that the file does not mention means.
+func Default() Config {
+	return Config{
+		Data: "data", Listen: ":8443", Zone: "localhost", Control: control.Default(), Relay: relay.Default(),
+		Log: service.LogConfig{Level: "info", Format: "json"},
+	}
+}
+
+// Validate names the key that is wrong.
+func (c Config) Validate() error {
+	c.share(8443)
+	return errors.Join(prefix("control", c.Control.Validate()), prefix("relay", c.Relay.Validate()))
+}
+
+func prefix(section string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", section, err)
+}
+
+// share copies what is said once into the planes' configurations.
+func (c *Config) share(port int) {
+	c.Control.Data, c.Control.Listen, c.Control.Zone = c.Data, "", c.Zone
+	c.Relay.Zone, c.Relay.Listen = c.Zone, c.Listen
+	if c.Control.Port = c.Relay.Port; c.Control.Port == 0 {
+		c.Control.Port = port
+	}
+	if c.Relay.Console == "" {
+		c.Relay.Console = fmt.Sprintf("https://%s:%d", c.Control.ConsoleHost(), c.Control.Port)
+	}
+}
+
+// Up is the installation.
+type Up struct {
+	cfg     Config
+	log     *zap.Logger
+	ca      *selfca.CA // nil with certificates of the operator's own
+	bus     *bus.Bus
+	Control *control.Control
+	Relay   *relay.Relay
+	admins  []*service.Admin
+}
+
+// New binds, opens and wires; nothing runs yet.
+func New(ctx context.Context, cfg Config, log *zap.Logger) (*Up, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, &service.UsageError{Err: err}
+	}
+	u := &Up{log: log}
+	if err := u.build(ctx, cfg); err != nil {
+		return nil, errors.Join(err, u.close())
+	}
+	return u, nil
+}
+
+func (u *Up) build(ctx context.Context, cfg Config) error {
+	listen, port, err := fixPort(cfg.Listen)
+	if err != nil {
+		return err
+	}
+	cfg.Listen = listen
+	cfg.share(port)
+	u.cfg = cfg
+	var cert func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	if cfg.Relay.CertFile == "" {
+		if u.ca, err = selfca.Open(filepath.Join(cfg.Data, "tls"), cfg.Zone); err != nil {
+			return fmt.Errorf("self-made CA: %w", err)
+		}
+		cert = u.ca.Certificate
+	}
+	if u.bus, err = bus.Open(ctx, cfg.Bus, u.log.Named("bus")); err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	controlReg, relayReg := service.Registry(), service.Registry()
+	if u.Control, err = control.New(ctx, control.Options{
+		Config: cfg.Control, Bus: u.bus, Certificate: cert, Log: u.log.Named("control"), Registerer: controlReg,
+	}); err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	if u.Relay, err = relay.New(relay.Options{
+		Config: cfg.Relay, Bus: u.bus, Certificate: cert, Log: u.log.Named("relay"), Registerer: relayReg,
+		Hosts: map[string]func(*tls.Conn){cfg.Control.ConsoleHost(): u.Control.Serve},
+	}); err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
+	if err := u.admin(cfg.Control.Admin, controlReg, u.Control.Ready); err != nil {
+		return err
+	}
+	return u.admin(cfg.Relay.Admin, relayReg, u.Relay.Ready)
+}
+
+// fixPort turns port 0 into a free one: the console's and the sites' addresses
+// have the port in them before the relay listens.
+func fixPort(listen string) (addr string, port int, err error) {
+	host, p, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", 0, &service.UsageError{Err: fmt.Errorf("listen: %w", err)}
+	}
+	if p == "0" {
+		ln, err := net.Listen("tcp", listen)
+		if err != nil {
+			return "", 0, err
+		}
+		_, p, _ = net.SplitHostPort(ln.Addr().String())
+		if err := ln.Close(); err != nil {
+			return "", 0, err
+		}
+	}
+	if port, err = net.LookupPort("tcp", p); err != nil {
+		return "", 0, &service.UsageError{Err: fmt.Errorf("listen: %w", err)}
+	}
+	return net.JoinHostPort(host, p), port, nil
+}
