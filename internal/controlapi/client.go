@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -192,19 +191,4 @@ func readBounded(r io.Reader, limit int64) ([]byte, error) {
 		return nil, errTooLarge
 	}
 	return b, nil
-}
-
-// Retryable reports whether the same call can succeed later without anybody
-// changing anything: the network failed, or control asks to come again.
-func Retryable(err error) bool {
-	var f *fault.Error
-	if !errors.As(err, &f) {
-		var n net.Error
-		return errors.As(err, &n) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
-	}
-	switch f.Code {
-	case fault.Internal, fault.Unavailable, fault.TooMany, fault.Draining, fault.NotReady:
-		return true
-	}
-	return f.Retry > 0
 }
