@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,6 +58,17 @@ type Fleet struct {
 	log     *zap.Logger
 	now     func() time.Time
 	metrics *metrics
+
+	hasher    *hasher
+	throttle  *throttle // of passwords
+	strangers *throttle // of audit entries for refused renewals
+	keys      atomic.Pointer[keyring]
+	stale     chan struct{} // the bus may lack something: republish; capacity 1
+
+	presence *presence
+	watchers *watchers
+	orphans  atomic.Bool // devices that no relay has named are to be looked for
+	flushing sync.Mutex  // one flush at a time, so that watchers see one order
 }
 
 // New checks the options. Nothing runs until Run.
@@ -86,13 +99,17 @@ func New(o Options) (*Fleet, error) {
 			return nil, err
 		}
 	}
-	f := &Fleet{opts: o, store: o.Store, log: o.Log.With(zap.String("part", "fleet")), now: o.Now}
 	m, err := newMetrics(o.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	f.metrics = m
-	return f, nil
+	return &Fleet{
+		opts: o, store: o.Store, log: o.Log.With(zap.String("part", "fleet")), now: o.Now, metrics: m,
+		hasher: newHasher(), throttle: newThrottle(o.Throttle), strangers: newThrottle(Throttle{}),
+		stale:    make(chan struct{}, 1),
+		presence: newPresence(o.Now, m.devices),
+		watchers: &watchers{open: m.watchers, lagged: m.watchersLagged, set: make(map[*watcher]struct{})},
+	}, nil
 }
 
 // clock is now in UTC without the monotonic part, as it is stored.

@@ -1,0 +1,220 @@
+package fleet
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/control/license"
+	"trunkline/internal/bus"
+	"trunkline/internal/controlapi"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+)
+
+// Activate makes a PBX a device of the account whose user vouches for it, and
+// gives it a pass. The same request again gives the same device and a fresh
+// pass, so that a lost reply does no harm; from a PBX whose agent was
+// installed anew it replaces the device's key.
+//
+// Hot-standby facts are kept, and not acted on: every device is its own site
+// and takes its own connection.
+func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
+	if err := a.normalise(); err != nil {
+		return Grant{}, err
+	}
+	now := f.clock()
+	e := AuditEntry{At: now, Remote: remoteText(a.Remote), Action: ActionActivate, Object: "PBX " + string(a.Serial)}
+	rejected := fault.New(fault.Rejected, "The activation was rejected. Check the e-mail address, the password and your role.")
+	u, err := f.credentials(ctx, &e, a.Email, a.Password, a.Remote, rejected)
+	if err != nil {
+		return Grant{}, err
+	}
+	if !controlapi.VerifyActivationProof(a.Key, a.Serial, a.Proof) {
+		return Grant{}, f.refuse(ctx, e, fault.New(fault.ProofInvalid, "The request is not signed by the key it brings.").In("proof"))
+	}
+	key, err := f.signer(ctx, now)
+	if err != nil {
+		return Grant{}, err
+	}
+	var done activated
+	err = f.decide(ctx, e, func(tx Tx, e *AuditEntry) error {
+		u, err := sameUser(tx, u, rejected)
+		if err != nil {
+			return err
+		}
+		if !u.Role.mayActivate() {
+			return rejected
+		}
+		done, err = f.activate(tx, a, u.Account, now)
+		e.Detail = done.detail
+		return err
+	})
+	if err != nil {
+		return Grant{}, err
+	}
+	if done.void != nil {
+		f.revoked(ctx, deviceKey(done.device.ID), *done.void)
+	}
+	f.presence.touch(done.device.ID)
+	f.log.Info("device activated", zap.String("device", string(done.device.ID)), zap.String("site", string(done.device.Site)),
+		zap.String("account", string(done.device.Account)), zap.String("how", done.detail))
+	return f.grant(key, done.device, done.account.Name)
+}
+
+// activated is what one activation came to.
+type activated struct {
+	device  Device
+	account Account
+	detail  string
+	void    *bus.Revocation // of the device's earlier key
+}
+
+// activate is the part inside the transaction, which makes it safe to count.
+func (f *Fleet) activate(tx Tx, a Activation, account id.Account, now time.Time) (activated, error) {
+	out := activated{}
+	var err error
+	if out.account, err = tx.Account(account); err != nil {
+		return out, err
+	}
+	short, err := acceptModel(f.opts.Models, f.opts.AllowOtherModels, a.Model, a.Firmware)
+	if err != nil {
+		return out, err
+	}
+	d, err := tx.DeviceBySerial(a.Serial)
+	switch {
+	case err == nil && d.Account != account:
+		return out, fault.New(fault.DeviceClaimed, "This PBX (%s) belongs to another account. Have it removed there first.", a.Serial)
+	case err == nil:
+		return f.reactivate(tx, out, d, a, now)
+	case !errors.Is(err, ErrNoRow):
+		return out, err
+	}
+	used, err := tx.CountSites()
+	if err != nil {
+		return out, err
+	}
+	if err := mayConnect(f.opts.License(), used, now); err != nil {
+		return out, err
+	}
+	d = Device{
+		ID: id.NewDevice(), Account: account, Serial: a.Serial, Name: defaultName(short, a.Serial),
+		Activated: now, Presence: Presence{Status: StatusNever},
+	}
+	if d.Site, err = addSite(tx, account, now); err != nil {
+		return out, err
+	}
+	out.device, out.detail = d.as(a, now), "new device"
+	return out, tx.AddDevice(out.device)
+}
+
+// reactivate takes no connection, so it asks for no licence.
+func (f *Fleet) reactivate(tx Tx, out activated, d Device, a Activation, now time.Time) (activated, error) {
+	out.detail = "again"
+	if !sameKey(d.Key, a.Key) {
+		d.Void = voidAt(now, d.Issued)
+		r := revocationOf(fault.Replaced, d.Void)
+		if err := tx.PutRevocation(deviceKey(d.ID), r); err != nil {
+			return out, err
+		}
+		out.void, out.detail = &r, "key replaced"
+	}
+	out.device = d.as(a, now)
+	return out, tx.UpdateDevice(out.device)
+}
+
+// as is d with what the activation says of it.
+func (d Device) as(a Activation, now time.Time) Device {
+	d.Model, d.Firmware, d.Key, d.HotStandby = a.Model, a.Firmware, a.Key, a.HotStandby
+	d.Issued = nextIssued(now, d.Void)
+	return d
+}
+
+// mayConnect decides whether one more site finds a connection.
+func mayConnect(l license.License, used int, now time.Time) error {
+	if err := inForce(l, now); err != nil {
+		return err
+	}
+	if used >= l.Connections {
+		return fault.New(fault.NoConnections, "All connections are in use (%d of %d). Remove a PBX that is not needed any more, or have the subscription extended.", used, l.Connections)
+	}
+	return nil
+}
+
+// inForce refuses what needs a licence once its grace time is over, or
+// before it begins.
+func inForce(l license.License, now time.Time) error {
+	switch {
+	case l.InForce(now):
+		return nil
+	case now.Before(l.NotBefore):
+		return fault.New(fault.LicenceExpired, "The licence begins on %s.", l.NotBefore.Format(time.DateOnly))
+	default:
+		return fault.New(fault.LicenceExpired, "The licence expired on %s and its %d days of grace are over. PBXs stay connected; new activations and visits need a new licence.",
+			l.Expires.Format(time.DateOnly), int(license.Grace.Hours()/24))
+	}
+}
+
+// addSite draws labels until one is free. 40 random bits: a second draw is
+// rare, a fifth means that something else is wrong.
+func addSite(tx Tx, account id.Account, now time.Time) (id.Site, error) {
+	var err error
+	for range 5 {
+		s := id.NewSite()
+		if err = tx.AddSite(s, account, now); !errors.Is(err, ErrTaken) {
+			return s, err
+		}
+	}
+	return "", err
+}
+
+func defaultName(short string, sn id.Serial) string {
+	const room = maxText - 33 // the longest serial number and a space
+	if r := []rune(short); len(r) > room {
+		short = string(r[:room])
+	}
+	return short + " " + string(sn)
+}
+
+// normalise refuses what cannot be an activation at all.
+func (a *Activation) normalise() (err error) {
+	if a.Serial == "" {
+		return fault.New(fault.Invalid, "The serial number is missing.").In("serial")
+	}
+	if a.Model, err = plainText("model", a.Model); err != nil {
+		return err
+	}
+	if a.Firmware, err = plainText("firmware", a.Firmware); err != nil {
+		return err
+	}
+	if len(a.Key) != ed25519.PublicKeySize {
+		return fault.New(fault.Invalid, "The public key must be Ed25519: %d bytes.", ed25519.PublicKeySize).In("public_key")
+	}
+	h := &a.HotStandby
+	if !h.Enabled {
+		*h = HotStandby{}
+		return nil
+	}
+	if h.Type != "primary" && h.Type != "secondary" || h.Role != "active" && h.Role != "standby" || h.Peer == a.Serial {
+		return fault.New(fault.Invalid, "Hot standby needs a type (primary, secondary), a role (active, standby) and the other PBX's serial number.").In("hot_standby")
+	}
+	return nil
+}
+
+// Subscription is the account's plan and what it has used of it.
+func (f *Fleet) Subscription(ctx context.Context, p Principal) (Subscription, error) {
+	if err := p.check(); err != nil {
+		return Subscription{}, err
+	}
+	l := f.opts.License()
+	s := Subscription{Status: string(l.Status(f.clock())), Holder: l.Holder, Connections: l.Connections, Expires: l.Expires}
+	err := f.view(ctx, "subscription", func(tx Tx) (err error) {
+		s.Used, err = tx.CountSites()
+		return err
+	})
+	return s, err
+}
+

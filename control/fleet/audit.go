@@ -1,0 +1,120 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"trunkline/internal/fault"
+)
+
+// Actions in the audit.
+const (
+	ActionInit         = "init"
+	ActionSignIn       = "sign_in"
+	ActionSignOut      = "sign_out"
+	ActionActivate     = "activate"
+	ActionRenewPass    = "renew_pass"
+	ActionDeviceRemove = "device_remove"
+	ActionVisitStart   = "visit_start"
+	ActionVisitOpen    = "visit_open"
+	ActionVisitEnd     = "visit_end"
+)
+
+const outcomeOK = "ok"
+
+// decide runs fn in one transaction, together with the audit entry of what it
+// decided. If fn returns a fault, that is a decision too: its entry is
+// committed, and so would be what fn had written before. So fn refuses first
+// and writes afterwards. fn may fill in e, and may be run again.
+func (f *Fleet) decide(ctx context.Context, e AuditEntry, fn func(tx Tx, e *AuditEntry) error) error {
+	var refusal *fault.Error
+	err := f.store.Tx(ctx, func(tx Tx) error {
+		refusal = nil
+		entry := e
+		entry.Outcome = outcomeOK
+		if err := fn(tx, &entry); errors.As(err, &refusal) {
+			entry.Outcome, entry.Detail = string(refusal.Code), refusal.Message
+		} else if err != nil {
+			return err
+		}
+		return tx.AddAudit(entry)
+	})
+	if err == nil && refusal != nil {
+		err = refusal
+	}
+	if err != nil {
+		err = f.failed(e.Action, err)
+	}
+	f.metrics.decided(e.Action, err)
+	return err
+}
+
+// refuse records a refusal that was decided without a transaction and gives
+// it back, or says that the database is away.
+func (f *Fleet) refuse(ctx context.Context, e AuditEntry, refusal *fault.Error) error {
+	return f.decide(ctx, e, func(Tx, *AuditEntry) error { return refusal })
+}
+
+// Audit lists decisions, newest first. Owners, admins and auditors may read it.
+func (f *Fleet) Audit(ctx context.Context, p Principal, q AuditQuery) (Page[AuditEntry], error) {
+	if !p.Role.mayAudit() {
+		return Page[AuditEntry]{}, fault.New(fault.Forbidden, "Your role may not read the audit log. Ask an owner, an admin or an auditor.")
+	}
+	q.Limit = pageLimit(q.Limit)
+	var page Page[AuditEntry]
+	err := f.view(ctx, "list audit", func(tx Tx) error {
+		root, err := tx.Root()
+		if err != nil {
+			return err
+		}
+		page, err = tx.Audit(p.Account, p.Account == root.ID, q)
+		return err
+	})
+	return page, err
+}
+
+// view runs fn on a snapshot and makes its error one for the caller.
+func (f *Fleet) view(ctx context.Context, op string, fn func(Tx) error) error {
+	if err := f.store.View(ctx, fn); err != nil {
+		return f.failed(op, err)
+	}
+	return nil
+}
+
+// tx is view for writing, without a decision to record.
+func (f *Fleet) tx(ctx context.Context, op string, fn func(Tx) error) error {
+	if err := f.store.Tx(ctx, fn); err != nil {
+		return f.failed(op, err)
+	}
+	return nil
+}
+
+const (
+	defaultPage = 50
+	maxPage     = 200
+)
+
+func pageLimit(n int) int {
+	if n <= 0 {
+		return defaultPage
+	}
+	return min(n, maxPage)
+}
+
+// entry begins an audit entry of what p asks.
+func (p Principal) entry(now time.Time, action, object string) AuditEntry {
+	return AuditEntry{At: now, Account: p.Account, Actor: p.Email, Remote: remoteText(p.Remote), Action: action, Object: object}
+}
+
+func remoteText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.Unmap().String()
+}
+
+func describe(d Device) string {
+	return "PBX " + d.Name + " (" + string(d.Serial) + ")"
+}

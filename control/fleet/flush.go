@@ -1,0 +1,141 @@
+package fleet
+
+import (
+	"context"
+	"time"
+
+	"trunkline/internal/id"
+)
+
+const (
+	flushEvery = 200 * time.Millisecond // at most; a burst of changes of one device is one
+	flushBatch = 500                    // devices in a transaction: the writer is shared
+)
+
+// touch has the watchers told of a device that changed otherwise.
+func (p *presence) touch(d id.Device) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dirty[d] = struct{}{}
+	p.wakeUp()
+}
+
+// forget is for a device that was removed.
+func (p *presence) forget(d Device) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.devices[d.ID]; e != nil {
+		p.gauge.WithLabelValues(string(e.shown.Status)).Dec()
+		delete(p.devices, d.ID)
+	}
+	delete(p.dirty, d.ID)
+	p.removed[d.ID] = d
+	p.wakeUp()
+}
+
+// overlay puts what the relays say over what the database has.
+func (p *presence) overlay(ds ...*Device) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, d := range ds {
+		if e := p.devices[d.ID]; e != nil {
+			d.Presence = e.shown
+		}
+	}
+}
+
+// take empties a batch of the dirty set. A device without a route, which was
+// only touched, comes with a zero presence.
+func (p *presence) take() (batch map[id.Device]Presence, removed []Device) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	batch = make(map[id.Device]Presence, min(len(p.dirty), flushBatch))
+	for d := range p.dirty {
+		if len(batch) == flushBatch {
+			p.wakeUp()
+			break
+		}
+		delete(p.dirty, d)
+		batch[d] = Presence{}
+		if e := p.devices[d]; e != nil {
+			batch[d] = e.shown
+		}
+	}
+	for _, d := range p.removed {
+		removed = append(removed, d)
+	}
+	clear(p.removed)
+	return batch, removed
+}
+
+// putBack is for a batch that could not be written.
+func (p *presence) putBack(batch map[id.Device]Presence) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for d := range batch {
+		p.dirty[d] = struct{}{}
+	}
+	p.wakeUp()
+}
+
+// flush writes one batch of changes and tells the watchers. Devices that are
+// not in the database, because they were removed, are let go.
+func (f *Fleet) flush(ctx context.Context) error {
+	f.flushing.Lock()
+	defer f.flushing.Unlock()
+	batch, removed := f.presence.take()
+	for _, d := range removed {
+		f.watchers.send(DeviceEvent{Device: d, Removed: true})
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	ids := make([]id.Device, 0, len(batch))
+	written := 0
+	err := f.tx(ctx, "write presence", func(tx Tx) error {
+		written, ids = 0, ids[:0]
+		for d, p := range batch {
+			ids = append(ids, d)
+			if p.Status == "" {
+				continue
+			}
+			if err := tx.SavePresence(d, p); err != nil {
+				return err
+			}
+			written++
+		}
+		return nil
+	})
+	if err != nil {
+		f.presence.putBack(batch)
+		return err
+	}
+	f.metrics.presenceWrites.Add(float64(written))
+	return f.tell(ctx, ids)
+}
+
+// tell sends the devices, as they are now, to those who watch their account.
+func (f *Fleet) tell(ctx context.Context, ids []id.Device) error {
+	if f.watchers.none() {
+		return nil
+	}
+	var ds []Device
+	err := f.view(ctx, "read changed devices", func(tx Tx) (err error) {
+		ds, err = tx.DevicesByID(ids)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range ds {
+		f.presence.overlay(&d)
+		f.watchers.send(DeviceEvent{Device: d})
+	}
+	return nil
+}
+
+func (p *presence) pending() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.dirty) > 0
+}

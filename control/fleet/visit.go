@@ -1,0 +1,173 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+)
+
+// visitIdle ends a visit that nobody uses.
+const visitIdle = 15 * time.Minute
+
+// StartVisit lets p into the portal of a PBX: it grants a visit and gives the
+// one-time secret that opens it on the site's own origin.
+//
+// Only devices of p's own account can be visited, and only by account login.
+func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (VisitStart, error) {
+	if err := p.check(); err != nil {
+		return VisitStart{}, err
+	}
+	if r.Method == "" {
+		r.Method = token.MethodAccount
+	}
+	now := f.clock()
+	secret, hash := token.NewHandover()
+	var v Visit
+	err := f.decide(ctx, p.entry(now, ActionVisitStart, "PBX "+string(r.Device)), func(tx Tx, e *AuditEntry) error {
+		d, err := ownedBy(p.Account, tx, func(tx Tx) (Device, error) { return tx.Device(r.Device) })
+		if err != nil {
+			return err
+		}
+		f.presence.overlay(&d)
+		e.Object = describe(d)
+		if err := mayVisit(p.Role, r.Method); err != nil {
+			return err
+		}
+		if err := inForce(f.opts.License(), now); err != nil {
+			return err
+		}
+		if err := connected(d); err != nil {
+			return err
+		}
+		v = Visit{DeviceName: d.Name, Visit: token.Visit{
+			ID: id.NewVisit(), Site: d.Site, Device: d.ID, Account: d.Account, User: p.User, Who: p.who(),
+			Method: r.Method, Idle: visitIdle, Started: now, Expires: now.Add(token.VisitLife), Seen: now,
+		}}
+		e.Detail = string(v.ID) + " " + v.Method
+		return tx.AddVisit(v, hash)
+	})
+	if err != nil {
+		return VisitStart{}, err
+	}
+	h := bus.Handover{Visit: v.Visit, Expires: now.Add(token.HandoverTTL)}
+	if err := f.opts.PutHandover(ctx, hash, h); err != nil {
+		f.log.Error("handover not published", zap.String("visit", string(v.ID)), zap.Error(err))
+		return VisitStart{}, f.visitFailed(ctx, p, v)
+	}
+	url := fmt.Sprintf("https://%s.%s%s/.trunkline/visit", v.Site, f.opts.Zone, f.opts.Port)
+	return VisitStart{Visit: v.Visit, URL: url, Handover: secret}, nil
+}
+
+func mayVisit(role Role, method string) error {
+	switch {
+	case !role.mayVisit():
+		return fault.New(fault.Forbidden, "Your role may not visit a PBX. Ask an owner or an admin for another role.")
+	case method == token.MethodPasswordless:
+		return fault.New(fault.Forbidden, "Passwordless visits are not allowed on this PBX. Use the account login.").In("method")
+	case method != token.MethodAccount:
+		return fault.New(fault.Invalid, "The method is %s or %s.", token.MethodAccount, token.MethodPasswordless).In("method")
+	}
+	return nil
+}
+
+func connected(d Device) error {
+	switch p := d.Presence; p.Status {
+	case StatusConnected:
+		return nil
+	case StatusDisconnected:
+		return fault.New(fault.NotConnected, "The PBX has not been connected since %s. %s", p.Since.UTC().Format("2006-01-02 15:04:05 UTC"), fault.Reason(p.Reason))
+	default:
+		return fault.New(fault.NotConnected, "The PBX was activated but has never connected. Check that its agent runs and can reach a relay.")
+	}
+}
+
+// who is for the PBX's own log.
+func (p Principal) who() string {
+	if p.Name == "" {
+		return p.Email
+	}
+	return p.Name + " <" + p.Email + ">"
+}
+
+// visitFailed takes back a visit that cannot be opened.
+func (f *Fleet) visitFailed(ctx context.Context, p Principal, v Visit) error {
+	v.Ended, v.EndCode = f.clock(), fault.Unavailable
+	e := p.entry(v.Ended, ActionVisitEnd, "visit "+string(v.ID)+" to "+v.DeviceName)
+	refusal := fault.New(fault.Unavailable, "The relays cannot be told of the visit at the moment. Try again shortly.").After(busTimeout)
+	return f.decide(context.WithoutCancel(ctx), e, func(tx Tx, _ *AuditEntry) error {
+		if err := tx.UpdateVisit(v); err != nil {
+			return err
+		}
+		return refusal // recorded together with the update, by design
+	})
+}
+
+// EndVisit ends a visit at once, everywhere. One may end one's own; owners
+// and admins those of others.
+func (f *Fleet) EndVisit(ctx context.Context, p Principal, visit id.Visit) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	now := f.clock()
+	var r *bus.Revocation
+	err := f.decide(ctx, p.entry(now, ActionVisitEnd, "visit "+string(visit)), func(tx Tx, e *AuditEntry) error {
+		r = nil
+		v, err := tx.Visit(visit)
+		if errors.Is(err, ErrNoRow) || err == nil && v.Account != p.Account {
+			return fault.New(fault.NotFound, "There is no such visit in your account.")
+		}
+		if err != nil {
+			return err
+		}
+		e.Object = describeVisit(v)
+		if v.User != p.User && !p.Role.mayEndOthers() {
+			return fault.New(fault.Forbidden, "Your role may not end other people's visits.")
+		}
+		if now.After(v.Expires) {
+			return nil // over anyhow
+		}
+		// Also if it is on record as ended: a relay that reported the end may
+		// not be the only one that serves it.
+		r = &bus.Revocation{Code: fault.VisitEnded, At: now, Until: v.Expires}
+		if err := tx.PutRevocation(visitKey(visit), *r); err != nil {
+			return err
+		}
+		if !v.Ended.IsZero() {
+			return nil
+		}
+		v.Ended, v.EndCode = now, fault.VisitEnded
+		return tx.UpdateVisit(v)
+	})
+	if err != nil {
+		return err
+	}
+	if r != nil {
+		f.revoked(ctx, visitKey(visit), *r)
+	}
+	return nil
+}
+
+// Visits lists the account's visits, newest first.
+func (f *Fleet) Visits(ctx context.Context, p Principal, cursor string, limit int) (Page[Visit], error) {
+	if err := p.check(); err != nil {
+		return Page[Visit]{}, err
+	}
+	var page Page[Visit]
+	err := f.view(ctx, "list visits", func(tx Tx) (err error) {
+		page, err = tx.Visits(p.Account, cursor, pageLimit(limit))
+		return err
+	})
+	return page, err
+}
+
+func describeVisit(v Visit) string {
+	return "visit " + string(v.ID) + " of " + v.Who + " to PBX " + v.DeviceName
+}

@@ -1,0 +1,140 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/token"
+)
+
+// Kinds of bus.VisitEvent.
+const (
+	visitOpened          = "opened"
+	visitEnded           = "ended"
+	visitHandoverRefused = "handover_refused"
+)
+
+// unopenedAfter is when a visit that nobody has opened cannot be any more;
+// the leeway is for a relay's report that is on its way.
+const unopenedAfter = token.HandoverTTL + token.Leeway
+
+// VisitEvent takes a relay's report. The same report again changes nothing.
+func (f *Fleet) VisitEvent(ctx context.Context, e bus.VisitEvent) error {
+	switch e.Kind {
+	case visitOpened, visitEnded, visitHandoverRefused:
+	default:
+		return fault.New(fault.Invalid, "Kind %q is none of a visit's events.", e.Kind).In("kind")
+	}
+	return f.tx(ctx, "visit event", func(tx Tx) error {
+		v, err := tx.Visit(e.Visit)
+		if errors.Is(err, ErrNoRow) {
+			return fault.New(fault.NotFound, "There is no visit %s.", e.Visit)
+		}
+		if err != nil {
+			return err
+		}
+		entry := AuditEntry{
+			At: f.eventTime(e.At, v.Started), Account: v.Account, Actor: v.Who, Remote: e.Remote,
+			Object: describeVisit(v), Outcome: outcomeOK, Detail: "relay " + string(e.Relay),
+		}
+		switch e.Kind {
+		case visitOpened:
+			return visitWasOpened(tx, v, e, entry)
+		case visitEnded:
+			return visitHasEnded(tx, v, e, entry)
+		default:
+			entry.Action, entry.Outcome = ActionVisitOpen, string(e.Code)
+			return tx.AddAuditOnce("visit_refused:"+string(v.ID)+":"+string(e.Code), entry)
+		}
+	})
+}
+
+// eventTime mistrusts a relay's clock where it contradicts ours.
+func (f *Fleet) eventTime(at, started time.Time) time.Time {
+	now := f.clock()
+	if at.Before(started) || at.After(now) {
+		return now
+	}
+	return at.UTC()
+}
+
+func visitWasOpened(tx Tx, v Visit, e bus.VisitEvent, entry AuditEntry) error {
+	if !v.Opened.IsZero() {
+		return nil
+	}
+	v.Opened, v.Remote = entry.At, e.Remote
+	if v.EndCode == fault.HandoverInvalid {
+		// Swept as never opened, before this late report came in.
+		v.Ended, v.EndCode = time.Time{}, ""
+	}
+	if err := tx.UpdateVisit(v); err != nil {
+		return err
+	}
+	entry.Action = ActionVisitOpen
+	return tx.AddAuditOnce("visit_open:"+string(v.ID), entry)
+}
+
+func visitHasEnded(tx Tx, v Visit, e bus.VisitEvent, entry AuditEntry) error {
+	if err := tx.CountTraffic(v.ID, e.Relay, e.BytesIn, e.BytesOut, e.Requests); err != nil {
+		return err
+	}
+	if !v.Ended.IsZero() {
+		return nil
+	}
+	v.Ended, v.EndCode = entry.At, e.Code
+	if v.EndCode == "" {
+		v.EndCode = fault.VisitEnded
+	}
+	if err := tx.UpdateVisit(v); err != nil {
+		return err
+	}
+	entry.Action, entry.Detail = ActionVisitEnd, entry.Detail+": "+string(v.EndCode)
+	return tx.AddAuditOnce("visit_end:"+string(v.ID), entry)
+}
+
+const sweepBatch = 200
+
+// sweep drops what has passed: sessions, revocations, and visits that are on
+// record as running though nobody can be in them. more: call again.
+func (f *Fleet) sweep(ctx context.Context) (more bool, err error) {
+	now := f.clock()
+	err = f.tx(ctx, "sweep", func(tx Tx) error {
+		if _, err := tx.DropSessionsBefore(now); err != nil {
+			return err
+		}
+		if _, err := tx.DropRevocationsBefore(now); err != nil {
+			return err
+		}
+		vs, err := tx.OverdueVisits(now, now.Add(-unopenedAfter), sweepBatch)
+		if err != nil {
+			return err
+		}
+		more = len(vs) == sweepBatch
+		for _, v := range vs {
+			if err := endOverdue(tx, v, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return more && err == nil, err
+}
+
+func endOverdue(tx Tx, v Visit, now time.Time) error {
+	v.Ended, v.EndCode = v.Expires, fault.VisitEnded
+	detail := "reached its longest time"
+	if v.Opened.IsZero() {
+		v.Ended, v.EndCode = v.Started.Add(token.HandoverTTL), fault.HandoverInvalid
+		detail = "was never opened"
+	}
+	if err := tx.UpdateVisit(v); err != nil {
+		return err
+	}
+	return tx.AddAuditOnce("visit_end:"+string(v.ID), AuditEntry{
+		At: now, Account: v.Account, Actor: v.Who, Action: ActionVisitEnd, Object: describeVisit(v), Outcome: outcomeOK, Detail: detail,
+	})
+}
+

@@ -1,0 +1,84 @@
+package fleet
+
+import (
+	"context"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"trunkline/internal/id"
+)
+
+// watchBuffer is how far a watcher may lag before it is sent away.
+const watchBuffer = 256
+
+// Watch gives the changes of the devices that p may see, from now on and as
+// long as ctx lasts. The channel is closed when ctx ends, and also when its
+// reader has fallen too far behind: list again then, and watch anew.
+func (f *Fleet) Watch(ctx context.Context, p Principal) <-chan DeviceEvent {
+	w := &watcher{account: p.Account, ch: make(chan DeviceEvent, watchBuffer)}
+	if p.check() != nil {
+		close(w.ch)
+		return w.ch
+	}
+	f.watchers.add(w)
+	context.AfterFunc(ctx, func() { f.watchers.remove(w) })
+	return w.ch
+}
+
+type watcher struct {
+	account id.Account
+	ch      chan DeviceEvent // closed by who takes the watcher out of the set
+}
+
+type watchers struct {
+	open   prometheus.Gauge
+	lagged prometheus.Counter
+
+	mu  sync.Mutex
+	set map[*watcher]struct{}
+}
+
+func (ws *watchers) add(w *watcher) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.set[w] = struct{}{}
+	ws.open.Inc()
+}
+
+func (ws *watchers) remove(w *watcher) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.removeLocked(w)
+}
+
+func (ws *watchers) removeLocked(w *watcher) {
+	if _, ok := ws.set[w]; ok {
+		delete(ws.set, w)
+		close(w.ch)
+		ws.open.Dec()
+	}
+}
+
+func (ws *watchers) none() bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return len(ws.set) == 0
+}
+
+// send never waits for a reader.
+func (ws *watchers) send(e DeviceEvent) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for w := range ws.set {
+		if w.account != e.Device.Account {
+			continue
+		}
+		select {
+		case w.ch <- e:
+		default:
+			ws.lagged.Inc()
+			ws.removeLocked(w)
+		}
+	}
+}
