@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/fault"
+)
+
+const (
+	callTimeout  = 30 * time.Second // fleet's time for one request
+	maxTokenSize = 512
+)
+
+// sessions is the part of Fleet that knows who somebody is.
+type sessions interface {
+	SignIn(ctx context.Context, email, password string, remote netip.Addr) (fleet.Session, error)
+	Authenticate(ctx context.Context, token string) (fleet.Principal, error)
+	SignOut(context.Context, fleet.Principal) error
+}
+
+// door is the one way to an endpoint: authenticated unless the table says
+// public, before anything of the request is parsed.
+func (a *api) door(rt route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		x := w.(*exchange)
+		who := fleet.Principal{Remote: remoteOf(r)}
+		if !rt.public {
+			var err error
+			if who, err = a.authenticate(r); err != nil {
+				x.refuse(err)
+				return
+			}
+			x.who = who
+		}
+		in, err := rt.read(x, r)
+		if err != nil {
+			x.refuse(err)
+			return
+		}
+		if rt.stream != nil {
+			if err := rt.stream(x, r, who); err != nil {
+				x.refuse(err)
+			}
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+		defer cancel()
+		out, err := rt.call(ctx, who, in)
+		if err != nil {
+			x.refuse(err)
+			return
+		}
+		x.answer(rt.status, out)
+	}
+}
+
+// authenticate says who sends r.
+func (a *api) authenticate(r *http.Request) (fleet.Principal, error) {
+	token, err := bearer(r.Header)
+	if err != nil {
+		return fleet.Principal{}, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
+	who, err := a.fleet.Authenticate(ctx, token)
+	if err != nil {
+		return fleet.Principal{}, err
+	}
+	if who.User == "" {
+		panic("BUG: Authenticate let nobody in")
+	}
+	who.Remote = remoteOf(r)
+	return who, nil
+}
+
+// bearer is the token of the Authorization header (RFC 6750, section 2.1).
+func bearer(h http.Header) (string, error) {
+	values := h.Values("Authorization")
+	if len(values) == 0 {
+		return "", fault.New(fault.SignInNeeded, "Sign in by POST /api/v1/sessions and send its token as: Authorization: Bearer <token>.")
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	token = strings.TrimSpace(token)
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > maxTokenSize {
+		return "", fault.New(fault.SignInNeeded, "Send exactly one header: Authorization: Bearer <token>.").In("Authorization")
+	}
+	return token, nil
+}
+
+// remoteOf is the address of the other end of the connection. What
+// X-Forwarded-For says is anybody's word and is not looked at.
+func remoteOf(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}

@@ -1,0 +1,161 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+)
+
+// What logs and metrics say of a client that did not wait for its answer. It
+// is never sent.
+const statusClientGone = 499
+
+var errClientGone = fault.New("client_gone", "The client did not wait.")
+
+// exchange is one request's response as it comes about, and the facts for its
+// log event.
+type exchange struct {
+	http.ResponseWriter
+	status   int  // sent; 0: nothing yet
+	streamed bool // its duration says nothing of our speed
+	who      fleet.Principal
+	err      error  // why it was refused
+	ref      string // of an internal error
+}
+
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	return x.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// ServeHTTP is where every request comes by, once.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{ResponseWriter: w}
+	start := time.Now()
+	defer func() { a.finish(x, r, start, recover()) }()
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	boundBody(x, r)
+	if err := a.cross.Check(r); err != nil {
+		x.refuse(fault.New(fault.CrossSite, "A page of another site sent this request."))
+		return
+	}
+	a.mux.ServeHTTP(x, r)
+}
+
+// answer sends out, or nothing but the status if that is 204.
+func (x *exchange) answer(status int, out any) {
+	if status == http.StatusNoContent {
+		x.WriteHeader(status)
+		return
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		x.refuse(fmt.Errorf("encode answer: %w", err))
+		return
+	}
+	x.Header().Set("Content-Type", "application/json")
+	x.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	x.WriteHeader(status)
+	// The status is out: a failed write has nobody left to be told.
+	_, _ = x.Write(b)
+}
+
+// refuse sends err as a problem document, unless an answer is under way.
+func (x *exchange) refuse(err error) { x.refuseAs(err, 0) }
+
+// refuseAs is refuse with a status other than the code's; 0 is the code's.
+func (x *exchange) refuseAs(err error, status int) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w (%w)", fault.New(fault.Unavailable, "This took too long. Try again.").After(5*time.Second), err)
+	}
+	x.err = err
+	if fault.CodeOf(err) == fault.Internal {
+		x.ref = id.Ref()
+	}
+	if x.status != 0 {
+		return
+	}
+	p := fault.ProblemOf(err, x.ref)
+	if status != 0 {
+		p.Status, p.Title = status, http.StatusText(status)
+	}
+	if p.Status == http.StatusUnauthorized {
+		x.Header().Set("WWW-Authenticate", `Bearer realm="trunkline"`) // RFC 9110, section 15.5.2
+	}
+	p.Write(x)
+}
+
+// finish leaves the request's one log event and its metrics. A panic is an
+// internal error here: it ends this request and no other.
+func (a *api) finish(x *exchange, r *http.Request, start time.Time, panicked any) {
+	// An answer under way is cut, so that it cannot pass for a whole one.
+	cut := panicked != nil && (x.status != 0 || panicked == http.ErrAbortHandler)
+	if panicked != nil && panicked != http.ErrAbortHandler {
+		x.refuse(fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()))
+	}
+	if r.Context().Err() != nil && errors.Is(x.err, context.Canceled) {
+		x.status, x.err, x.ref = statusClientGone, errClientGone, ""
+	}
+	route := cmp.Or(r.Pattern, "/")
+	took := time.Since(start)
+	a.metrics.observe(route, x.status, took, x.streamed)
+	fields := []zap.Field{
+		zap.String("method", r.Method[:min(len(r.Method), 16)]), zap.String("route", route), zap.Int("status", x.status),
+		zap.String("code", string(fault.CodeOf(x.err))), zap.Float64("dur_ms", float64(took.Microseconds())/1000),
+		zap.Stringer("remote", remoteOf(r)),
+	}
+	if x.who.User != "" {
+		fields = append(fields, zap.String("account", string(x.who.Account)), zap.String("user", string(x.who.User)))
+	}
+	if x.ref != "" {
+		a.log.Error("api request", append(fields, zap.String("reference", x.ref), zap.Error(x.err))...)
+	} else {
+		a.log.Info("api request", fields...)
+	}
+	if cut {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func noSuchPath(w http.ResponseWriter, _ *http.Request) {
+	w.(*exchange).refuse(fault.New(fault.NotFound, "There is nothing here. GET /api/v1/openapi.json lists what is."))
+}
+
+// wrongMethod answers 405 (RFC 9110, section 15.5.6).
+func wrongMethod(methods []string) http.HandlerFunc {
+	allow := strings.Join(methods, ", ")
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", allow)
+		w.(*exchange).refuseAs(fault.New(fault.Invalid, "This path knows only %s.", allow), http.StatusMethodNotAllowed)
+	}
+}
