@@ -1,0 +1,163 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/fault"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// golden compares got, JSON, with a file; its diff is read like code.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, got, "", "  "); err != nil {
+		t.Fatalf("%v: %s", err, got)
+	}
+	indented.WriteByte('\n')
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, indented.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), indented.String()); diff != "" {
+		t.Fatalf("%s (-want +got; -update accepts):\n%s", path, diff)
+	}
+}
+
+func b64(n int) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, n)) }
+
+var activation = fmt.Sprintf(`{"serial":"sn-0001","model":"P550","firmware":"37.20.0.1","public_key":%q,"proof":%q,`+
+	`"hot_standby":{"type":"primary","role":"active","peer":"SN-0002"},"email":"anna@example.com","password":"pass\u0009word"}`, b64(32), b64(64))
+
+// calls are one good request to every endpoint but the event stream and the
+// document, and what fleet is to be asked.
+var calls = []struct {
+	name, method, path, body string
+	status                   int
+	asked                    []any
+}{
+	{"activate", "POST", "/activations", activation, 200, []any{fleet.Activation{
+		Serial: "SN-0001", Model: "P550", Firmware: "37.20.0.1", Key: bytes.Repeat([]byte{7}, 32), Proof: bytes.Repeat([]byte{7}, 64),
+		HotStandby: fleet.HotStandby{Enabled: true, Type: "primary", Role: "active", Peer: "SN-0002"},
+		Email:      "anna@example.com", Password: "pass\tword", Remote: remote}}},
+	{"renewPass", "POST", "/passes", fmt.Sprintf(`{"device":%q,"nonce":%q,"proof":%q}`, aDevice, b64(16), b64(64)), 200, []any{fleet.Renewal{
+		Device: aDevice, Nonce: bytes.Repeat([]byte{7}, 16), Proof: bytes.Repeat([]byte{7}, 64), Remote: remote}}},
+	{"signIn", "POST", "/sessions", `{"email":"anna@example.com","password":"x"}`, 201, []any{"anna@example.com", "x", remote}},
+	{"signOut", "DELETE", "/sessions/current", "", 204, []any{me()}},
+	{"listDevices", "GET", "/devices?search=ac&status=connected&limit=7&cursor=c", "", 200, []any{me(),
+		fleet.DeviceQuery{Search: "ac", Status: fleet.StatusConnected, Cursor: "c", Limit: 7}}},
+	{"listDevices", "GET", "/devices", "", 200, []any{me(), fleet.DeviceQuery{Limit: 50}}},
+	{"getDevice", "GET", "/devices/" + string(aDevice), "", 200, []any{me(), aDevice}},
+	{"removeDevice", "DELETE", "/devices/" + string(aDevice), "", 204, []any{me(), aDevice}},
+	{"startVisit", "POST", "/visits", fmt.Sprintf(`{"device":%q,"method":"passwordless"}`, aDevice), 201, []any{me(),
+		fleet.VisitRequest{Device: aDevice, Method: "passwordless"}}},
+	{"listVisits", "GET", "/visits?limit=200", "", 200, []any{me(), "", 200}},
+	{"endVisit", "DELETE", "/visits/" + string(aVisit), "", 204, []any{me(), aVisit}},
+	{"getSubscription", "GET", "/subscription", "", 200, []any{me()}},
+	{"listAudit", "GET", "/audit?action=sign_in", "", 200, []any{me(), fleet.AuditQuery{Action: "sign_in", Limit: 50}}},
+}
+
+func me() fleet.Principal {
+	p := anna
+	p.Remote = remote
+	return p
+}
+
+func TestEndpoints(t *testing.T) {
+	for _, c := range calls {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			rec := w.do(c.method, "/api/v1"+c.path, c.body)
+			if rec.Code != c.status {
+				t.Fatalf("%d %s", rec.Code, rec.Body)
+			}
+			if diff := cmp.Diff(c.asked, w.fleet.last(), cmpopts.EquateComparable(remote)); diff != "" {
+				t.Errorf("fleet was asked (-want +got):\n%s", diff)
+			}
+			if strings.Contains(rec.Body.String(), "argon2id") {
+				t.Error("the answer has the password's hash")
+			}
+			if c.status == 204 {
+				if rec.Body.Len() != 0 {
+					t.Errorf("body %q", rec.Body)
+				}
+				return
+			}
+			golden(t, c.name+".json", rec.Body.Bytes())
+		})
+	}
+}
+
+// Whatever fleet refuses arrives as a problem with the code, its status and
+// the retry hint; whatever else goes wrong arrives as a reference only.
+func TestRefusalsOfFleet(t *testing.T) {
+	for _, c := range calls {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, code := range fault.Codes() {
+				if code == fault.Internal {
+					continue
+				}
+				w.fleet.err = fmt.Errorf("read: %w", fault.New(code, "Do that.").In("x").After(1500*time.Millisecond))
+				rec := w.do(c.method, "/api/v1"+c.path, c.body)
+				p := problem(t, rec)
+				if rec.Code != fault.Status(code) || p.Code != code || p.Detail != "Do that." || p.Field != "x" || p.RetryAfter != 2 ||
+					rec.Header().Get("Retry-After") != "2" || p.Reference != "" {
+					t.Fatalf("%s: %d %+v", code, rec.Code, p)
+				}
+			}
+			w.logs.TakeAll()
+			w.fleet.err = errors.New("secret path /var/lib is full")
+			rec := w.do(c.method, "/api/v1"+c.path, c.body)
+			p := problem(t, rec)
+			if rec.Code != 500 || p.Code != fault.Internal || p.Reference == "" || strings.Contains(rec.Body.String(), "secret path") {
+				t.Fatalf("%d %s", rec.Code, rec.Body)
+			}
+			logged := w.logs.TakeAll()
+			if len(logged) != 1 {
+				t.Fatalf("%d log events", len(logged))
+			}
+			if m := logged[0].ContextMap(); m["reference"] != p.Reference || m["error"] != "secret path /var/lib is full" {
+				t.Fatalf("%v", m)
+			}
+		})
+	}
+}
+
+func problem(t *testing.T, rec interface{ Result() *http.Response }) fault.Problem {
+	t.Helper()
+	resp := rec.Result()
+	var p fault.Problem
+	if ct := resp.Header.Get("Content-Type"); ct != "application/problem+json" {
+		t.Fatalf("%d of type %q", resp.StatusCode, ct)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Status != resp.StatusCode || p.Title == "" || p.Type == "" || p.Code == "" || resp.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%+v", p)
+	}
+	return p
+}
