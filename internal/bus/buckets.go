@@ -1,0 +1,90 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	handoverTTL = 2 * time.Minute
+	// maxValue bounds one record, its NATS headers included.
+	maxValue = 32 << 10
+	// deletedFor is how long a deletion stays readable, for watchers that
+	// missed the announcement.
+	deletedFor = time.Hour
+)
+
+// maxRecords bounds the buckets by number and not by bytes: JetStream reserves
+// bytes in advance, and small servers do not have them.
+var maxRecords = map[string]int64{
+	Routes:      2_000_000,
+	Relays:      4_096,
+	Keys:        4_096,
+	Revocations: 1_000_000,
+	Handovers:   100_000,
+}
+
+func buckets() []string { return []string{Routes, Relays, Keys, Revocations, Handovers} }
+
+// EnsureBuckets creates what is missing of the five buckets and brings the
+// others to the present settings. Any control may call it at any time, and has
+// to after the server came back empty.
+func (b *Bus) EnsureBuckets(ctx context.Context) error {
+	for _, name := range buckets() {
+		if !b.Connected() {
+			return b.fail("create bucket "+name, errAway)
+		}
+		if _, err := b.js.CreateOrUpdateStream(ctx, b.stream(name)); err != nil {
+			return b.fail("create bucket "+name, err)
+		}
+	}
+	return nil
+}
+
+// stream is a NATS KV bucket (ADR-8) but for three things. It announces what
+// it stored, with sequence numbers, on feedPrefix, which costs the server one
+// publish however many watch, and no consumer state. Its deletions expire. And
+// it allows no roll-ups: with one header on a route of its own a relay could
+// wipe the whole bucket.
+func (b *Bus) stream(name string) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name: streamOf(name), Subjects: []string{kvPrefix + name + ".>"},
+		Storage: jetstream.MemoryStorage, Replicas: 1,
+		MaxMsgsPerSubject: 1, MaxMsgs: maxRecords[name], MaxMsgSize: maxValue, MaxBytes: -1,
+		Discard: jetstream.DiscardNew, DenyDelete: true, AllowDirect: true,
+		MaxAge:    b.ttl(name),
+		RePublish: &jetstream.RePublish{Source: kvPrefix + name + ".>", Destination: feedPrefix + name + ".>"},
+	}
+	// Where all records expire, deletions do too. Letting a writer choose
+	// would let it outlive the others, and expiry is told by age (watch.go).
+	c.AllowMsgTTL = c.MaxAge == 0
+	if c.MaxAge > 0 {
+		c.Duplicates = min(c.MaxAge, time.Minute)
+	} else {
+		c.Duplicates = time.Minute
+	}
+	return c
+}
+
+func (b *Bus) ttl(name string) time.Duration {
+	switch name {
+	case Relays:
+		return b.leaseTTL
+	case Handovers:
+		return handoverTTL
+	default:
+		return 0
+	}
+}
+
+// streamInfo is a bucket's state as the server has it now.
+func (b *Bus) streamInfo(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
+	s, err := b.js.Stream(ctx, streamOf(name))
+	if err != nil {
+		return nil, fmt.Errorf("read state of bucket %s: %w", name, err)
+	}
+	return s.CachedInfo(), nil
+}

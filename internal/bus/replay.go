@@ -1,0 +1,111 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Headers of JetStream and of NATS KV (ADR-8, ADR-31).
+const (
+	headerOp       = "KV-Operation"
+	headerMarker   = "Nats-Marker-Reason"
+	headerSeq      = "Nats-Sequence"
+	headerSubject  = "Nats-Subject"
+	headerPending  = "Nats-Num-Pending"
+	headerStatus   = "Status"
+	statusEnd      = "204"
+	statusNothing  = "404"
+	replayRecords  = 1000
+	replayMaxBytes = 1 << 20
+)
+
+// directGet asks for stored messages in order (ADR-31, batched).
+type directGet struct {
+	Seq      uint64 `json:"seq"`
+	Batch    int    `json:"batch"`
+	MaxBytes int    `json:"max_bytes"`
+}
+
+// replay emits what the bucket holds from number seq on, page by page, until
+// nothing is left. Deletions up to number quiet are left out: nobody was told
+// of what they delete.
+//
+// The bucket has one replica, so whoever answers has all that was acknowledged.
+func (s *session) replay(ctx context.Context, seq, quiet uint64) error {
+	for {
+		next, more, err := s.replayPage(ctx, seq, quiet)
+		if err != nil {
+			return fmt.Errorf("read bucket %s: %w", s.name, err)
+		}
+		if !more {
+			return nil
+		}
+		if next == seq {
+			return fmt.Errorf("read bucket %s: empty page", s.name)
+		}
+		seq = next
+	}
+}
+
+func (s *session) replayPage(ctx context.Context, seq, quiet uint64) (next uint64, more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	q, err := json.Marshal(directGet{Seq: seq, Batch: replayRecords, MaxBytes: replayMaxBytes})
+	if err != nil {
+		return 0, false, err
+	}
+	if err := s.b.nc.PublishRequest(apiPrefix+"DIRECT.GET."+streamOf(s.name), s.answers.Subject, q); err != nil {
+		return 0, false, err
+	}
+	for next = seq; ; {
+		m, err := s.answers.NextMsgWithContext(ctx)
+		if err != nil {
+			return 0, false, err
+		}
+		switch status := m.Header.Get(headerStatus); status {
+		case "":
+		case statusNothing:
+			return next, false, nil
+		case statusEnd:
+			return next, m.Header.Get(headerPending) != "0", nil
+		default:
+			return 0, false, fmt.Errorf("status %q", status)
+		}
+		r, err := parseRecord(m, kvPrefix+s.name+".", m.Header.Get(headerSubject))
+		if err != nil {
+			return 0, false, err
+		}
+		if r.rev < next {
+			return 0, false, errors.New("answer out of order")
+		}
+		next = r.rev + 1
+		if r.kind == Delete && r.rev <= quiet {
+			s.last = r.rev
+			continue
+		}
+		s.apply(r)
+	}
+}
+
+// parseRecord reads a stored message, as replay or the feed has it.
+func parseRecord(m *nats.Msg, prefix, subject string) (record, error) {
+	key, ok := strings.CutPrefix(subject, prefix)
+	if !ok {
+		return record{}, errors.New("record of another bucket")
+	}
+	rev, err := strconv.ParseUint(m.Header.Get(headerSeq), 10, 64)
+	if err != nil {
+		return record{}, errors.New("record without its number")
+	}
+	r := record{kind: Put, key: key, data: m.Data, rev: rev}
+	if m.Header.Get(headerOp) != "" || m.Header.Get(headerMarker) != "" {
+		r.kind, r.data = Delete, nil
+	}
+	return r, nil
+}

@@ -1,0 +1,229 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+// maxQueued bounds the announcements that wait for a watcher's callback. What
+// does not fit is dropped by the client and read from the bucket later.
+const maxQueued = 8192
+
+var (
+	errLost      = errors.New("connection lost")
+	errRecreated = errors.New("bucket recreated")
+)
+
+// record is an Event before its value is decoded.
+type record struct {
+	kind  Kind
+	key   string
+	data  []byte
+	rev   uint64
+	epoch string // of Reset
+}
+
+// session is one subscription of a watcher, on one connection and to one
+// incarnation of the bucket.
+//
+// The bucket numbers what it stores without gaps and announces each record with
+// its number. So a watcher that has seen all up to `last` knows from the next
+// number whether it missed something, and reads that from the bucket. What was
+// announced last and lost is found by check.
+type session struct {
+	b    *Bus
+	name string
+	emit func(record)
+
+	live    chan *nats.Msg
+	answers *nats.Subscription // to replay's requests
+	created time.Time          // of the bucket: its incarnation
+	last    uint64             // all up to this number was emitted
+	// expiring has the number of each key in a bucket whose records expire, and
+	// is nil for others. Expiry is not announced, but it is by age, so what is
+	// older than the bucket's first number is gone.
+	expiring map[string]uint64
+}
+
+func (b *Bus) watch(ctx context.Context, name string, emit func(record)) error {
+	for attempt := 0; ; attempt++ {
+		lost, err := b.awaitLink(ctx)
+		if err == nil {
+			var synced bool
+			if synced, err = b.watchOnce(ctx, lost, name, emit); synced {
+				attempt = 0
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrClosed):
+			return ErrClosed
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			b.log.Debug("bucket does not exist yet", zap.String("bucket", name))
+		default:
+			b.log.Warn("watch begins anew", zap.String("bucket", name), zap.Error(err))
+		}
+		pause(ctx, backoff(attempt))
+	}
+}
+
+// watchOnce runs one session to its end and reports whether it got to Synced.
+func (b *Bus) watchOnce(ctx context.Context, lost <-chan struct{}, name string, emit func(record)) (synced bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-lost:
+			cancel(errLost)
+		case <-ctx.Done():
+		}
+	}()
+	s := &session{b: b, name: name, emit: emit, live: make(chan *nats.Msg, maxQueued)}
+	sub, err := b.nc.ChanSubscribe(feedPrefix+name+".>", s.live)
+	if err != nil {
+		return false, fmt.Errorf("subscribe: %w", err)
+	}
+	defer sub.Unsubscribe()
+	if s.answers, err = b.nc.SubscribeSync(b.nc.NewInbox()); err != nil {
+		return false, fmt.Errorf("subscribe: %w", err)
+	}
+	defer s.answers.Unsubscribe()
+
+	if err = s.snapshot(ctx); err == nil {
+		synced = true
+		err = s.follow(ctx)
+	}
+	if errors.Is(context.Cause(ctx), errLost) {
+		err = errLost
+	}
+	return synced, err
+}
+
+// snapshot emits Reset, what the bucket holds, and Synced.
+func (s *session) snapshot(ctx context.Context) error {
+	// The server must have the subscription before it is asked for its state,
+	// or a change between the two would be noticed late.
+	fctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := s.b.nc.FlushWithContext(fctx); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	info, err := s.b.streamInfo(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	s.created = info.Created
+	if info.Config.MaxAge > 0 {
+		s.expiring = make(map[string]uint64)
+	}
+	s.emit(record{kind: Reset, epoch: epochOf(info)})
+	if err := s.replay(ctx, 1, info.State.LastSeq); err != nil {
+		return err
+	}
+	s.last = max(s.last, info.State.LastSeq)
+	// Had the bucket been recreated meanwhile, this would be a mixture.
+	if info, err = s.b.streamInfo(ctx, s.name); err != nil {
+		return err
+	}
+	if !info.Created.Equal(s.created) || info.State.LastSeq < s.last {
+		return errRecreated
+	}
+	s.emit(record{kind: Synced})
+	return nil
+}
+
+// follow emits changes until the session ends.
+func (s *session) follow(ctx context.Context) error {
+	check := time.NewTimer(s.untilCheck())
+	defer check.Stop()
+	for {
+		select {
+		case m := <-s.live:
+			if err := s.announced(ctx, m); err != nil {
+				return err
+			}
+		case <-check.C:
+			if err := s.check(ctx); err != nil {
+				return err
+			}
+			check.Reset(s.untilCheck())
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *session) untilCheck() time.Duration {
+	return s.b.checkEvery*3/4 + rand.N(s.b.checkEvery/2)
+}
+
+// announced takes the next record from the feed.
+func (s *session) announced(ctx context.Context, m *nats.Msg) error {
+	r, err := parseRecord(m, feedPrefix+s.name+".", m.Subject)
+	if err != nil {
+		return err
+	}
+	if r.rev > s.last+1 {
+		if err := s.replay(ctx, s.last+1, 0); err != nil {
+			return err
+		}
+	}
+	if r.rev <= s.last {
+		return nil // the snapshot or a replay had it
+	}
+	s.apply(r)
+	return nil
+}
+
+// check compares what was emitted with the bucket.
+func (s *session) check(ctx context.Context) error {
+	info, err := s.b.streamInfo(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	if !info.Created.Equal(s.created) || info.State.LastSeq < s.last {
+		return errRecreated
+	}
+	if info.State.LastSeq > s.last && len(s.live) == 0 {
+		if err := s.replay(ctx, s.last+1, 0); err != nil {
+			return err
+		}
+		s.last = max(s.last, info.State.LastSeq)
+	}
+	for key, rev := range s.expiring {
+		if rev < info.State.FirstSeq {
+			delete(s.expiring, key)
+			s.emit(record{kind: Delete, key: key, rev: rev})
+		}
+	}
+	return nil
+}
+
+func (s *session) apply(r record) {
+	s.last = r.rev
+	if s.expiring != nil {
+		if r.kind == Put {
+			s.expiring[r.key] = r.rev
+		} else {
+			delete(s.expiring, r.key)
+		}
+	}
+	s.emit(r)
+}
+
+func epochOf(info *jetstream.StreamInfo) string {
+	return info.Created.UTC().Format(time.RFC3339Nano)
+}
+
+// skipped says neither key nor value: both may be secret.
+func (b *Bus) skipped(bucket string, err error) {
+	b.log.Warn("record does not decode and is skipped", zap.String("bucket", bucket), zap.Error(err))
+}
