@@ -11,8 +11,13 @@ type LogConfig struct {
 	Format string `yaml:"format"` // json, or console for people
 }
 
-// Logger writes to standard error. Its time stamps are UTC.
-func Logger(level, format string) (*zap.Logger, error) {
+// Logger writes to standard error.
+func Logger(level, format string) (*zap.Logger, error) { return newLogger(level, format, "stderr") }
+
+// FileLogger appends JSON to the file at path.
+func FileLogger(level, path string) (*zap.Logger, error) { return newLogger(level, "json", path) }
+
+func newLogger(level, format, output string) (*zap.Logger, error) {
 	lvl, err := zapcore.ParseLevel(level)
 	if err != nil {
 		return nil, Usagef("log.level: %w", err)
@@ -22,6 +27,7 @@ func Logger(level, format string) (*zap.Logger, error) {
 	c.Sampling = nil // one event per request already; sampling would hide the one somebody asks for
 	c.DisableStacktrace = true
 	c.DisableCaller = true
+	c.OutputPaths = []string{output}
 	c.EncoderConfig.TimeKey = "ts"
 	c.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	switch format {

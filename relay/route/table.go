@@ -110,7 +110,7 @@ func (t *Table) SetOwn(r bus.Route) {
 
 // DropOwn forgets this relay's route of d.
 func (t *Table) DropOwn(d id.Device) {
-	t.drop(Key(t.self, d), func(entry) bool { return true })
+	t.drop(bus.RouteKey(t.self, d), func(entry) bool { return true })
 }
 
 // Own lists the routes that the bus has under this relay's name.

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"trunkline/cmd/trunkline/demo"
+)
+
+func demoCommand() *cobra.Command {
+	o := demo.Options{}
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Run everything with a simulated PBX on loopback",
+		Long: `Demo runs an installation on loopback together with a simulated PBX and that PBX's
+agent, and prints where to sign in and what to click. Ctrl-C stops it all.
+
+With --check it does the main job once (activate by e-mail, tunnel up, visit,
+fetch a page, WebSocket echo) in a directory of its own, prints each step, and
+exits 0 if all went well.
+
+With --split control and relay are processes of their own. Kill any of them
+(their process numbers are printed) and see what goes on working, and how soon
+the rest is back.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Out = c.OutOrStdout()
+			if o.Check && !c.Flags().Changed("data") {
+				dir, err := os.MkdirTemp("", "trunkline-check-")
+				if err != nil {
+					return err
+				}
+				defer os.RemoveAll(dir)
+				o.Data = dir
+			}
+			if o.Check && !c.Flags().Changed("listen") {
+				o.Listen = "127.0.0.1:0"
+			}
+			if o.Check && o.Split {
+				return fmt.Errorf("--check and --split exclude each other")
+			}
+			return demo.Run(c.Context(), o)
+		},
+	}
+	c.Flags().StringVar(&o.Data, "data", "data/demo", "directory for database, keys and logs; kept between runs")
+	c.Flags().StringVar(&o.Listen, "listen", "127.0.0.1:8443", "the public TLS port")
+	c.Flags().StringVar(&o.Agent, "agent", "", "path of trunkline-agent (default: beside this program)")
+	c.Flags().BoolVar(&o.Check, "check", false, "do the main job once, print each step, exit 0 or 1")
+	c.Flags().BoolVar(&o.Split, "split", false, "run control and relay as processes of their own")
+	return c
+}

@@ -1,0 +1,244 @@
+// Package demo is Trunkline to look at: control, relay and bus, a simulated
+// PBX with its portal, and that PBX's agent as a process of its own, all on
+// loopback. With Split, control and relay are processes too, so that each can
+// be killed and seen to come back.
+package demo
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
+	"trunkline/internal/pbxsim"
+	"trunkline/internal/service"
+)
+
+// Options of a demo.
+type Options struct {
+	Data   string // kept between runs
+	Listen string
+	Agent  string // path of trunkline-agent; "": beside this program
+	Split  bool
+	Check  bool // do the main job once and end
+	Out    io.Writer
+}
+
+// The simulated PBX. Its passwords are no secret: it is a demo, on loopback.
+const (
+	serial   = "3631A20C0042"
+	model    = "P-Series Software Edition"
+	firmware = "83.19.0.110"
+
+	superUser, superPassword = "super", "super-demo"
+	adminUser, adminPassword = "remote", "remote-demo"
+)
+
+type demo struct {
+	o      Options
+	outMu  sync.Mutex
+	portal *pbxsim.Portal
+	planes planes
+	api    *controlapi.Client
+}
+
+// planes is control and relay, however they run.
+type planes interface {
+	// run returns when ctx ends or a plane fails. up is called once both serve.
+	run(ctx context.Context, up func()) error
+	consoleURL() string
+	caFile() string
+	tls() *tls.Config
+	login() (email, password string, err error)
+}
+
+// Run returns when ctx ends, or with Check when the job is done.
+func Run(ctx context.Context, o Options) error {
+	if err := os.MkdirAll(filepath.Join(o.Data, "log"), 0o700); err != nil {
+		return err
+	}
+	d := &demo{o: o}
+	var err error
+	if d.o.Agent, err = findAgent(o.Agent); err != nil {
+		return err
+	}
+	log, err := service.FileLogger("info", d.logFile("trunkline"))
+	if err != nil {
+		return err
+	}
+	d.portal, err = pbxsim.New(pbxsim.Config{
+		Listen: "127.0.0.1:0", Serial: serial, Model: model, Firmware: firmware, Name: "Acme Ltd",
+		SuperAdmin: superUser, SuperPassword: superPassword, Admin: adminUser, AdminPassword: adminPassword,
+	}, log.Named("pbx"))
+	if err != nil {
+		return fmt.Errorf("simulated PBX: %w", err)
+	}
+	if o.Split {
+		d.planes, err = newSplit(ctx, d)
+	} else {
+		d.planes, err = newTogether(ctx, d, log)
+	}
+	if err != nil {
+		return err
+	}
+	if d.api, err = controlapi.NewClient(d.planes.consoleURL(), &http.Client{Transport: controlapi.NewTransport(d.planes.tls())}); err != nil {
+		return err
+	}
+	return d.run(ctx)
+}
+
+// run keeps an order at the end: the agent says goodbye, then the planes
+// drain, then the PBX goes.
+func (d *demo) run(ctx context.Context) error {
+	pctx, stopPortal := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPortal()
+	actx, stopAgent := context.WithCancel(ctx)
+	defer stopAgent()
+	var portal errgroup.Group
+	portal.Go(func() error { return d.portal.Run(pctx) })
+
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, life := errgroup.WithContext(life)
+	ready := make(chan struct{})
+	g.Go(func() error { return d.planes.run(life, func() { close(ready) }) })
+	g.Go(func() error {
+		defer stop() // whatever ends the story ends the planes
+		defer stopAgent()
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil
+		case <-life.Done():
+			return nil
+		}
+		defer context.AfterFunc(life, stopAgent)()
+		return d.story(actx)
+	})
+	err := g.Wait()
+	stopPortal()
+	err = errors.Join(err, portal.Wait())
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	if err == nil {
+		d.say("stopped")
+	}
+	return err
+}
+
+// story is what happens once the planes are up.
+func (d *demo) story(ctx context.Context) error {
+	d.step("control and relay up", d.planes.consoleURL())
+	email, password, err := d.planes.login()
+	if err != nil {
+		return err
+	}
+	if err := d.connect(ctx, email, password); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	actx, stopAgent := context.WithCancel(gctx)
+	g.Go(func() error { return d.agent().run(actx) })
+	g.Go(func() error {
+		defer stopAgent()
+		device, err := d.waitConnected(gctx, email, password)
+		if err != nil {
+			return err
+		}
+		d.step("tunnel up", "since "+device.Since.Format(time.TimeOnly)+" UTC at "+string(device.Relay))
+		if d.o.Check {
+			return d.check(gctx, device)
+		}
+		d.banner(device, email, password)
+		<-gctx.Done()
+		return nil
+	})
+	return g.Wait()
+}
+
+// connect activates the PBX as its staff would, if it is not yet.
+func (d *demo) connect(ctx context.Context, email, password string) error {
+	if _, err := os.Stat(filepath.Join(d.agentDir(), "identity.json")); err == nil {
+		d.step("PBX activated", "earlier")
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, d.o.Agent, "connect", "--server", d.planes.consoleURL(), "--ca", d.planes.caFile(),
+		"--data", d.agentDir(), "--email", email, "--password-stdin", "--sn", serial, "--model", model, "--firmware", firmware)
+	cmd.Stdin = strings.NewReader(password + "\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("trunkline-agent connect: %w\n%s", err, out)
+	}
+	d.step("PBX activated by e-mail", email)
+	return nil
+}
+
+func (d *demo) agent() child {
+	return child{
+		name: "trunkline-agent", path: d.o.Agent, log: d.logFile("agent"), say: d.say,
+		args: []string{"run", "--data", d.agentDir(), "--portal", d.portal.URL(), "--ca", d.planes.caFile()},
+	}
+}
+
+// waitConnected watches the device list as staff do.
+func (d *demo) waitConnected(ctx context.Context, email, password string) (controlapi.Device, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	session, err := d.api.SignIn(ctx, email, password)
+	if err != nil {
+		return controlapi.Device{}, fmt.Errorf("sign in: %w", err)
+	}
+	d.api = d.api.WithToken(session.Token)
+	d.step("signed in", email)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		page, err := d.api.Devices(ctx, controlapi.DeviceQuery{Search: serial})
+		if err != nil {
+			return controlapi.Device{}, fmt.Errorf("list devices: %w", err)
+		}
+		for _, dev := range page.Items {
+			if dev.Serial == id.Serial(serial) && dev.Status == controlapi.StatusConnected {
+				return dev, nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return controlapi.Device{}, fmt.Errorf("the PBX did not connect within a minute; see %s", d.logFile("agent"))
+		}
+	}
+}
+
+func (d *demo) agentDir() string { return filepath.Join(d.o.Data, "agent") }
+
+func (d *demo) logDir() string { return filepath.Join(d.o.Data, "log") }
+
+func (d *demo) logFile(name string) string { return filepath.Join(d.logDir(), name+".log") }
+
+func findAgent(path string) (string, error) {
+	if path == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(filepath.Dir(self), "trunkline-agent")
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("the agent's program is missing (%w); build it with: make build", err)
+	}
+	return path, nil
+}

@@ -1,0 +1,36 @@
+package demo
+
+import (
+	"fmt"
+
+	"trunkline/internal/controlapi"
+)
+
+func (d *demo) say(format string, args ...any) {
+	d.outMu.Lock()
+	defer d.outMu.Unlock()
+	fmt.Fprintf(d.o.Out, format+"\n", args...)
+}
+
+func (d *demo) step(what, detail string) { d.say("ok  %-28s %s", what, detail) }
+
+func (d *demo) banner(dev controlapi.Device, email, password string) {
+	d.say(`
+  Trunkline demo: one simulated PBX, connected through the relay.
+
+    Console    %s
+    Sign in    %s
+    Password   %s
+
+    Visit      %s/visit/%s
+               (sign in, click Visit, and you are in the PBX's portal)
+    Portal     super administrator %s / %s
+               Administrator       %s / %s
+
+  Your browser does not know the demo's CA: accept its warning, or import
+    %s
+  Logs are in %s. Ctrl-C stops everything.
+`,
+		d.planes.consoleURL(), email, password, d.planes.consoleURL(), dev.Site,
+		superUser, superPassword, adminUser, adminPassword, d.planes.caFile(), d.logDir())
+}

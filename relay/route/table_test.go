@@ -1,0 +1,142 @@
+package route_test
+
+import (
+	"testing"
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/relay/route"
+)
+
+const self, other, third = id.Relay("relay-1"), id.Relay("relay-2"), id.Relay("relay-3")
+
+// world is a table with the events that feed it.
+type world struct {
+	*testing.T
+	table    *route.Table
+	device   id.Device
+	site     id.Site
+	replaced []id.Relay
+	rev      uint64
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{T: t, device: id.NewDevice(), site: id.NewSite()}
+	w.table = route.NewTable(self, func(_ id.Device, at bus.Route) { w.replaced = append(w.replaced, at.Relay) })
+	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Reset, Epoch: "e1"})
+	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Synced, Epoch: "e1"})
+	return w
+}
+
+func (w *world) route(r id.Relay, down fault.Code) bus.Route {
+	return bus.Route{Relay: r, Device: w.device, Site: w.site, Tunnel: id.NewTunnel(), Down: down, Since: time.Now()}
+}
+
+func (w *world) put(r bus.Route) uint64 {
+	w.rev++
+	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Put, Key: bus.RouteKey(r.Relay, r.Device), Value: r, Rev: w.rev, Epoch: "e1"})
+	return w.rev
+}
+
+func (w *world) at(want id.Relay, down fault.Code) {
+	w.Helper()
+	d, okD := w.table.Device(w.device)
+	s, okS := w.table.Site(w.site)
+	if !okD || !okS || d.Tunnel != s.Tunnel || d.Relay != want || d.Down != down {
+		w.Errorf("device at %q (down %q, known %v), site at %q; want %q, down %q", d.Relay, d.Down, okD, s.Relay, want, down)
+	}
+}
+
+func TestOwnTunnelServesBeforeTheBusKnows(t *testing.T) {
+	w := newWorld(t)
+	w.table.SetOwn(w.route(self, ""))
+	w.at(self, "")
+}
+
+func TestNewestTunnelWins(t *testing.T) {
+	w := newWorld(t)
+	w.put(w.route(other, ""))
+	w.put(w.route(third, ""))
+	w.at(third, "")
+}
+
+// The old relay notices late that its tunnel is gone: its word has the higher
+// revision and must not count.
+func TestLateEndDoesNotHideTheNewTunnel(t *testing.T) {
+	w := newWorld(t)
+	w.put(w.route(other, ""))
+	w.put(w.route(third, ""))
+	w.put(w.route(other, fault.ConnectionLost))
+	w.at(third, "")
+}
+
+func TestWithdrawnRouteIsGone(t *testing.T) {
+	w := newWorld(t)
+	rev := w.put(w.route(other, fault.AgentStopped))
+	w.at(other, fault.AgentStopped)
+	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Delete, Key: bus.RouteKey(other, w.device), Rev: rev + 1, Epoch: "e1"})
+	if _, ok := w.table.Site(w.site); ok {
+		t.Error("the site is still known")
+	}
+}
+
+func TestOwnTunnelIsReplacedByANewerOneElsewhere(t *testing.T) {
+	w := newWorld(t)
+	mine := w.route(self, "")
+	w.table.SetOwn(mine)
+	w.put(mine)
+	w.put(w.route(other, ""))
+	if len(w.replaced) != 1 || w.replaced[0] != other {
+		t.Errorf("told of %v, want the tunnel at %s", w.replaced, other)
+	}
+	w.at(other, "")
+}
+
+// An echo of our own earlier word, delivered late, must not bring it back.
+func TestLateEchoOfOwnWord(t *testing.T) {
+	w := newWorld(t)
+	up := w.route(self, "")
+	w.table.SetOwn(up)
+	down := up
+	down.Down = fault.PeerSilent
+	w.table.SetOwn(down)
+	w.put(up)
+	w.at(self, fault.PeerSilent)
+}
+
+// The bus checks who may write a key; the table checks that the value says the
+// same.
+func TestForeignWordIsIgnored(t *testing.T) {
+	w := newWorld(t)
+	r := w.route(other, "")
+	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Put, Key: bus.RouteKey(third, w.device), Value: r, Rev: 1, Epoch: "e1"})
+	if _, ok := w.table.Device(w.device); ok {
+		t.Error("a relay spoke for another")
+	}
+}
+
+// A bucket that came back empty voids nothing at once: the relays refill it.
+func TestEmptyBucketKeepsLastKnownRoutes(t *testing.T) {
+	w := newWorld(t)
+	w.put(w.route(other, ""))
+	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Reset, Epoch: "e2"})
+	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Synced, Epoch: "e2"})
+	w.at(other, "")
+}
+
+func BenchmarkSite(b *testing.B) {
+	table := route.NewTable(self, func(id.Device, bus.Route) {})
+	var s id.Site
+	for range 50_000 {
+		s = id.NewSite()
+		table.SetOwn(bus.Route{Relay: self, Device: id.NewDevice(), Site: s})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := table.Site(s); !ok {
+			b.Fatal("unknown")
+		}
+	}
+}
