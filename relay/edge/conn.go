@@ -1,0 +1,187 @@
+package edge
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// conn is a browser's connection as fasthttp sees it. It hides that it may be
+// TLS (the handshake is done), makes limits rolling, and can be interrupted,
+// watched and broken off. fasthttp reads and closes it; answers are written to
+// it by the exchange.
+type conn struct {
+	net.Conn
+	remote  netip.Addr
+	sni     string
+	plain   bool          // behind a TLS-terminating load balancer
+	late    bool          // came when the relay was draining
+	limit   time.Duration // of standing still, writing
+	limitR  time.Duration // and reading, when rolling
+	closing func(*conn)
+
+	fields, answerFields []field // for the exchanges, one after the other
+
+	mute   bool // see Write
+	linger bool // the browser may still be sending
+
+	armedR, armedW time.Time
+
+	rolling bool // reads have the rolling limit, not fasthttp's
+
+	mu          sync.Mutex // guards what follows
+	interrupted bool
+	busy        bool
+	closed      bool
+	watch       watch
+}
+
+var past = time.Unix(1, 0)
+
+// Read first gives what a watch has read.
+func (c *conn) Read(p []byte) (int, error) {
+	if w := &c.watch; w.has && len(p) > 0 {
+		w.has = false
+		p[0] = w.b[0]
+		return 1, nil
+	}
+	if c.rolling {
+		if now := time.Now(); now.Sub(c.armedR) > c.limitR/8 {
+			c.armedR = now
+			_ = c.setReadDeadline(now.Add(c.limitR))
+		}
+	}
+	return c.Conn.Read(p)
+}
+
+// Write counts progress with every call, so callers write in pieces. When the
+// exchange has written its own answer it sets mute, and the one Write with
+// which fasthttp sends its empty answer is dropped. fasthttp builds that head
+// in one piece, and its writer has no buffer (Edge.newServer).
+func (c *conn) Write(p []byte) (int, error) {
+	if c.mute {
+		c.mute = false
+		return len(p), nil
+	}
+	if now := time.Now(); now.Sub(c.armedW) > c.limit/8 {
+		c.armedW = now
+		if err := c.Conn.SetWriteDeadline(now.Add(c.limit)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+// SetReadDeadline is fasthttp's: between requests and for heads.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	return c.setReadDeadline(t)
+}
+
+func (c *conn) setReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.interrupted {
+		t = past
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetDeadline is called by fasthttp before it hands the connection over. An
+// error would keep it from calling the handler, which has a stream to end.
+func (c *conn) SetDeadline(t time.Time) error {
+	_ = c.setReadDeadline(t)
+	return nil
+}
+
+// roll puts reads under the rolling limit d until fasthttp's own come back.
+func (c *conn) roll(d time.Duration) {
+	c.rolling, c.limitR = true, d
+	c.armedR = time.Time{}
+}
+
+// interrupt ends a Read in progress and all later ones.
+func (c *conn) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = true
+	_ = c.Conn.SetReadDeadline(past) // on a closed connection there is no Read to end
+}
+
+// setBusy marks the time of a request; Drain interrupts whoever is not busy.
+func (c *conn) setBusy(b bool) {
+	c.mu.Lock()
+	c.busy = b
+	c.mu.Unlock()
+}
+
+func (c *conn) interruptIfIdle() {
+	c.mu.Lock()
+	idle := !c.busy
+	c.mu.Unlock()
+	if idle {
+		c.interrupt()
+	}
+}
+
+// Close ends the connection in order. If the browser may still be sending, it
+// is read for a while: a close with unread data is a TCP reset, which can
+// destroy the answer on its way.
+func (c *conn) Close() error {
+	if !c.finish() {
+		return nil
+	}
+	defer c.closing(c)
+	if c.linger {
+		c.drain()
+	}
+	return c.Conn.Close()
+}
+
+// finish reports whether the caller is the first to close.
+func (c *conn) finish() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := !c.closed
+	c.closed = true
+	return first
+}
+
+func (c *conn) drain() {
+	hw, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || hw.CloseWrite() != nil {
+		return
+	}
+	end := time.Now().Add(lingerFor)
+	if c.Conn.SetReadDeadline(end) != nil {
+		return
+	}
+	buf := getBuf(smallBuf)
+	defer putBuf(buf)
+	for time.Now().Before(end) {
+		if _, err := c.Conn.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
+// kill ends the connection so that the browser sees a broken transfer: a TCP
+// reset, without TLS's close_notify. It does not block; Close still must be
+// called, and is by fasthttp.
+func (c *conn) kill() {
+	raw := c.Conn
+	if t, ok := raw.(*tls.Conn); ok {
+		raw = t.NetConn()
+	}
+	if t, ok := raw.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = raw.Close()
+}
+
+func (c *conn) isInterrupted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.interrupted
+}

@@ -1,0 +1,80 @@
+package edge
+
+import (
+	"bytes"
+	"strings"
+)
+
+// CookieName is the visit's cookie. Its prefix makes browsers hold it to the
+// site's own origin (RFC 6265bis, section 4.1.3.2).
+const CookieName = "__Host-trunkline-visit"
+
+// appendSetVisit gives the browser the visit cookie; an empty value takes it back.
+func appendSetVisit(b []byte, value string) []byte {
+	b = append(append(append(append(b, "Set-Cookie: "...), CookieName...), '='), value...)
+	b = append(b, "; Path=/; Secure; HttpOnly; SameSite=Lax"...)
+	if value == "" {
+		b = append(b, "; Max-Age=0"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// visitCookie is the value of the first visit cookie in a Cookie field.
+func visitCookie(v []byte) (string, bool) {
+	for pair := range bytes.SplitSeq(v, []byte(";")) {
+		name, value, _ := bytes.Cut(pair, []byte("="))
+		if string(bytes.Trim(name, " \t")) == CookieName {
+			return string(bytes.Trim(value, " \t")), true
+		}
+	}
+	return "", false
+}
+
+// appendCookies appends a Cookie field's value without the visit cookie; the
+// other pairs keep their bytes and their order.
+func appendCookies(b, v []byte) []byte {
+	first := true
+	for pair := range bytes.SplitSeq(v, []byte(";")) {
+		name, _, _ := bytes.Cut(pair, []byte("="))
+		if string(bytes.Trim(name, " \t")) == CookieName {
+			continue
+		}
+		if first {
+			pair = bytes.TrimLeft(pair, " \t")
+			first = false
+		} else {
+			b = append(b, ';')
+		}
+		b = append(b, pair...)
+	}
+	return b
+}
+
+// appendSetCookie appends the portal's Set-Cookie value as the site's: without
+// Domain, so that the cookie stays on the site's own host, whatever name the
+// portal thinks it has. It appends nothing for the visit's cookie, which is not
+// the portal's to set; a cookie with no name would come back as its value says.
+func appendSetCookie(b, v []byte) []byte {
+	pair, attrs, more := bytes.Cut(v, []byte(";"))
+	name, value, ok := bytes.Cut(pair, []byte("="))
+	name = bytes.Trim(name, " \t")
+	if !ok || len(name) == 0 {
+		name = bytes.Trim(value, " \t")
+		if !ok {
+			name = bytes.Trim(pair, " \t")
+		}
+	}
+	if len(name) >= len(CookieName) && strings.EqualFold(string(name[:len(CookieName)]), CookieName) {
+		return b
+	}
+	b = append(b, pair...)
+	for more {
+		var attr []byte
+		attr, attrs, more = bytes.Cut(attrs, []byte(";"))
+		key, _, _ := bytes.Cut(attr, []byte("="))
+		if !strings.EqualFold(string(bytes.Trim(key, " \t")), "domain") {
+			b = append(append(b, ';'), attr...)
+		}
+	}
+	return b
+}

@@ -1,0 +1,199 @@
+// Package edge is the browser's side of a relay: it takes a browser's
+// connection, finds the site in the host name, asks for a visit at the door
+// and carries requests and answers between the browser and the PBX's portal.
+//
+// A request is one descent, in one function (exchange.descend): host, site,
+// door, route, stream, head and body out, head and body back, stream returned
+// to the pool or reset. Both heads are parsed strictly and written anew; no
+// byte of one passes unparsed. Bodies go through one pooled buffer in each
+// direction, whatever their size.
+//
+// It is not what decides: who may visit, where a device is and how it is
+// dialled are funcs of Options. It knows no yamux, no NATS and no cookie's
+// contents.
+//
+// Owners. ServeTLS owns its connection and returns when that is closed. A
+// stream belongs to one exchange or to the pool, never to both. Whoever
+// starts a goroutine for an exchange waits for it before the exchange ends.
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+	"go.uber.org/zap"
+
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
+)
+
+// Guest is a browser that the door let in.
+type Guest struct {
+	Visit  token.Visit
+	Cookie string              // if not "", the browser is given it: the visit resealed
+	Ended  <-chan struct{}     // closed when the visit ends; nil: never
+	Count  func(in, out int64) // of bytes from and to the browser, as they pass; may be nil
+}
+
+// Route says where a site is served now.
+type Route struct {
+	Device id.Device
+	Since  time.Time  // of the state
+	Down   fault.Code // why there is no tunnel; "" while there is one
+	Portal tunnel.Portal
+}
+
+// Stream is a connection to a device's agent.
+type Stream interface {
+	net.Conn
+	Alive() bool // a cheap check that the far side has not closed it
+	Reset()      // end it at once, so that the far side sees a break and no end
+}
+
+// Options are what an Edge needs. Zone, Admit, Redeem, Route, Dial, Log and
+// Registerer must be set.
+type Options struct {
+	Zone       string // sites are <site>.<Zone>
+	Port       string // of the public origin: "" or ":8443"
+	ConsoleURL string // where visits begin
+
+	// Admit checks the visit cookie; faults visit_needed, visit_ended, visit_for_other_site.
+	Admit func(cookie string, site id.Site) (Guest, error)
+	// Redeem turns a handover into a visit; faults handover_invalid, handover_used, unavailable.
+	Redeem func(ctx context.Context, handover string, site id.Site, remote netip.Addr) (Guest, error)
+	// End ends a visit at its visitor's wish; nil if that is not offered.
+	End func(token.Visit)
+	// Route finds the device of a site, or the named device of it if device is not "".
+	Route func(site id.Site, device id.Device) (Route, bool)
+	// Dial opens a stream to a device; faults as Route.Down has them.
+	Dial func(ctx context.Context, device id.Device, h Header) (Stream, error)
+
+	TrustedProxies []netip.Prefix // who may use ServePlain
+	Limits         Limits
+	Log            *zap.Logger
+	Registerer     prometheus.Registerer
+}
+
+// Edge serves browsers. It is safe for concurrent use.
+type Edge struct {
+	o       Options
+	zone    string // lower case, with a leading dot
+	console string // the console's origin
+	log     *zap.Logger
+	server  *fasthttp.Server
+	pool    *pool
+	pages   *pages
+	m       *metrics
+
+	draining atomic.Bool
+	goAway   chan struct{} // closed when upgraded connections must end
+
+	mu    sync.Mutex // guards conns and empty
+	conns map[*conn]struct{}
+	empty chan struct{} // set by Drain, closed when conns is empty
+}
+
+// New checks the options; it starts nothing.
+func New(o Options) (*Edge, error) {
+	zone := strings.ToLower(strings.Trim(o.Zone, "."))
+	if zone == "" {
+		return nil, errors.New("edge: no zone")
+	}
+	if o.Admit == nil || o.Redeem == nil || o.Route == nil || o.Dial == nil || o.Log == nil || o.Registerer == nil {
+		return nil, errors.New("edge: Admit, Redeem, Route, Dial, Log and Registerer must be set")
+	}
+	u, err := url.Parse(o.ConsoleURL)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("edge: console URL %q: need https://host", o.ConsoleURL)
+	}
+	o.Limits = o.Limits.withDefaults()
+	m, err := newMetrics(o.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
+	}
+	e := &Edge{
+		o: o, zone: "." + zone, console: "https://" + strings.ToLower(u.Host), log: o.Log.With(zap.String("part", "edge")),
+		pages: newPages(o.ConsoleURL), m: m, goAway: make(chan struct{}), conns: make(map[*conn]struct{}),
+	}
+	e.pool = newPool(o.Limits, o.Dial, m)
+	e.server = e.newServer()
+	return e, nil
+}
+
+// newServer is fasthttp with nothing left to its defaults. It parses requests
+// and keeps the connection; answers are written by the exchange (see conn.mute).
+func (e *Edge) newServer() *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:      e.handle,
+		ErrorHandler: e.unparsable,
+		// After the head no total limit is left: the connection's own rolling
+		// limit replaces this one.
+		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+			return fasthttp.RequestConfig{ReadTimeout: e.o.Limits.Progress}
+		},
+		ReadTimeout:        e.o.Limits.Header,
+		IdleTimeout:        e.o.Limits.Idle,
+		ReadBufferSize:     e.o.Limits.HeadSize,
+		WriteBufferSize:    1, // writes go through to conn, one for one: conn.mute counts on it
+		Concurrency:        e.o.Limits.Conns + 1,
+		MaxRequestBodySize: 1 << 62, // streamed, never held
+
+		StreamRequestBody:             true,
+		DisablePreParseMultipartForm:  true,
+		DisableHeaderNamesNormalizing: true,
+		NoDefaultServerHeader:         true,
+		NoDefaultDate:                 true,
+		NoDefaultContentType:          true,
+		SecureErrorLogMessage:         true,
+		Logger:                        discard{},
+	}
+}
+
+// discard takes fasthttp's own log: every request has its event in ours.
+type discard struct{}
+
+func (discard) Printf(string, ...any) {}
+
+// handle serves one request of a browser's connection.
+func (e *Edge) handle(ctx *fasthttp.RequestCtx) {
+	x := e.begin(ctx)
+	switch err := x.descend(); {
+	case err == nil:
+	case x.begun || errors.Is(err, errGone):
+		x.breakOff(err)
+	default:
+		x.refuse(err)
+	}
+	if !x.upgraded {
+		x.end()
+	}
+}
+
+// unparsable answers what is no request.
+func (e *Edge) unparsable(ctx *fasthttp.RequestCtx, err error) {
+	x := e.begin(ctx)
+	x.c.linger = true
+	var small *fasthttp.ErrSmallBuffer
+	var timeout net.Error
+	switch {
+	case errors.As(err, &small):
+		x.refuse(fault.New(fault.HeadersTooLarge, "The request's headers exceed %d KiB. Clearing this site's cookies often helps.", e.o.Limits.HeadSize/1024))
+	case errors.As(err, &timeout) && timeout.Timeout():
+		x.refuse(fault.New(fault.HelloTimeout, "The request did not arrive in time."))
+	default:
+		x.refuse(fault.New(fault.Invalid, "This is not a well-formed HTTP/1.1 request."))
+	}
+	x.end()
+}

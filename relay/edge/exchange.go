@@ -1,0 +1,269 @@
+package edge
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"go.uber.org/zap"
+
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+)
+
+// exchange is one request and its answer. It lives on its connection's
+// goroutine; what others touch is atomic.
+type exchange struct {
+	e   *Edge
+	c   *conn
+	ctx *fasthttp.RequestCtx // nil once the connection is handed over
+
+	req         request
+	site        id.Site
+	guest       Guest
+	route       Route
+	origins     origins
+	remote      netip.Addr
+	wantUpgrade bool
+
+	link      *link       // while there is one
+	uploading atomic.Bool // somebody reads the browser's connection
+	begun     bool        // the browser has been sent a byte of the answer
+	upgraded  bool        // and the connection handed over
+	reused    bool        // the stream came from the pool
+	cause     atomic.Pointer[error]
+
+	start   time.Time
+	what    string // for the log: page, door, portal, upgrade
+	status  int
+	code    fault.Code
+	err     error // behind the code
+	ref     string
+	in, out atomic.Int64
+	told    struct{ in, out int64 } // to guest.Count
+	toldAt  time.Time
+}
+
+// What ends an exchange that can no longer be answered.
+var (
+	errGone       = errors.New("the browser has gone")
+	errVisitEnded = errors.New("the visit has ended")
+)
+
+// Codes of the log and the metrics that no browser ever sees.
+const (
+	codeGone  fault.Code = "browser_gone"
+	statusCut            = 499 // of the log, when the browser did not wait: nginx's number
+)
+
+func (e *Edge) begin(ctx *fasthttp.RequestCtx) *exchange {
+	c := ctx.Conn().(*conn)
+	c.setBusy(true)
+	e.m.active.Inc()
+	now := time.Now()
+	return &exchange{e: e, c: c, ctx: ctx, remote: c.remote, start: now, toldAt: now, what: "page"}
+}
+
+// descend is the way of a request through the relay. An error is a fault for
+// the browser, or tells breakOff why the answer stopped.
+func (x *exchange) descend() error {
+	if x.c.late {
+		return fault.New(fault.Draining, "This relay is being restarted. Try again.").After(time.Second)
+	}
+	if err := x.parse(); err != nil {
+		return err
+	}
+	if err := x.findSite(); err != nil {
+		return err
+	}
+	if x.isDoor() {
+		return x.door()
+	}
+	if err := x.admit(); err != nil {
+		return err
+	}
+	if err := x.findRoute(); err != nil {
+		return err
+	}
+	return x.proxy()
+}
+
+func (x *exchange) parse() error {
+	h, r := &x.ctx.Request.Header, &x.req
+	r.fields = x.c.fields[:0]
+	r.http10 = !h.IsHTTP11()
+	r.method = methodOf(h.Method())
+	if err := r.parse(h.RawHeaders()); err != nil {
+		x.mustClose()
+		return fault.New(fault.Invalid, "The request's headers are malformed or ambiguous.")
+	}
+	x.c.fields = r.fields
+	if r.method == "TRACE" || r.method == "CONNECT" {
+		x.mustClose()
+		return fault.New(fault.Invalid, "This method is not served here.")
+	}
+	if err := r.setTarget(h.RequestURI()); err != nil {
+		return err
+	}
+	// An upgrade to HTTP/2 is an offer that may be ignored; without that, the
+	// portal would speak HTTP/2 on a stream that we take for something else.
+	x.wantUpgrade = r.upgrade != nil && r.names("upgrade") && r.method == "GET" && r.length == 0 && !r.http10 &&
+		!hasPrefixFold(r.upgrade, "h2c") && !hasPrefixFold(r.upgrade, "tls/")
+	if x.c.plain {
+		return x.behindProxy()
+	}
+	return nil
+}
+
+// behindProxy takes the browser's address and scheme from the load balancer.
+func (x *exchange) behindProxy() error {
+	proto := ""
+	for _, f := range x.req.fields {
+		if f.kind != kForward {
+			continue
+		}
+		switch strings.ToLower(string(f.name)) {
+		case "x-forwarded-proto":
+			proto = string(f.value)
+		case "x-forwarded-for":
+			last := f.value[bytes.LastIndexByte(f.value, ',')+1:]
+			if a, err := netip.ParseAddr(string(bytes.TrimSpace(last))); err == nil {
+				x.remote = a.Unmap()
+			}
+		}
+	}
+	if !strings.EqualFold(proto, "https") {
+		return fault.New(fault.HostMismatch, "Sites are served over HTTPS only; the load balancer must say so in X-Forwarded-Proto.")
+	}
+	return nil
+}
+
+// methodOf avoids an allocation for the common ones.
+func methodOf(m []byte) string {
+	switch string(m) {
+	case "GET":
+		return "GET"
+	case "POST":
+		return "POST"
+	case "HEAD":
+		return "HEAD"
+	}
+	return string(m)
+}
+
+func (x *exchange) admit() error {
+	cookie := ""
+	for _, f := range x.req.fields {
+		if v, ok := visitCookie(f.value); ok && f.kind == kCookie {
+			cookie = v
+			break
+		}
+	}
+	if cookie == "" {
+		return fault.New(fault.VisitNeeded, "Open this PBX from the console.")
+	}
+	g, err := x.e.o.Admit(cookie, x.site)
+	if err != nil {
+		return err
+	}
+	x.guest = g
+	return nil
+}
+
+func (x *exchange) findRoute() error {
+	r, ok := x.e.o.Route(x.site, x.guest.Visit.Device)
+	if !ok {
+		return fault.New(fault.UnknownSite, "There is no such site, or its PBX has never been connected.")
+	}
+	x.route = r
+	if r.Down != "" {
+		return fault.New(fault.NotConnected, "The PBX is not connected.").After(10 * time.Second)
+	}
+	var err error
+	x.origins, err = newOrigins(x.req.host, r.Portal)
+	return err
+}
+
+// mustClose makes this the connection's last request.
+func (x *exchange) mustClose() {
+	if x.ctx != nil {
+		x.ctx.SetConnectionClose()
+	}
+}
+
+// abort ends the exchange from another goroutine.
+func (x *exchange) abort(cause error) {
+	if x.cause.CompareAndSwap(nil, &cause) {
+		x.link.Reset()
+		x.c.kill()
+	}
+}
+
+// breakOff ends an exchange whose answer is incomplete, so that the browser
+// cannot take it for complete.
+func (x *exchange) breakOff(err error) {
+	if p := x.cause.Load(); p != nil {
+		err = *p
+	}
+	switch {
+	case errors.Is(err, errGone):
+		x.code = codeGone
+	case errors.Is(err, errVisitEnded):
+		x.code = fault.VisitEnded
+	default:
+		x.code = portalFault(err).Code
+	}
+	if !x.begun {
+		x.status = statusCut
+	}
+	x.c.kill()
+	x.c.mute = true
+	x.mustClose()
+}
+
+// count passes what has come and gone to the visit's owner.
+func (x *exchange) count(now time.Time) {
+	x.toldAt = now
+	if x.guest.Count == nil {
+		return
+	}
+	in, out := x.in.Load(), x.out.Load()
+	if in != x.told.in || out != x.told.out {
+		x.guest.Count(in-x.told.in, out-x.told.out)
+		x.told.in, x.told.out = in, out
+	}
+}
+
+// end writes the exchange's one log event.
+func (x *exchange) end() {
+	now := time.Now()
+	x.count(now)
+	e := x.e
+	e.m.active.Dec()
+	e.m.done(x.status, x.code, x.in.Load(), x.out.Load())
+	if ce := e.log.Check(zap.InfoLevel, "request"); ce != nil {
+		fields := make([]zap.Field, 0, 14)
+		fields = append(fields, zap.String("site", string(x.site)), zap.String("device", string(x.route.Device)),
+			zap.String("visit", string(x.guest.Visit.ID)), zap.String("method", clip(x.req.method)), zap.String("what", x.what),
+			zap.Int("status", x.status), zap.Int64("dur_ms", now.Sub(x.start).Milliseconds()),
+			zap.Int64("bytes_in", x.in.Load()), zap.Int64("bytes_out", x.out.Load()), zap.Bool("reused", x.reused))
+		if x.code != "" {
+			fields = append(fields, zap.String("code", string(x.code)), zap.String("ref", x.ref), zap.Stringer("remote", x.remote), zap.Error(x.err))
+		}
+		ce.Write(fields...)
+	}
+	if e.draining.Load() {
+		x.mustClose()
+	}
+	x.c.rolling = false
+	x.c.setBusy(false)
+}
+
+// clip bounds what a hostile method can put into the log.
+func clip(method string) string {
+	return method[:min(len(method), 16)]
+}

@@ -1,0 +1,302 @@
+package edge
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"strings"
+
+	"trunkline/internal/fault"
+)
+
+// field is one header line; both slices point into the head it came from.
+type field struct {
+	name, value []byte
+	kind        kind
+}
+
+// kind sorts header fields by what becomes of them.
+type kind uint8
+
+const (
+	kOther   kind = iota // passes as it is
+	kHop                 // concerns one connection: never passes
+	kForward             // who came from where: not a browser's to say
+	kHost
+	kConnection
+	kUpgrade
+	kLength
+	kTransfer
+	kExpect
+	kCookie
+	kOrigin
+	kReferer
+	kSetCookie
+	kLocation // a URL reference that may name the portal
+	kRefresh
+	kAllowOrigin
+	kTrailer
+	kOurs // a promise about the site's host, which is the relay's: never passes
+	kClearData
+)
+
+// kinds holds the names in lower case.
+var kinds = map[string]kind{
+	"keep-alive": kHop, "proxy-connection": kHop, "proxy-authorization": kHop, "proxy-authenticate": kHop, "te": kHop,
+	"http2-settings": kHop, "forwarded": kForward, "x-real-ip": kForward, "x-forwarded": kForward,
+	"host": kHost, "connection": kConnection, "upgrade": kUpgrade, "content-length": kLength, "transfer-encoding": kTransfer,
+	"expect": kExpect, "cookie": kCookie, "origin": kOrigin, "referer": kReferer,
+	"set-cookie": kSetCookie, "location": kLocation, "content-location": kLocation, "refresh": kRefresh,
+	"access-control-allow-origin": kAllowOrigin, "trailer": kTrailer,
+	// TLS on the site's host is the relay's business: HSTS would outlive the
+	// portal that set it, and Alt-Svc would lead around the relay.
+	"strict-transport-security": kOurs, "alt-svc": kOurs,
+	"clear-site-data": kClearData,
+}
+
+// kindOf ignores case. Underscores count as hyphens where a field is dropped
+// for who set it: a portal on CGI cannot tell them apart.
+func kindOf(name []byte) kind {
+	var low [32]byte
+	if len(name) > len(low) {
+		if hasPrefixFold(name, "x-forwarded-") || hasPrefixFold(name, "x-trunkline-") {
+			return kForward
+		}
+		return kOther
+	}
+	folded := false
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		} else if c == '_' {
+			c, folded = '-', true
+		}
+		low[i] = c
+	}
+	n := low[:len(name)]
+	k := kinds[string(n)]
+	if k == kOther && (bytes.HasPrefix(n, []byte("x-forwarded-")) || bytes.HasPrefix(n, []byte("x-trunkline-"))) {
+		return kForward
+	}
+	if folded && k != kForward {
+		return kOther
+	}
+	return k
+}
+
+func hasPrefixFold(b []byte, prefix string) bool {
+	if len(b) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		c := b[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		} else if c == '_' {
+			c = '-'
+		}
+		if c != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// request is a browser's head, parsed strictly.
+type request struct {
+	method    string // "GET", "HEAD" and "POST" are constants, others are copied
+	target    []byte // origin form or "*", exactly as received
+	authority []byte // of a target in absolute form
+	host      []byte
+	hosts     int
+	length    int64 // of the body; -1 if chunked, 0 without one
+	upgrade   []byte
+	fields    []field
+	named     [][]byte // the fields that Connection names
+	close     bool
+	http10    bool
+}
+
+var (
+	errHead    = errors.New("malformed header line")
+	errFraming = errors.New("ambiguous framing")
+)
+
+// parse reads the header block as it was on the wire. It is stricter than
+// fasthttp, which has parsed the same bytes before: what passes here can be
+// read in one way only.
+func (r *request) parse(raw []byte) error {
+	var lengths, transfers int
+	for len(raw) > 0 {
+		line, rest, ok := bytes.Cut(raw, []byte("\r\n"))
+		if !ok {
+			return errHead
+		}
+		raw = rest
+		if len(line) == 0 {
+			break
+		}
+		f, err := parseField(line)
+		if err != nil {
+			return err
+		}
+		switch f.kind {
+		case kHost:
+			r.hosts++
+			r.host = f.value
+		case kLength:
+			if r.length, ok = parseLength(f.value); !ok {
+				return errFraming
+			}
+			lengths++
+		case kTransfer:
+			if !strings.EqualFold(string(f.value), "chunked") || r.http10 {
+				return errFraming
+			}
+			transfers++
+		case kConnection:
+			r.connection(f.value)
+		case kUpgrade:
+			r.upgrade = f.value
+		}
+		r.fields = append(r.fields, f)
+	}
+	if lengths+transfers > 1 {
+		return errFraming
+	}
+	if transfers == 1 {
+		r.length = -1
+	}
+	return nil
+}
+
+// connection takes note of what a Connection field says.
+func (r *request) connection(v []byte) {
+	for tok := range bytes.SplitSeq(v, []byte(",")) {
+		tok = bytes.Trim(tok, " \t")
+		switch {
+		case len(tok) == 0:
+		case strings.EqualFold(string(tok), "close"):
+			r.close = true
+		default:
+			r.named = append(r.named, tok)
+		}
+	}
+}
+
+func (r *request) names(name string) bool {
+	for _, n := range r.named {
+		if strings.EqualFold(string(n), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// parseField splits a line; names must be tokens (RFC 9110, section 5.1), and
+// a line that begins with white space (obs-fold) is refused with the rest.
+func parseField(line []byte) (field, error) {
+	i := bytes.IndexByte(line, ':')
+	if i <= 0 {
+		return field{}, errHead
+	}
+	name, value := line[:i], bytes.Trim(line[i+1:], " \t")
+	for _, c := range name {
+		if !isToken(c) {
+			return field{}, errHead
+		}
+	}
+	for _, c := range value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return field{}, errHead
+		}
+	}
+	return field{name: name, value: value, kind: kindOf(name)}, nil
+}
+
+func isToken(c byte) bool {
+	return isAlnum(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
+
+// parseLength accepts digits only: no sign, no list, no space.
+func parseLength(v []byte) (int64, bool) {
+	if len(v) == 0 || len(v) > 18 {
+		return 0, false
+	}
+	var n int64
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
+
+// setTarget takes the request target. An absolute one is cut to its path.
+func (r *request) setTarget(t []byte) error {
+	if bytes.IndexByte(t, '#') >= 0 {
+		return fault.New(fault.Invalid, "The request's target is malformed.")
+	}
+	r.target = t
+	if t[0] == '/' || len(t) == 1 && t[0] == '*' {
+		return nil
+	}
+	_, rest, ok := bytes.Cut(t, []byte("://"))
+	if !ok {
+		return fault.New(fault.Invalid, "The request's target is malformed.")
+	}
+	end := bytes.IndexAny(rest, "/?")
+	if end < 0 {
+		r.authority, r.target = rest, []byte("/")
+		return nil
+	}
+	r.authority, r.target = rest[:end], rest[end:]
+	if r.target[0] == '?' {
+		r.target = append([]byte("/"), r.target...)
+	}
+	return nil
+}
+
+// appendRequest writes the head the portal gets.
+func (x *exchange) appendRequest(b []byte) []byte {
+	r := &x.req
+	b = append(append(append(b, r.method...), ' '), r.target...)
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), x.origins.host...)
+	b = append(b, "\r\n"...)
+	for _, f := range r.fields {
+		switch f.kind {
+		case kOther, kAllowOrigin, kSetCookie, kLocation, kRefresh, kOurs, kClearData:
+			if len(r.named) > 0 && r.names(string(f.name)) {
+				continue
+			}
+			b = appendField(b, f.name, f.value)
+		case kCookie:
+			mark := len(b)
+			b = append(append(b, f.name...), ": "...)
+			n := len(b)
+			if b = appendCookies(b, f.value); len(b) == n {
+				b = b[:mark]
+				continue
+			}
+			b = append(b, "\r\n"...)
+		case kOrigin, kReferer:
+			b = append(append(b, f.name...), ": "...)
+			b = append(x.origins.appendToPortal(b, f.value), "\r\n"...)
+		}
+	}
+	switch {
+	case x.wantUpgrade:
+		b = append(appendField(b, []byte("Upgrade"), r.upgrade), "Connection: Upgrade\r\n"...)
+	case r.length < 0:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case r.length > 0 || r.method == "POST" || r.method == "PUT" || r.method == "PATCH":
+		b = append(strconv.AppendInt(append(b, "Content-Length: "...), r.length, 10), "\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+func appendField(b, name, value []byte) []byte {
+	b = append(append(b, name...), ": "...)
+	return append(append(b, value...), "\r\n"...)
+}

@@ -1,0 +1,48 @@
+package edge
+
+import (
+	"cmp"
+	"time"
+)
+
+// Limits bound a browser's and a portal's use of the relay. There is no limit
+// on how long a transfer takes, only on how long it may stand still. A zero
+// field takes its default.
+type Limits struct {
+	Header   time.Duration `yaml:"header"`   // a request's head, from its first byte; 10s
+	Idle     time.Duration `yaml:"idle"`     // between requests; 75s
+	Progress time.Duration `yaml:"progress"` // a body standing still, either way; 5m
+	Dial     time.Duration `yaml:"dial"`     // opening a stream; 10s
+	Answer   time.Duration `yaml:"answer"`   // the portal's head, after the request is out; 60s
+	Upgrade  time.Duration `yaml:"upgrade"`  // a WebSocket with no byte either way; 1h
+
+	HeadSize int `yaml:"head_size"` // of a request, bytes; 16 KiB
+	Conns    int `yaml:"conns"`     // browsers' connections; 65536
+
+	StreamIdle       time.Duration `yaml:"stream_idle"`        // a stream kept for the next request; 25s
+	StreamsPerDevice int           `yaml:"streams_per_device"` // at once; 256
+	IdlePerDevice    int           `yaml:"idle_per_device"`    // kept; 32
+}
+
+func (l Limits) withDefaults() Limits {
+	l.Header = cmp.Or(l.Header, 10*time.Second)
+	l.Idle = cmp.Or(l.Idle, 75*time.Second)
+	l.Progress = cmp.Or(l.Progress, 5*time.Minute)
+	l.Dial = cmp.Or(l.Dial, 10*time.Second)
+	l.Answer = cmp.Or(l.Answer, time.Minute)
+	l.Upgrade = cmp.Or(l.Upgrade, time.Hour)
+	l.HeadSize = cmp.Or(l.HeadSize, 16<<10)
+	l.Conns = cmp.Or(l.Conns, 1<<16)
+	l.StreamIdle = cmp.Or(l.StreamIdle, 25*time.Second)
+	l.StreamsPerDevice = cmp.Or(l.StreamsPerDevice, 256)
+	l.IdlePerDevice = cmp.Or(l.IdlePerDevice, 32)
+	return l
+}
+
+const (
+	maxAnswerHead = largeBuf - tailRoom - headRoom // of a portal's answer
+	maxInterim    = 16                             // 1xx answers before the final one
+	watchAfter    = time.Second                    // an exchange that lasts longer is watched (watch.go)
+	countEvery    = 10 * time.Second               // a long transfer reports its bytes
+	lingerFor     = 2 * time.Second                // reading on so that an early answer is not lost to a TCP reset
+)

@@ -1,0 +1,71 @@
+package edge
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"trunkline/internal/fault"
+)
+
+// metrics of the edge. No label names a site, a device or a visit.
+type metrics struct {
+	classes   [6]prometheus.Counter // by the status's first digit
+	faults    *prometheus.CounterVec
+	firstByte prometheus.Histogram
+	in, out   prometheus.Counter
+	active    prometheus.Gauge
+	upgraded  prometheus.Gauge
+	conns     prometheus.Gauge
+	idle      prometheus.Gauge
+	opened    prometheus.Counter
+	retries   prometheus.Counter
+	refused   struct{ full, untrusted prometheus.Counter }
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	const ns = "trunkline_relay_edge_"
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: ns + name, Help: help})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: ns + name, Help: help})
+	}
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "requests_total", Help: "Requests by class of their answer's status."}, []string{"class"})
+	bytes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "bytes_total", Help: "Body bytes, in from and out to browsers."}, []string{"direction"})
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "connections_refused_total", Help: "Browsers' connections closed unserved, by reason."}, []string{"reason"})
+	m := &metrics{
+		faults:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "faults_total", Help: "Requests that failed, by code."}, []string{"code"}),
+		firstByte: prometheus.NewHistogram(prometheus.HistogramOpts{Name: ns + "first_byte_seconds", Help: "From the request's head to the portal's.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
+		in:        bytes.WithLabelValues("in"), out: bytes.WithLabelValues("out"),
+		active:   gauge("requests_active", "Requests being served, without upgraded connections' idle life."),
+		upgraded: gauge("websockets_active", "Upgraded connections."),
+		conns:    gauge("connections", "Browsers' connections."),
+		idle:     gauge("streams_idle", "Streams to devices kept for a next request."),
+		opened:   counter("streams_opened_total", "Streams opened to devices."),
+		retries:  counter("stream_retries_total", "Requests sent again because a kept stream had ended."),
+	}
+	for i := range m.classes {
+		m.classes[i] = requests.WithLabelValues([]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}[i])
+	}
+	m.refused.full, m.refused.untrusted = refused.WithLabelValues("full"), refused.WithLabelValues("untrusted")
+	for _, c := range []prometheus.Collector{requests, bytes, refused, m.faults, m.firstByte, m.active, m.upgraded, m.conns, m.idle, m.opened, m.retries} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) done(status int, code fault.Code, in, out int64) {
+	class := 0
+	if status >= 100 && status <= 599 {
+		class = status / 100
+	}
+	m.classes[class].Inc()
+	m.in.Add(float64(in))
+	m.out.Add(float64(out))
+	if code != "" {
+		m.faults.WithLabelValues(string(code)).Inc()
+	}
+}

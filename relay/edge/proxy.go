@@ -1,0 +1,241 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"trunkline/internal/fault"
+)
+
+// proxy is the way from the route on. A stream from the pool may have been
+// closed by the portal in the meantime: a request that may be sent twice is,
+// once, on a new stream, as long as nothing of an answer has come.
+func (x *exchange) proxy() error {
+	x.what = "portal"
+	v := &x.guest.Visit
+	h := Header{Service: "portal", Visit: v.ID, Who: v.Who, Method: v.Method}
+	idempotent := x.req.length == 0 && (x.req.method == "GET" || x.req.method == "HEAD" || x.req.method == "OPTIONS" || x.req.method == "DELETE")
+	maxIdle := x.e.o.Limits.StreamIdle
+	switch {
+	case x.wantUpgrade:
+		maxIdle = -1
+	case !idempotent:
+		maxIdle = freshEnough
+	}
+	for {
+		l, err := x.e.pool.take(h, x.route.Device, maxIdle)
+		if err != nil {
+			return err
+		}
+		x.link, x.reused = l, l.used
+		x.c.startWatch(x)
+		err = x.converse()
+		if x.upgraded {
+			return nil
+		}
+		x.c.stopWatch()
+		if err == nil {
+			return nil
+		}
+		quiet := l.r == l.w
+		x.e.pool.drop(l)
+		if x.cause.Load() != nil || errors.Is(err, errGone) {
+			return errGone
+		}
+		if !l.used || !idempotent || x.begun || !quiet || isTimeout(err) {
+			x.err = err
+			return portalFault(err)
+		}
+		x.e.m.retries.Inc()
+		maxIdle = -1
+	}
+}
+
+// converse sends the request, receives the answer and passes it on. If it
+// returns nil the stream has been put away; if not, it is the caller's to drop.
+func (x *exchange) converse() error {
+	u, err := x.send()
+	if err != nil {
+		return err
+	}
+	var a answer
+	a.fields = x.c.answerFields[:0]
+	if err := x.await(u, &a); err != nil {
+		x.stopUpload(u)
+		if u != nil && u.browser != nil {
+			err = u.browser
+			x.c.linger = true
+		}
+		x.dontReuse(u)
+		return err
+	}
+	x.c.answerFields = a.fields
+	if a.status == 101 {
+		return x.handOver(&a)
+	}
+	return x.reply(u, &a)
+}
+
+// dontReuse closes the browser's connection after the answer if part of the
+// request may be on it still.
+func (x *exchange) dontReuse(u *upload) {
+	if u != nil && (u.browser != nil || u.portal != nil || x.unread()) {
+		x.mustClose()
+		x.c.linger = true
+	}
+}
+
+func (x *exchange) unread() bool {
+	return x.req.length < 0 || x.in.Load() < x.req.length
+}
+
+// send writes the request. A body that fasthttp has read already goes with
+// the head in one write; another one is left to an upload.
+func (x *exchange) send() (*upload, error) {
+	out := getBuf(smallBuf)
+	defer putBuf(out)
+	head := x.appendRequest(out[:0])
+	var body io.Reader
+	if x.req.length != 0 {
+		body = x.ctx.RequestBodyStream()
+	}
+	if n := x.req.length; body != nil && n > 0 && n <= prefetched {
+		at := len(head)
+		head = append(head, make([]byte, n)...)
+		if _, err := io.ReadFull(body, head[at:]); err != nil {
+			return nil, browserError(err)
+		}
+		x.in.Store(n)
+		body = nil
+	}
+	l, now := x.link, time.Now()
+	l.armedR = time.Time{}
+	if err := l.SetDeadline(now.Add(x.e.o.Limits.Answer)); err != nil {
+		return nil, fmt.Errorf("send request: %w", err)
+	}
+	if _, err := l.Write(head); err != nil {
+		return nil, fmt.Errorf("send request: %w", err)
+	}
+	if body == nil {
+		return nil, nil
+	}
+	return x.startUpload(body), nil
+}
+
+// prefetched is how much of a body fasthttp reads before it calls a handler.
+const prefetched = 8 << 10
+
+// await reads the portal's final head; interim ones (1xx) are skipped, since
+// fasthttp has told the browser to go on.
+func (x *exchange) await(u *upload, a *answer) error {
+	l := x.link
+	for range maxInterim {
+		n, err := x.awaitHead(u)
+		if err != nil {
+			return err
+		}
+		if err := a.parse(l.buf[l.r : l.r+n]); err != nil {
+			return fault.New(fault.PortalGarbage, "The PBX's portal did not answer in HTTP.")
+		}
+		if a.status == 101 && x.wantUpgrade && a.upgrade != nil {
+			l.r += n
+			return nil
+		}
+		if a.status == 101 {
+			break
+		}
+		if a.status >= 200 {
+			l.r += n
+			x.e.m.firstByte.Observe(time.Since(x.start).Seconds())
+			return nil
+		}
+		l.r += n
+	}
+	return fault.New(fault.PortalGarbage, "The PBX's portal sent interim answers only.")
+}
+
+// awaitHead reads until a whole head is there.
+func (x *exchange) awaitHead(u *upload) (int, error) {
+	l := x.link
+	for {
+		if b := l.buf[l.r:l.w]; len(b) > 0 {
+			if n := headEnd(b); n > 0 {
+				return n, nil
+			} else if !plausible(b) {
+				return 0, fault.New(fault.PortalGarbage, "The PBX's portal did not answer in HTTP.")
+			}
+		}
+		_, err := l.fill()
+		switch {
+		case err == nil:
+		case errors.Is(err, io.ErrShortBuffer):
+			return 0, fault.New(fault.PortalGarbage, "The PBX's portal sent headers of more than %d KiB.", maxAnswerHead/1024)
+		case isTimeout(err) && x.stillUploading(u):
+		case isTimeout(err):
+			return 0, fault.New(fault.PortalTimeout, "The PBX's portal did not answer within %s.", x.e.o.Limits.Answer)
+		case errors.Is(err, io.EOF) && l.w > l.r:
+			return 0, fmt.Errorf("read answer: %w", io.ErrUnexpectedEOF)
+		default:
+			return 0, fmt.Errorf("read answer: %w", err)
+		}
+	}
+}
+
+// stillUploading gives the portal its whole time again after the upload's
+// last progress, of which the upload itself takes care.
+func (x *exchange) stillUploading(u *upload) bool {
+	if u == nil {
+		return false
+	}
+	limit := x.e.o.Limits.Answer
+	since := time.Since(time.Unix(0, u.moved.Load()))
+	if x.uploading.Load() {
+		since = 0
+	}
+	return since < limit && x.link.SetReadDeadline(time.Now().Add(limit-since)) == nil
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// portalFault says in a code what became of the portal. The agent's refusals
+// are faults already.
+func portalFault(err error) *fault.Error {
+	var f *fault.Error
+	switch {
+	case errors.As(err, &f):
+		return f
+	case isTimeout(err):
+		return fault.New(fault.PortalTimeout, "The PBX's portal stopped in the middle of its answer.")
+	}
+	return fault.New(fault.PortalReset, "The PBX's portal closed the connection without a complete answer.")
+}
+
+// keepBrowser reports whether the browser's connection serves another request
+// after this answer, and makes fasthttp think the same.
+func (x *exchange) keepBrowser(delimited, uploaded bool) bool {
+	h := &x.ctx.Request.Header
+	keep := delimited && uploaded && !h.ConnectionClose() && !x.req.close && !x.e.draining.Load()
+	if x.req.http10 && !hasKeepAlive(&x.req) {
+		keep = false
+	}
+	if !keep {
+		x.mustClose()
+	}
+	return keep
+}
+
+func hasKeepAlive(r *request) bool {
+	for _, n := range r.named {
+		if strings.EqualFold(string(n), "keep-alive") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,178 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// ErrFull says that there are as many connections as Limits.Conns allows.
+var ErrFull = errors.New("edge: too many connections")
+
+// ServeTLS serves a browser whose handshake is done, until its connection is
+// closed. It owns c.
+func (e *Edge) ServeTLS(c *tls.Conn) error {
+	return e.serveConn(&conn{Conn: c, remote: addrOf(c), sni: sniOf(c.ConnectionState())})
+}
+
+// ServePlain serves a load balancer that terminates TLS, until ctx ends or ln
+// fails; it closes ln and returns when its connections are closed.
+//
+// Only Options.TrustedProxies may connect; others' connections are closed. The
+// browser's address is the last entry of X-Forwarded-For, which the balancer
+// must set, and X-Forwarded-Proto must be https: a visit's cookie is not for
+// plain HTTP. Requests that lack it are answered 421.
+func (e *Edge) ServePlain(ctx context.Context, ln net.Listener) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	defer stop()
+	defer ln.Close()
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			var ne net.Error
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case errors.As(err, &ne) && ne.Timeout():
+				continue
+			case errors.Is(err, net.ErrClosed):
+				return fmt.Errorf("accept: %w", err)
+			}
+			// Out of descriptors, mostly: others' closing is what helps.
+			e.log.Warn("accept failed", zap.Error(err))
+			select {
+			case <-time.After(50 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		remote := addrOf(c)
+		if !e.trusts(remote) {
+			e.m.refused.untrusted.Inc()
+			_ = c.Close()
+			continue
+		}
+		wg.Go(func() { _ = e.serveConn(&conn{Conn: c, remote: remote, plain: true}) })
+	}
+}
+
+func (e *Edge) trusts(a netip.Addr) bool {
+	for _, p := range e.o.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func addrOf(c net.Conn) netip.Addr {
+	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}
+
+func (e *Edge) serveConn(c *conn) error {
+	done := make(chan struct{})
+	c.limit = e.o.Limits.Progress
+	c.closing = func(c *conn) {
+		e.leave(c)
+		close(done)
+	}
+	if !e.join(c) {
+		e.m.refused.full.Inc()
+		_ = c.Conn.Close()
+		return ErrFull
+	}
+	err := e.server.ServeConn(c)
+	<-done // fasthttp returns early from a connection it has handed over
+	return err
+}
+
+func (e *Edge) join(c *conn) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.conns) >= e.o.Limits.Conns {
+		return false
+	}
+	c.late = e.draining.Load()
+	e.conns[c] = struct{}{}
+	e.m.conns.Inc()
+	return true
+}
+
+func (e *Edge) leave(c *conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.conns, c)
+	e.m.conns.Dec()
+	if len(e.conns) == 0 && e.empty != nil {
+		close(e.empty)
+		e.empty = nil
+	}
+}
+
+// Drain ends the edge: idle connections at once, others after the request they
+// are at, upgraded ones (WebSockets, with 1012) when ctx ends, and the rest a
+// moment later. It returns an error if it had to cut any. Connections that
+// come while it drains are answered 503 draining.
+func (e *Edge) Drain(ctx context.Context) error {
+	empty := e.startDrain()
+	defer e.pool.close()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+	}
+	close(e.goAway)
+	select {
+	case <-empty:
+		return nil
+	case <-time.After(time.Second):
+	}
+	n := 0
+	e.each(func(c *conn) { n++; c.kill() })
+	<-empty
+	return fmt.Errorf("edge: cut %d connections at the end of the drain", n)
+}
+
+// startDrain may be called once.
+func (e *Edge) startDrain() <-chan struct{} {
+	e.mu.Lock()
+	if e.draining.Swap(true) {
+		panic("BUG: edge drained twice")
+	}
+	empty := make(chan struct{})
+	if len(e.conns) == 0 {
+		close(empty)
+	} else {
+		e.empty = empty
+	}
+	e.mu.Unlock()
+	e.each((*conn).interruptIfIdle)
+	return empty
+}
+
+// each calls f for every connection, not holding the lock.
+func (e *Edge) each(f func(*conn)) {
+	e.mu.Lock()
+	all := make([]*conn, 0, len(e.conns))
+	for c := range e.conns {
+		all = append(all, c)
+	}
+	e.mu.Unlock()
+	for _, c := range all {
+		f(c)
+	}
+}

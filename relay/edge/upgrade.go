@@ -1,0 +1,258 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"trunkline/internal/fault"
+)
+
+// handOver passes a 101 on and makes the two connections one.
+func (x *exchange) handOver(a *answer) error {
+	x.c.stopWatch()
+	x.what, x.status = "upgrade", a.status
+	out := getBuf(smallBuf)
+	defer putBuf(out)
+	head := appendField(x.appendAnswer(out[:0], a), []byte("Upgrade"), a.upgrade)
+	head = append(head, "Connection: Upgrade\r\n\r\n"...)
+	x.begun = true
+	if _, err := x.c.Write(head); err != nil {
+		return errGone
+	}
+	p := &pump{x: x, l: x.link, ws: strings.EqualFold(string(a.upgrade), "websocket"), limit: x.e.o.Limits.Upgrade}
+	ctx := x.ctx
+	x.ctx, x.upgraded = nil, true
+	x.req = request{method: x.req.method} // its slices are fasthttp's
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(p.run)
+	return nil
+}
+
+// pump carries an upgraded connection both ways until either side ends, the
+// visit does, or the relay is drained.
+type pump struct {
+	x     *exchange
+	l     *link
+	ws    bool
+	limit time.Duration
+	moved atomic.Int64 // unix nanoseconds of the last byte either way
+
+	mu     sync.Mutex // guards the browser's writing side
+	frames frames
+	said   bool // our close frame is out: nothing may follow it
+
+	telling sync.Mutex // guards the exchange's count
+}
+
+// run owns the connection hc; fasthttp closes it afterwards.
+func (p *pump) run(hc net.Conn) {
+	x := p.x
+	x.e.m.upgraded.Inc()
+	x.c.roll(p.limit)
+	p.l.limit = p.limit
+	_ = p.l.SetWriteDeadline(time.Time{})
+	p.touch()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { p.watch(stop) })
+	var left atomic.Bool
+	wg.Go(func() {
+		p.up(hc)
+		left.Store(true)
+		_ = p.l.Close() // ends down, which has nothing to wait for
+	})
+	err := p.down()
+	broken := err != nil && !left.Load()
+	close(stop)
+	x.c.linger = true
+	x.c.interrupt() // ends up
+	wg.Wait()
+	if broken && x.code == "" {
+		x.code = portalFault(err).Code
+		x.c.kill()
+	}
+	x.e.pool.finish(p.l)
+	x.e.m.upgraded.Dec()
+	x.end()
+}
+
+func (p *pump) touch() { p.moved.Store(time.Now().UnixNano()) }
+
+// tell keeps the visit's owner informed, now and then.
+func (p *pump) tell() {
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	if now := time.Now(); now.Sub(p.x.toldAt) > countEvery {
+		p.x.count(now)
+	}
+}
+
+// quiet reports whether neither side has said anything for the limit.
+func (p *pump) quiet() bool {
+	return time.Since(time.Unix(0, p.moved.Load())) >= p.limit
+}
+
+// down carries from the portal to the browser.
+func (p *pump) down() error {
+	l := p.l
+	for {
+		if n := l.w - l.r; n > 0 {
+			if err := p.write(l.data()); err != nil {
+				return err
+			}
+			l.r = l.w
+			p.x.out.Add(int64(n))
+			p.touch()
+			p.tell()
+		}
+		if err := l.arm(time.Now()); err != nil {
+			return err
+		}
+		_, err := l.fill()
+		switch {
+		case err == nil:
+		case isTimeout(err) && !p.quiet():
+			l.armedR = time.Time{}
+		case errors.Is(err, io.EOF):
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+func (p *pump) write(b []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.said {
+		return errVisitEnded
+	}
+	if p.ws {
+		p.frames.advance(b)
+	}
+	_, err := p.x.c.Write(b)
+	return err
+}
+
+// up carries from the browser to the portal; what fasthttp has read ahead
+// comes first out of hc.
+func (p *pump) up(hc net.Conn) {
+	buf := getBuf(smallBuf)
+	defer putBuf(buf)
+	var armed time.Time
+	for {
+		n, err := hc.Read(buf)
+		if n > 0 {
+			now := time.Now()
+			if now.Sub(armed) > p.x.e.o.Limits.Progress/8 {
+				armed = now
+				_ = p.l.SetWriteDeadline(now.Add(p.x.e.o.Limits.Progress))
+			}
+			if _, err := p.l.Write(buf[:n]); err != nil {
+				return
+			}
+			p.x.in.Add(int64(n))
+			p.touch()
+			p.tell()
+		}
+		if err != nil && !(isTimeout(err) && !p.quiet() && !p.x.c.isInterrupted()) {
+			return
+		}
+	}
+}
+
+// WebSocket close codes (RFC 6455, section 7.4.1, and its registry).
+const (
+	closePolicy  = 1008
+	closeRestart = 1012
+)
+
+// watch ends the connection for reasons of ours.
+func (p *pump) watch(stop <-chan struct{}) {
+	select {
+	case <-p.x.guest.Ended:
+		p.bye(closePolicy, "visit ended", fault.VisitEnded)
+	case <-p.x.e.goAway:
+		p.bye(closeRestart, "relay restarts", fault.Draining)
+	case <-stop:
+	}
+}
+
+// bye says goodbye in a close frame, if the last frame to the browser is
+// complete: in the middle of one it would be taken for payload.
+func (p *pump) bye(status int, reason string, code fault.Code) {
+	_ = p.x.c.Conn.SetWriteDeadline(time.Now().Add(time.Second)) // frees the lock from a browser that does not read
+	p.mu.Lock()
+	if p.ws && p.frames.boundary() {
+		frame := append([]byte{0x88, byte(2 + len(reason)), byte(status >> 8), byte(status)}, reason...)
+		_, _ = p.x.c.Conn.Write(frame) // it is being closed either way
+	}
+	p.said = true
+	p.x.code = code
+	p.mu.Unlock()
+	p.l.Reset()
+	p.x.c.interrupt()
+}
+
+// frames follows WebSocket frames (RFC 6455, section 5.2) as they pass.
+type frames struct {
+	head [14]byte
+	n    int    // of the head so far
+	left uint64 // of the payload
+}
+
+func (f *frames) boundary() bool { return f.n == 0 && f.left == 0 }
+
+func (f *frames) advance(b []byte) {
+	for len(b) > 0 {
+		if f.left > 0 {
+			n := min(f.left, uint64(len(b)))
+			f.left -= n
+			b = b[n:]
+			continue
+		}
+		f.head[f.n] = b[0]
+		f.n++
+		b = b[1:]
+		if f.n >= 2 && f.n == f.headLen() {
+			f.left, f.n = f.payload(), 0
+		}
+	}
+}
+
+func (f *frames) headLen() int {
+	n := 2
+	switch f.head[1] & 0x7f {
+	case 126:
+		n += 2
+	case 127:
+		n += 8
+	}
+	if f.head[1]&0x80 != 0 {
+		n += 4
+	}
+	return n
+}
+
+func (f *frames) payload() uint64 {
+	short := uint64(f.head[1] & 0x7f)
+	ext := 0
+	switch short {
+	case 126:
+		ext = 2
+	case 127:
+		ext = 8
+	default:
+		return short
+	}
+	var n uint64
+	for _, c := range f.head[2 : 2+ext] {
+		n = n<<8 | uint64(c)
+	}
+	return n
+}

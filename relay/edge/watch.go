@@ -1,0 +1,107 @@
+package edge
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// watch notices, while an exchange lasts, what nobody reads for: that the
+// browser has gone or that the visit has ended. It costs nothing but a timer
+// until an exchange has lasted watchAfter.
+//
+// The browser's going shows in a read of one byte. What comes is kept for the
+// next Read; it is the beginning of a pipelined request.
+type watch struct {
+	timer   *time.Timer // one per connection
+	on      bool
+	reading bool
+	has     bool
+	b       [1]byte
+	stop    chan struct{} // closed to end the running watchers
+	running chan struct{} // one token each, given back at their end
+	x       *exchange
+}
+
+// startWatch begins the watch over x, which must have its stream.
+func (c *conn) startWatch(x *exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := &c.watch
+	w.on, w.x = true, x
+	if w.timer == nil {
+		w.timer = time.AfterFunc(watchAfter, c.watchNow)
+	} else {
+		w.timer.Reset(watchAfter)
+	}
+}
+
+// stopWatch ends it and returns after its goroutines have.
+func (c *conn) stopWatch() {
+	c.mu.Lock()
+	w := &c.watch
+	w.on = false
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	stop, running, reading := w.stop, w.running, w.reading
+	w.stop, w.running = nil, nil
+	if reading {
+		_ = c.Conn.SetReadDeadline(past)
+	}
+	c.mu.Unlock()
+	if stop == nil {
+		return
+	}
+	close(stop)
+	running <- struct{}{} // both tokens: both have ended
+	running <- struct{}{}
+	if reading {
+		c.armedR = time.Time{}
+		_ = c.setReadDeadline(time.Time{})
+	}
+}
+
+// watchNow is the timer's function.
+func (c *conn) watchNow() {
+	c.mu.Lock()
+	w := &c.watch
+	if !w.on || w.stop != nil {
+		c.mu.Unlock()
+		return
+	}
+	x := w.x
+	w.stop, w.running = make(chan struct{}), make(chan struct{}, 2)
+	w.running <- struct{}{}
+	stop, running := w.stop, w.running
+	w.reading = !x.uploading.Load() && !w.has
+	if w.reading {
+		w.running <- struct{}{}
+		_ = c.Conn.SetReadDeadline(time.Time{})
+	}
+	reading := w.reading
+	c.mu.Unlock()
+
+	if reading {
+		go c.watchBrowser(x, running)
+	}
+	select {
+	case <-x.guest.Ended:
+		x.abort(errVisitEnded)
+	case <-stop:
+	}
+	<-running
+}
+
+func (c *conn) watchBrowser(x *exchange, running chan struct{}) {
+	defer func() { <-running }()
+	n, err := c.Conn.Read(c.watch.b[:])
+	c.mu.Lock()
+	c.watch.reading = false
+	c.watch.has = n == 1
+	stopped := !c.watch.on
+	c.mu.Unlock()
+	if err != nil && !(stopped && errors.Is(err, os.ErrDeadlineExceeded)) {
+		x.abort(errGone)
+	}
+}
