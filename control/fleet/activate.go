@@ -217,4 +217,3 @@ func (f *Fleet) Subscription(ctx context.Context, p Principal) (Subscription, er
 	})
 	return s, err
 }
-

@@ -137,4 +137,3 @@ func endOverdue(tx Tx, v Visit, now time.Time) error {
 		At: now, Account: v.Account, Actor: v.Who, Action: ActionVisitEnd, Object: describeVisit(v), Outcome: outcomeOK, Detail: detail,
 	})
 }
-

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/id"
+)
+
+const auditColumns = "at, account, actor, remote, action, object, outcome, detail"
+
+func scanAudit(r scanner) (e fleet.AuditEntry, err error) {
+	err = r.Scan(&e.Seq, stamp{&e.At}, &e.Account, &e.Actor, &e.Remote, &e.Action, &e.Object, &e.Outcome, &e.Detail)
+	return e, err
+}
+
+func (t *tx) AddAudit(e fleet.AuditEntry) error { return t.addAudit(sql.NullString{}, e) }
+
+func (t *tx) AddAuditOnce(key string, e fleet.AuditEntry) error {
+	return t.addAudit(sql.NullString{String: key, Valid: true}, e)
+}
+
+func (t *tx) addAudit(once sql.NullString, e fleet.AuditEntry) error {
+	search := strings.ToLower(strings.Join([]string{e.Actor, e.Object, e.Remote, e.Outcome, e.Detail}, "\n"))
+	return t.insert("INSERT INTO audit ("+auditColumns+`, search, once_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		ON CONFLICT (once_key) DO NOTHING`,
+		micros(e.At), e.Account, e.Actor, e.Remote, e.Action, e.Object, e.Outcome, e.Detail, search, once)
+}
+
+func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error) {
+	var w where
+	if orphans {
+		w.and("account IN (?, '')", account)
+	} else {
+		w.and("account = ?", account)
+	}
+	if q.Action != "" {
+		w.and("action = ?", q.Action)
+	}
+	w.containing("search", q.Search)
+	total, err := t.count("SELECT COUNT(*) FROM audit"+w.String(), w.args...)
+	if err != nil {
+		return fleet.Page[fleet.AuditEntry]{}, err
+	}
+	if q.Cursor != "" {
+		var seq int64
+		if err := readCursor(q.Cursor, &seq); err != nil {
+			return fleet.Page[fleet.AuditEntry]{}, err
+		}
+		w.and("seq < ?", seq)
+	}
+	es, err := all(t, scanAudit, "SELECT seq, "+auditColumns+" FROM audit"+w.String()+fmt.Sprintf(" ORDER BY seq DESC LIMIT %d", q.Limit+1), w.args...)
+	if err != nil {
+		return fleet.Page[fleet.AuditEntry]{}, err
+	}
+	return page(es, q.Limit, total, func(e fleet.AuditEntry) string { return cursor(e.Seq) }), nil
+}

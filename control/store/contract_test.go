@@ -1,0 +1,357 @@
+package store_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/control/fleet"
+	"trunkline/control/store"
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+)
+
+// databases are what the contract is run on. Each opens an empty one.
+var databases = map[string]func(t *testing.T) fleet.Store{
+	"sqlite": func(t *testing.T) fleet.Store { return openSQLite(t, filepath.Join(t.TempDir(), "trunkline.db")) },
+}
+
+func openSQLite(t *testing.T, path string) *store.Store {
+	t.Helper()
+	s, err := store.OpenSQLite(t.Context(), path, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// onEach runs fn on a world with one account, one user and one device.
+func onEach(t *testing.T, fn func(w *world)) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			w := &world{T: t, Store: open(t)}
+			w.account = fleet.Account{ID: id.NewAccount(), Name: "Provider", Created: at(0)}
+			w.user = fleet.User{ID: id.NewUser(), Account: w.account.ID, Email: "a@example.com", Name: "A", Role: fleet.RoleOwner, Hash: "h", Created: at(0)}
+			w.do(func(tx fleet.Tx) error { return errors.Join(tx.AddAccount(w.account), tx.AddUser(w.user)) })
+			w.device = w.addDevice("SN-0001", "Alpha")
+			fn(w)
+		})
+	}
+}
+
+type world struct {
+	*testing.T
+	fleet.Store
+	account fleet.Account
+	user    fleet.User
+	device  fleet.Device
+}
+
+// at is a moment that every database can hold exactly.
+func at(seconds int) time.Time {
+	return time.Date(2026, 3, 1, 12, 0, seconds, 123456000, time.UTC)
+}
+
+func (w *world) do(fn func(fleet.Tx) error) {
+	w.Helper()
+	if err := w.Tx(w.Context(), fn); err != nil {
+		w.Fatalf("tx: %v", err)
+	}
+}
+
+func (w *world) see(fn func(fleet.Tx) error) {
+	w.Helper()
+	if err := w.View(w.Context(), fn); err != nil {
+		w.Fatalf("view: %v", err)
+	}
+}
+
+func (w *world) addDevice(sn id.Serial, name string) fleet.Device {
+	w.Helper()
+	pub, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	d := fleet.Device{
+		ID: id.NewDevice(), Account: w.account.ID, Site: id.NewSite(), Serial: sn, Name: name, Model: "P-Series", Firmware: "1.2",
+		Key: pub, Activated: at(1), Issued: at(1).Truncate(time.Second), Presence: fleet.Presence{Status: fleet.StatusNever},
+		HotStandby: fleet.HotStandby{Enabled: true, Type: "primary", Role: "active", Peer: "SN-9999"},
+	}
+	w.do(func(tx fleet.Tx) error {
+		return errors.Join(tx.AddSite(d.Site, d.Account, at(1)), tx.AddDevice(d))
+	})
+	return d
+}
+
+func (w *world) addVisit(started time.Time, handover string) fleet.Visit {
+	w.Helper()
+	v := fleet.Visit{DeviceName: w.device.Name, Visit: token.Visit{
+		ID: id.NewVisit(), Site: w.device.Site, Device: w.device.ID, Account: w.account.ID, User: w.user.ID, Who: "A <a@example.com>",
+		Method: token.MethodAccount, Idle: 15 * time.Minute, Started: started, Expires: started.Add(token.VisitLife), Seen: started,
+	}}
+	w.do(func(tx fleet.Tx) error { return tx.AddVisit(v, handover) })
+	return v
+}
+
+func wantErr(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("error %v, want %v", err, want)
+	}
+}
+
+func equal[T any](t *testing.T, got, want T) {
+	t.Helper()
+	if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); g != w {
+		t.Errorf("got  %s\nwant %s", g, w)
+	}
+}
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	onEach(t, func(w *world) {
+		w.see(func(tx fleet.Tx) error {
+			root, err := tx.Root()
+			equal(w.T, root, w.account)
+			wantErr(w.T, err, nil)
+			u, err := tx.UserByEmail("a@example.com")
+			equal(w.T, u, w.user)
+			wantErr(w.T, err, nil)
+			for _, read := range []func() (fleet.Device, error){
+				func() (fleet.Device, error) { return tx.Device(w.device.ID) },
+				func() (fleet.Device, error) { return tx.DeviceBySerial(w.device.Serial) },
+				func() (fleet.Device, error) { return tx.DeviceBySite(w.device.Site) },
+			} {
+				d, err := read()
+				equal(w.T, d, w.device)
+				wantErr(w.T, err, nil)
+			}
+			_, err = tx.Device(id.NewDevice())
+			wantErr(w.T, err, fleet.ErrNoRow)
+			_, err = tx.User(id.NewUser())
+			wantErr(w.T, err, fleet.ErrNoRow)
+			return nil
+		})
+	})
+}
+
+func TestUniqueValuesAreTaken(t *testing.T) {
+	onEach(t, func(w *world) {
+		for name, add := range map[string]func(fleet.Tx) error{
+			"second root": func(tx fleet.Tx) error {
+				return tx.AddAccount(fleet.Account{ID: id.NewAccount(), Name: "x", Created: at(0)})
+			},
+			"e-mail": func(tx fleet.Tx) error { u := w.user; u.ID = id.NewUser(); return tx.AddUser(u) },
+			"site":   func(tx fleet.Tx) error { return tx.AddSite(w.device.Site, w.account.ID, at(0)) },
+			"serial": func(tx fleet.Tx) error { d := w.device; d.ID = id.NewDevice(); return tx.AddDevice(d) },
+		} {
+			if err := w.Tx(w.Context(), add); !errors.Is(err, fleet.ErrTaken) {
+				w.Errorf("%s: %v, want taken", name, err)
+			}
+		}
+	})
+}
+
+// A statement that failed for a taken value leaves the transaction usable:
+// the rules draw another site then.
+func TestTakenIsNotTheEndOfTheTransaction(t *testing.T) {
+	onEach(t, func(w *world) {
+		s := id.NewSite()
+		w.do(func(tx fleet.Tx) error {
+			wantErr(w.T, tx.AddSite(w.device.Site, w.account.ID, at(0)), fleet.ErrTaken)
+			return tx.AddSite(s, w.account.ID, at(0))
+		})
+		w.see(func(tx fleet.Tx) error {
+			n, err := tx.CountSites()
+			equal(w.T, n, 2)
+			return err
+		})
+	})
+}
+
+func TestAnErrorRollsBack(t *testing.T) {
+	onEach(t, func(w *world) {
+		stop := errors.New("stop")
+		err := w.Tx(w.Context(), func(tx fleet.Tx) error {
+			return errors.Join(tx.RemoveDevice(w.device.ID), stop)
+		})
+		wantErr(w.T, err, stop)
+		w.see(func(tx fleet.Tx) error { _, err := tx.Device(w.device.ID); return err })
+	})
+}
+
+func TestTransactionsDoNotOverlap(t *testing.T) {
+	onEach(t, func(w *world) {
+		var inside, runs atomic.Int32
+		done := make(chan error)
+		for range 8 {
+			go func() {
+				done <- w.Tx(w.Context(), func(tx fleet.Tx) error {
+					n, err := tx.CountSites()
+					if err != nil || n >= 4 {
+						return err
+					}
+					if inside.Add(1) > 1 {
+						w.Error("two transactions at once")
+					}
+					defer inside.Add(-1)
+					runs.Add(1)
+					return tx.AddSite(id.NewSite(), w.account.ID, at(0))
+				})
+			}()
+		}
+		for range 8 {
+			wantErr(w.T, <-done, nil)
+		}
+		equal(w.T, runs.Load(), 3)
+	})
+}
+
+func TestDeviceChangesAndGoes(t *testing.T) {
+	onEach(t, func(w *world) {
+		d := w.device
+		d.Name, d.Firmware, d.Void = "Renamed", "2.0", at(9).Truncate(time.Second)
+		p := fleet.Presence{Status: fleet.StatusConnected, Reason: "", Since: at(5), Relay: "r1", Remote: "192.0.2.1:5", Agent: "1.0"}
+		w.do(func(tx fleet.Tx) error {
+			return errors.Join(tx.SavePresence(d.ID, p), tx.UpdateDevice(d), tx.SavePresence(id.NewDevice(), p))
+		})
+		d.Presence = p
+		w.see(func(tx fleet.Tx) error {
+			got, err := tx.Device(d.ID)
+			equal(w.T, got, d)
+			on, err2 := tx.ConnectedDevices()
+			equal(w.T, on, []fleet.Device{d})
+			return errors.Join(err, err2)
+		})
+		w.do(func(tx fleet.Tx) error { return tx.RemoveDevice(d.ID) })
+		w.see(func(tx fleet.Tx) error {
+			n, err := tx.CountSites()
+			equal(w.T, n, 0)
+			return err
+		})
+		wantErr(w.T, w.Tx(w.Context(), func(tx fleet.Tx) error { return tx.UpdateDevice(d) }), fleet.ErrNoRow)
+	})
+}
+
+func TestSessions(t *testing.T) {
+	onEach(t, func(w *world) {
+		w.do(func(tx fleet.Tx) error {
+			for i := range 5 {
+				if err := tx.AddSession(fmt.Sprintf("s%d", i), w.user.ID, at(i), at(100+i), 3); err != nil {
+					return err
+				}
+			}
+			return tx.DropSession("s3")
+		})
+		w.see(func(tx fleet.Tx) error {
+			for s, want := range map[string]error{"s0": fleet.ErrNoRow, "s1": fleet.ErrNoRow, "s2": nil, "s3": fleet.ErrNoRow, "s4": nil} {
+				u, err := tx.SessionUser(s, at(50))
+				wantErr(w.T, err, want)
+				if want == nil {
+					equal(w.T, u, w.user)
+				}
+			}
+			_, err := tx.SessionUser("s4", at(104))
+			wantErr(w.T, err, fleet.ErrNoRow)
+			return nil
+		})
+		w.do(func(tx fleet.Tx) error {
+			n, err := tx.DropSessionsBefore(at(103))
+			equal(w.T, n, 1)
+			return err
+		})
+	})
+}
+
+func TestVisits(t *testing.T) {
+	onEach(t, func(w *world) {
+		old, fresh := w.addVisit(at(0), "hash0"), w.addVisit(at(30), "hash1")
+		w.see(func(tx fleet.Tx) error {
+			got, err := tx.Visit(fresh.ID)
+			equal(w.T, got, fresh)
+			open, err2 := tx.Handovers(at(10))
+			equal(w.T, open, map[string]token.Visit{"hash1": fresh.Visit})
+			late, err3 := tx.OverdueVisits(at(40), at(20), 10)
+			equal(w.T, late, []fleet.Visit{old})
+			return errors.Join(err, err2, err3)
+		})
+		fresh.Opened, fresh.Remote = at(31), "192.0.2.7"
+		old.Ended, old.EndCode = at(32), fault.HandoverInvalid
+		w.do(func(tx fleet.Tx) error {
+			return errors.Join(tx.UpdateVisit(fresh), tx.UpdateVisit(old),
+				tx.CountTraffic(fresh.ID, "r1", 10, 20, 2), tx.CountTraffic(fresh.ID, "r2", 1, 2, 1),
+				tx.CountTraffic(fresh.ID, "r1", 9, 30, 1)) // late, in part
+		})
+		fresh.BytesIn, fresh.BytesOut, fresh.Requests = 11, 32, 3
+		w.see(func(tx fleet.Tx) error {
+			open, err := tx.Handovers(at(10))
+			equal(w.T, len(open), 0)
+			live, err2 := tx.LiveVisits(w.device.ID)
+			equal(w.T, live, []fleet.Visit{fresh})
+			none, err3 := tx.LiveVisits(id.NewDevice())
+			equal(w.T, len(none), 0)
+			late, err4 := tx.OverdueVisits(fresh.Expires, at(0), 10)
+			equal(w.T, late, []fleet.Visit{fresh})
+			return errors.Join(err, err2, err3, err4)
+		})
+	})
+}
+
+func TestSecrets(t *testing.T) {
+	onEach(t, func(w *world) {
+		sign, seal := token.NewSigningKey(at(0)), token.NewSealKey(at(1))
+		first := bus.Revocation{Code: fault.VisitEnded, At: at(0), Until: at(10)}
+		second := bus.Revocation{Code: fault.Replaced, At: at(5), Until: at(20)}
+		w.do(func(tx fleet.Tx) error {
+			return errors.Join(tx.AddSigningKey(sign), tx.AddSealKey(seal),
+				tx.PutRevocation("device.a", first), tx.PutRevocation("visit.b", first), tx.PutRevocation("device.a", second))
+		})
+		w.do(func(tx fleet.Tx) error {
+			signing, err := tx.SigningKeys()
+			equal(w.T, signing, []token.SigningKey{sign})
+			seals, err2 := tx.SealKeys()
+			equal(w.T, seals, []token.SealKey{seal})
+			n, err3 := tx.DropRevocationsBefore(at(15))
+			equal(w.T, n, 1)
+			rs, err4 := tx.Revocations()
+			equal(w.T, rs, map[string]bus.Revocation{"device.a": second})
+			return errors.Join(err, err2, err3, err4, tx.DropKey(sign.ID), tx.DropKey(seal.ID))
+		})
+		w.see(func(tx fleet.Tx) error {
+			signing, err := tx.SigningKeys()
+			seals, err2 := tx.SealKeys()
+			equal(w.T, len(signing)+len(seals), 0)
+			return errors.Join(err, err2)
+		})
+	})
+}
+
+func TestViewDoesNotWrite(t *testing.T) {
+	onEach(t, func(w *world) {
+		err := w.View(w.Context(), func(tx fleet.Tx) error { return tx.DropSession("x") })
+		if err == nil {
+			w.Error("a view wrote")
+		}
+	})
+}
+
+func TestACancelledContextEndsIt(t *testing.T) {
+	onEach(t, func(w *world) {
+		ctx, cancel := context.WithCancel(w.Context())
+		cancel()
+		wantErr(w.T, w.Tx(ctx, func(fleet.Tx) error { return nil }), context.Canceled)
+	})
+}

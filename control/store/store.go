@@ -1,0 +1,173 @@
+// Package store keeps the fleet in SQL. It is no place for rules: it answers
+// what it is asked, and refuses what the schema refuses. fleet owns the
+// interface, this package the schema, the statements and the connections.
+//
+// The statements are written so that SQLite and PostgreSQL read them alike:
+// numbered placeholders, ON CONFLICT, times as integers. What a database has
+// to pass is in contract_test.go.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	"go.uber.org/zap"
+	"modernc.org/sqlite"
+
+	"trunkline/control/fleet"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Store implements fleet.Store.
+type Store struct {
+	write *sql.DB // one connection: SQLite has one writer, and waiting for it here beats SQLITE_BUSY
+	read  *sql.DB
+}
+
+// OpenSQLite opens the database at path, makes it if need be, with mode 0600
+// because it holds keys, and brings it to this program's schema.
+//
+// The writer syncs every commit (synchronous=FULL). With NORMAL a power cut
+// could take back an activation whose answer the PBX has, or bring a revoked
+// device back; the writer commits some hundred times a second at most, and
+// presence, the bulk, is written in batches.
+func OpenSQLite(ctx context.Context, path string, log *zap.Logger) (*Store, error) {
+	if err := private(path); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	write, err := openSQLite(path, 1, "_txlock=immediate", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", "_pragma=journal_size_limit(67108864)")
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	read, err := openSQLite(path, max(4, runtime.GOMAXPROCS(0)), "_pragma=query_only(1)")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), write.Close())
+	}
+	s := &Store{write: write, read: read}
+	if err := migrate(ctx, write, goose.DialectSQLite3, "migrations/sqlite", log); err != nil {
+		return nil, errors.Join(fmt.Errorf("migrate database: %w", classified(err)), s.Close())
+	}
+	return s, nil
+}
+
+// private makes sure that the file is there and nobody else's to read. SQLite
+// gives its side files the same mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
+}
+
+func openSQLite(path string, conns int, params ...string) (*sql.DB, error) {
+	params = append([]string{"_pragma=busy_timeout(5000)", "_pragma=foreign_keys(1)"}, params...)
+	u := url.URL{Path: path}
+	db, err := sql.Open("sqlite", "file:"+u.EscapedPath()+"?"+strings.Join(params, "&"))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, dir string, log *zap.Logger) error {
+	sub, err := fs.Sub(migrations, dir)
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(dialect, db, sub, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	current, target, err := p.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return fmt.Errorf("the database has schema %d and this program knows %d: it was made by a newer program", current, target)
+	}
+	results, err := p.Up(ctx)
+	for _, r := range results {
+		log.Info("database migrated", zap.String("part", "store"), zap.Int64("schema", r.Source.Version), zap.Int64("dur_ms", r.Duration.Milliseconds()))
+	}
+	return err
+}
+
+// Close waits for what runs.
+func (s *Store) Close() error {
+	// The writer last: its close checkpoints the log, which readers hold up.
+	return errors.Join(s.read.Close(), s.write.Close())
+}
+
+// Tx implements fleet.Store. On SQLite it never runs fn twice.
+func (s *Store) Tx(ctx context.Context, fn func(fleet.Tx) error) error {
+	return run(ctx, s.write, fn)
+}
+
+// View implements fleet.Store.
+func (s *Store) View(ctx context.Context, fn func(fleet.Tx) error) error {
+	return run(ctx, s.read, fn)
+}
+
+func run(ctx context.Context, db *sql.DB, fn func(fleet.Tx) error) error {
+	t, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", classified(err))
+	}
+	defer t.Rollback() // after a commit it does nothing
+	if err := fn(&tx{ctx: ctx, sql: t}); err != nil {
+		return err
+	}
+	if err := t.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", classified(err))
+	}
+	return nil
+}
+
+// SQLite's result codes that tell something to fleet (sqlite.org/rescode.html).
+const (
+	codeBusy       = 5
+	codeLocked     = 6
+	codeReadonly   = 8
+	codeIOErr      = 10
+	codeFull       = 13
+	codeCantOpen   = 14
+	codePrimaryKey = 1555
+	codeUnique     = 2067
+)
+
+// classified wraps err so that errors.Is finds fleet's sentinels.
+func classified(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return fleet.ErrNoRow
+	}
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() {
+	case codeUnique, codePrimaryKey:
+		return fmt.Errorf("%w: %w", fleet.ErrTaken, err)
+	}
+	switch e.Code() & 0xff { // the primary code
+	case codeBusy, codeLocked, codeReadonly, codeIOErr, codeFull, codeCantOpen:
+		return fmt.Errorf("%w: %w", fleet.ErrUnavailable, err)
+	}
+	return err
+}

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+)
+
+const selectVisit = `SELECT v.id, v.account, v.site, v.device, v.device_name, v.user_id, v.who, v.method, v.idle, v.started, v.expires,
+	v.opened, v.ended, v.end_code, v.remote,
+	COALESCE((SELECT SUM(t.bytes_in) FROM visit_traffic t WHERE t.visit = v.id), 0),
+	COALESCE((SELECT SUM(t.bytes_out) FROM visit_traffic t WHERE t.visit = v.id), 0),
+	COALESCE((SELECT SUM(t.requests) FROM visit_traffic t WHERE t.visit = v.id), 0) FROM visits v`
+
+func scanVisit(r scanner) (v fleet.Visit, err error) {
+	var idle int64
+	err = r.Scan(&v.ID, &v.Account, &v.Site, &v.Device, &v.DeviceName, &v.User, &v.Who, &v.Method, &idle, stamp{&v.Started}, stamp{&v.Expires},
+		stamp{&v.Opened}, stamp{&v.Ended}, &v.EndCode, &v.Remote, &v.BytesIn, &v.BytesOut, &v.Requests)
+	v.Idle = time.Duration(idle) * time.Microsecond
+	v.Seen = v.Started // of a visit on record: the cookie knows better
+	return v, err
+}
+
+func (t *tx) Visit(v id.Visit) (fleet.Visit, error) {
+	return one(t, scanVisit, selectVisit+" WHERE v.id = $1", v)
+}
+
+func (t *tx) AddVisit(v fleet.Visit, handover string) error {
+	return t.insert(`INSERT INTO visits (id, account, site, device, device_name, user_id, who, method, idle, started, expires,
+		handover, opened, ended, end_code, remote) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		v.ID, v.Account, v.Site, v.Device, v.DeviceName, v.User, v.Who, v.Method, v.Idle.Microseconds(), micros(v.Started), micros(v.Expires),
+		handover, micros(v.Opened), micros(v.Ended), v.EndCode, v.Remote)
+}
+
+func (t *tx) UpdateVisit(v fleet.Visit) error {
+	return t.change("UPDATE visits SET opened = $2, ended = $3, end_code = $4, remote = $5 WHERE id = $1",
+		v.ID, micros(v.Opened), micros(v.Ended), v.EndCode, v.Remote)
+}
+
+func (t *tx) CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error {
+	return t.insert(`INSERT INTO visit_traffic (visit, relay, bytes_in, bytes_out, requests) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (visit, relay) DO UPDATE SET
+			bytes_in = CASE WHEN excluded.bytes_in > visit_traffic.bytes_in THEN excluded.bytes_in ELSE visit_traffic.bytes_in END,
+			bytes_out = CASE WHEN excluded.bytes_out > visit_traffic.bytes_out THEN excluded.bytes_out ELSE visit_traffic.bytes_out END,
+			requests = CASE WHEN excluded.requests > visit_traffic.requests THEN excluded.requests ELSE visit_traffic.requests END`,
+		v, r, max(in, 0), max(out, 0), max(requests, 0))
+}
+
+func (t *tx) Visits(account id.Account, after string, limit int) (fleet.Page[fleet.Visit], error) {
+	var w where
+	w.and("v.account = ?", account)
+	total, err := t.count("SELECT COUNT(*) FROM visits v"+w.String(), w.args...)
+	if err != nil {
+		return fleet.Page[fleet.Visit]{}, err
+	}
+	if after != "" {
+		var started int64
+		var last string
+		if err := readCursor(after, &started, &last); err != nil {
+			return fleet.Page[fleet.Visit]{}, err
+		}
+		w.and("(v.started, v.id) < (?, ?)", started, last)
+	}
+	vs, err := all(t, scanVisit, selectVisit+w.String()+fmt.Sprintf(" ORDER BY v.started DESC, v.id DESC LIMIT %d", limit+1), w.args...)
+	if err != nil {
+		return fleet.Page[fleet.Visit]{}, err
+	}
+	return page(vs, limit, total, func(v fleet.Visit) string { return cursor(micros(v.Started), v.ID) }), nil
+}
+
+func (t *tx) LiveVisits(d id.Device) ([]fleet.Visit, error) {
+	var w where
+	w.and("v.ended = 0")
+	if d != "" {
+		w.and("v.device = ?", d)
+	}
+	return all(t, scanVisit, selectVisit+w.String()+" ORDER BY v.started, v.id", w.args...)
+}
+
+func (t *tx) OverdueVisits(now, unopened time.Time, limit int) ([]fleet.Visit, error) {
+	return all(t, scanVisit, selectVisit+` WHERE v.ended = 0 AND (v.expires <= $1 OR (v.opened = 0 AND v.started < $2))
+		ORDER BY v.started, v.id`+fmt.Sprintf(" LIMIT %d", limit), micros(now), micros(unopened))
+}
+
+func (t *tx) Handovers(since time.Time) (map[string]token.Visit, error) {
+	type row struct {
+		hash  string
+		visit id.Visit
+	}
+	rows, err := all(t, func(r scanner) (x row, err error) {
+		err = r.Scan(&x.hash, &x.visit)
+		return x, err
+	}, "SELECT v.handover, v.id FROM visits v WHERE v.ended = 0 AND v.opened = 0 AND v.started > $1", micros(since))
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]token.Visit, len(rows))
+	for _, x := range rows {
+		v, err := t.Visit(x.visit)
+		if err != nil {
+			return nil, err
+		}
+		out[x.hash] = v.Visit
+	}
+	return out, nil
+}
