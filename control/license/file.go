@@ -71,6 +71,9 @@ func Verify(key ed25519.PublicKey, file []byte) (License, error) {
 	}
 	l := License(d)
 	l.NotBefore, l.Expires = seconds(l.NotBefore), seconds(l.Expires)
+	if len(l.Features) == 0 {
+		l.Features = nil
+	}
 	if err := l.check(); err != nil {
 		return License{}, err
 	}
@@ -107,11 +110,16 @@ func (l License) check() error {
 		return errors.New("licence: no plan")
 	case l.Connections < 0 || l.Connections > maxConnections:
 		return fmt.Errorf("licence: %d connections: need 0 to %d", l.Connections, maxConnections)
+	case !l.NotBefore.IsZero() && !inCalendar(l.NotBefore), !l.Expires.IsZero() && !inCalendar(l.Expires):
+		return errors.New("licence: a year outside of 1 to 9999")
 	case !l.Expires.IsZero() && !l.NotBefore.Before(l.Expires):
 		return errors.New("licence: expires before it begins")
 	}
 	return nil
 }
+
+// inCalendar is what RFC 3339 can write; an offset can lead out of it.
+func inCalendar(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9999 }
 
 func seconds(t time.Time) time.Time {
 	if t.IsZero() {
