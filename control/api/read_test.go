@@ -53,7 +53,7 @@ func TestBodiesRefused(t *testing.T) {
 		{"serial with a path", with("serial", `"../../etc"`), "serial", "only letters"},
 		{"the case of a name", strings.Replace(activation, `"serial"`, `"Serial"`, 1), "serial", "missing"},
 		{"model empty", with("model", `""`), "model", "must not be empty"},
-		{"model too long", with("model", `"`+strings.Repeat("x", 65)+`"`), "model", "at most 64"},
+		{"model too long", with("model", `"`+strings.Repeat("x", 101)+`"`), "model", "at most 100"},
 		{"model with an escape", with("model", `"P550\u001b[31m"`), "model", "control characters"},
 		{"firmware an object", with("firmware", `{}`), "firmware", "need a string"},
 		{"key no base64", with("public_key", `"%%%"`), "public_key", "base64"},

@@ -64,7 +64,7 @@ func (a *api) routes() []route {
 		{method: "POST", path: "/activations", name: "activate", public: true, lenient: true, status: 200, codes: activationCodes,
 			summary: "Take a PBX into an account, by a user's e-mail and password.", endpoint: on(a.activate)},
 		{method: "POST", path: "/passes", name: "renewPass", public: true, lenient: true, status: 200,
-			codes:   []fault.Code{fault.ProofInvalid, fault.DeviceRemoved, fault.NotFound, fault.TooMany},
+			codes:   []fault.Code{fault.ProofInvalid, fault.DeviceRemoved},
 			summary: "Renew a device's pass.", endpoint: on(a.renewPass)},
 
 		{method: "POST", path: "/sessions", name: "signIn", public: true, status: 201, codes: []fault.Code{fault.WrongLogin, fault.TooMany},
@@ -83,7 +83,7 @@ func (a *api) routes() []route {
 			endpoint: endpoint{in: reflect.TypeFor[none](), out: reflect.TypeFor[controlapi.DeviceEvent](), stream: a.events}},
 
 		{method: "POST", path: "/visits", name: "startVisit", status: 201,
-			codes:   []fault.Code{fault.NotFound, fault.Forbidden, fault.NotConnected, fault.LicenceExpired, fault.TooMany},
+			codes:   []fault.Code{fault.NotFound, fault.Forbidden, fault.NotConnected, fault.LicenceExpired},
 			summary: "Start a visit to a device's portal.", endpoint: on(a.startVisit)},
 		{method: "GET", path: "/visits", name: "listVisits", status: 200,
 			summary: "List the account's visits, newest first.", endpoint: on(a.visits)},

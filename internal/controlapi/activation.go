@@ -8,8 +8,8 @@ import (
 // The same request gets the same device: a lost answer is harmless.
 type ActivationRequest struct {
 	Serial     id.Serial   `json:"serial" doc:"The PBX's serial number."`
-	Model      string      `json:"model" max:"64" doc:"The PBX's type as its maker spells it."`
-	Firmware   string      `json:"firmware" max:"64" doc:"The PBX's firmware version."`
+	Model      string      `json:"model" max:"100" doc:"The PBX's type as its maker spells it."`
+	Firmware   string      `json:"firmware" max:"100" doc:"The PBX's firmware version."`
 	PublicKey  []byte      `json:"public_key" size:"32" doc:"The device's Ed25519 key."`
 	Proof      []byte      `json:"proof" size:"64" doc:"Signature by that key over 'trunkline activate 1', NUL, serial, NUL, key."`
 	HotStandby *HotStandby `json:"hot_standby,omitempty" doc:"Absent for a single PBX."`

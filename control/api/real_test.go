@@ -1,0 +1,200 @@
+package api_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap/zaptest"
+
+	"trunkline/control/api"
+	"trunkline/control/fleet"
+	"trunkline/control/license"
+	"trunkline/control/store"
+	"trunkline/internal/bus"
+	"trunkline/internal/controlapi"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+)
+
+const password = "correct horse battery"
+
+// realControl is the API over the real fleet on a real database, and the
+// fleet's own registry and document to look things up in.
+func realControl(t *testing.T) (*controlapi.Client, map[string][]fault.Code) {
+	t.Helper()
+	log, reg := zaptest.NewLogger(t), prometheus.NewRegistry()
+	st, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "trunkline.db"), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	f, err := fleet.New(fleet.Options{
+		Store: st, Log: log, Registerer: reg, License: license.Trial, Zone: "example.com",
+		PutHandover: func(context.Context, string, bus.Handover) error { return nil },
+		Revoke:      func(context.Context, string, bus.Revocation) error { return nil },
+		PublishKeys: func(context.Context, []token.PassKey, []token.SealKey) error { return nil },
+		Relays:      func() []string { return []string{"relay-1.example.com:8443"} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Init(t.Context(), "anna@example.com", "Anna", password); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	h := api.New(api.Options{Fleet: f, SiteURL: func(s id.Site) string { return "https://" + string(s) + ".example.com/" }, Log: log, Registerer: reg})
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	c, err := controlapi.NewClient(srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest("GET", "/api/v1/openapi.json", nil))
+	return c, documented(t, rec.Body.Bytes())
+}
+
+// documented are the codes of each operation.
+func documented(t *testing.T, doc []byte) map[string][]fault.Code {
+	t.Helper()
+	var d struct {
+		Paths map[string]map[string]struct {
+			ID        string `json:"operationId"`
+			Responses map[string]struct {
+				Codes []fault.Code `json:"x-codes"`
+			}
+		}
+	}
+	if err := json.Unmarshal(doc, &d); err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]fault.Code{}
+	for _, methods := range d.Paths {
+		for _, op := range methods {
+			for status, r := range op.Responses {
+				for _, c := range r.Codes {
+					if strconv.Itoa(fault.Status(c)) != status {
+						t.Errorf("%s: %s under %s", op.ID, c, status)
+					}
+				}
+				out[op.ID] = append(out[op.ID], r.Codes...)
+			}
+		}
+	}
+	return out
+}
+
+// One PBX from activation to removal, with the refusals on the way: each has
+// the code it must have, and the document knows it.
+func TestAPBXsLifeOnTheRealFleet(t *testing.T) {
+	c, codes := realControl(t)
+	ctx := t.Context()
+	refused := func(operation string, want fault.Code, err error) {
+		t.Helper()
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Code != want || f.Message == "" {
+			t.Errorf("%s: %v, not %s", operation, err, want)
+		} else if !slices.Contains(codes[operation], want) {
+			t.Errorf("%s: %s is not in the document", operation, want)
+		}
+	}
+	pub, priv, _ := ed25519.GenerateKey(rand.Reader)
+	q := controlapi.ActivationRequest{
+		Serial: "SN-0001", Model: "P-Series Appliance Edition", Firmware: "37.20.0.1", PublicKey: pub,
+		Proof: controlapi.ActivationProof(priv, "SN-0001"), Email: "anna@example.com", Password: password,
+	}
+	with := func(change func(*controlapi.ActivationRequest)) error {
+		bad := q
+		change(&bad)
+		_, err := c.Activate(ctx, bad)
+		return err
+	}
+	refused("activate", fault.Rejected, with(func(q *controlapi.ActivationRequest) { q.Password = "guess" }))
+	refused("activate", fault.Rejected, with(func(q *controlapi.ActivationRequest) { q.Email = "nobody@example.com" }))
+	refused("activate", fault.ProofInvalid, with(func(q *controlapi.ActivationRequest) { q.Serial = "SN-0002" }))
+	refused("activate", fault.ModelRefused, with(func(q *controlapi.ActivationRequest) { q.Model = "Fax" }))
+	refused("activate", fault.FirmwareOld, with(func(q *controlapi.ActivationRequest) { q.Firmware = "37.1.0.0" }))
+
+	g, err := c.Activate(ctx, q)
+	if err != nil || len(g.Relays) != 1 || g.LifetimeSeconds != 24*3600 || g.Account != "Anna" {
+		t.Fatal(g, err)
+	}
+	if again, err := c.Activate(ctx, q); err != nil || again.Device != g.Device || again.Site != g.Site {
+		t.Fatal("the same request gave another device", again, err)
+	}
+	nonce := make([]byte, 16)
+	if r, err := c.RenewPass(ctx, controlapi.RenewalRequest{Device: g.Device, Nonce: nonce, Proof: controlapi.RenewalProof(priv, g.Device, nonce)}); err != nil || r.Pass == "" {
+		t.Fatal(r, err)
+	}
+	_, err = c.RenewPass(ctx, controlapi.RenewalRequest{Device: g.Device, Nonce: nonce, Proof: make([]byte, 64)})
+	refused("renewPass", fault.ProofInvalid, err)
+
+	_, err = c.SignIn(ctx, "anna@example.com", "guess")
+	refused("signIn", fault.WrongLogin, err)
+	_, err = c.Devices(ctx, controlapi.DeviceQuery{})
+	refused("listDevices", fault.SignInNeeded, err)
+	s, err := c.SignIn(ctx, "anna@example.com", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = c.WithToken(s.Token)
+	page, err := c.Devices(ctx, controlapi.DeviceQuery{Search: "sn-0001"})
+	if err != nil || page.Total != 1 || page.Items[0].Status != controlapi.StatusNever || page.Items[0].URL != "https://"+string(g.Site)+".example.com/" {
+		t.Fatal(page, err)
+	}
+	_, err = c.Devices(ctx, controlapi.DeviceQuery{PageQuery: controlapi.PageQuery{Cursor: "forged"}})
+	refused("listDevices", fault.Invalid, err)
+	_, err = c.StartVisit(ctx, controlapi.VisitRequest{Device: g.Device})
+	refused("startVisit", fault.NotConnected, err)
+	refused("endVisit", fault.NotFound, c.EndVisit(ctx, aVisit))
+	if sub, err := c.Subscription(ctx); err != nil || sub.Status != "Trial" || sub.Connections != 25 || sub.Used != 1 {
+		t.Fatal(sub, err)
+	}
+	if audit, err := c.Audit(ctx, controlapi.AuditQuery{Action: "activate"}); err != nil || audit.Total != 7 {
+		t.Fatal(audit, err)
+	}
+	var gone id.Device
+	err = c.Watch(ctx, func() {
+		if err := c.RemoveDevice(ctx, g.Device); err != nil {
+			t.Error(err)
+		}
+	}, func(e controlapi.DeviceEvent) error {
+		if e.Removed {
+			gone = e.ID
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) || gone != g.Device {
+		t.Fatal(gone, err)
+	}
+	_, err = c.Device(ctx, g.Device)
+	refused("getDevice", fault.NotFound, err)
+	_, err = c.RenewPass(ctx, controlapi.RenewalRequest{Device: g.Device, Nonce: nonce, Proof: controlapi.RenewalProof(priv, g.Device, nonce)})
+	refused("renewPass", fault.DeviceRemoved, err)
+	if err := c.SignOut(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Subscription(ctx)
+	refused("getSubscription", fault.SignInNeeded, err)
+}
+
+var errEnough = errors.New("enough")
