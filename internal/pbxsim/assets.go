@@ -147,6 +147,10 @@ var icons = map[string]string{
 	"upload":      `<path d="M12 16V4M7 8.500l5-5 5 5M4 20.500h16"/>`,
 	"server":      `<rect x="3" y="3" width="18" height="8" rx="2"/><rect x="3" y="13" width="18" height="8" rx="2"/><path d="M7 7h.01M7 17h.01"/>`,
 	"user":        `<circle cx="12" cy="8" r="4"/><path d="M4 21c.8-4.3 4-6.5 8-6.500s7.2 2.2 8 6.5"/>`,
+	"desk":        `<path d="M4 8a8 5 0 0 1 16 0v2h-4V8H8v2H4zM7 12h10l2 8H5zM12 14.5v3M9.5 16h5"/>`,
+	"laptop":      `<rect x="4" y="5" width="16" height="11" rx="1.5"/><path d="M2 19.5h20"/>`,
+	"mobile":      `<rect x="7" y="2.5" width="10" height="19" rx="2"/><path d="M11 18.5h2"/>`,
+	"conference":  `<circle cx="12" cy="12" r="3"/><path d="M12 9V3M9.5 14l-5 4M14.5 14l5 4"/>`,
 	"pulse":       `<path d="M2.5 12h4l3-8 5 16 3-8h4"/>`,
 }
 

@@ -17,7 +17,7 @@ func avatar(i int, name string) string {
 func sparkline(seed int, colour string) string {
 	var points strings.Builder
 	for x := range 25 {
-		y := 20 - (mix(seed*100+x, 3)%9 + x*(seed+1)/5)
+		y := 21 - (mix(seed*100+x, 3)%7 + x*(seed+1)/10)
 		fmt.Fprintf(&points, "%d,%d ", x*5, y)
 	}
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 26" preserveAspectRatio="none">`+

@@ -39,6 +39,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 		"talk":   func(d time.Duration) string { return fmt.Sprintf("%d:%02d", int(d.Minutes()), int(d.Seconds())%60) },
 		"mb":     func(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) },
 		"direct": arrow,
+		"device": func(s string) string { return deviceIcons[s] },
 		"nav": func(current, page, path, icon, label string) map[string]string {
 			return map[string]string{"Current": current, "Page": page, "Path": path, "Icon": icon, "Label": label}
 		},

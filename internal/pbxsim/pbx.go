@@ -60,7 +60,11 @@ var people = []string{
 	"Oscar Vidal", "Petra Maier", "Rafael Cruz", "Sofia Greco", "Tom Becker", "Ursula Frei", "Victor Hahn", "Wanda Nowak",
 }
 
-var phones = []string{"Desk phone T54W", "Linkus desktop", "Desk phone T31P", "Linkus mobile", "Conference CP925"}
+var phones = []string{"Desk phone T54W", "Softphone, desktop", "Desk phone T31P", "Softphone, mobile", "Conference CP925"}
+
+var deviceIcons = map[string]string{
+	phones[0]: "desk", phones[1]: "laptop", phones[2]: "desk", phones[3]: "mobile", phones[4]: "conference",
+}
 
 func newPBX(now time.Time) *pbx {
 	b := &pbx{started: now, trunks: []trunk{
