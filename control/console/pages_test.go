@@ -1,0 +1,87 @@
+package console_test
+
+import (
+	"flag"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/fault"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// hashes in asset names change with every edit of a style sheet.
+var hashes = regexp.MustCompile(`(/assets/[a-z-]+)\.[0-9a-f]{12}\.`)
+
+func TestGoldenPages(t *testing.T) {
+	empty := newFake()
+	empty.sub.Used = 0
+	over := sample()
+	over.sub = fleet.Subscription{Status: "Subscribed", Holder: "ACME Telecom", Connections: 3, Used: 3, Expires: noon.AddDate(1, 0, 0)}
+	over.who.Role = fleet.RoleAuditor
+	away := sample()
+	away.fail["StartVisit"] = fault.New(fault.NotConnected, "Northside Clinic is not connected.")
+	throttled := sample()
+	throttled.fail["SignIn"] = fault.New(fault.TooMany, "Too many attempts to sign in.").After(150 * time.Second)
+
+	for name, c := range map[string]struct {
+		fake   *fake
+		method string
+		path   string
+		form   url.Values
+		status int
+	}{
+		"sign-in":           {sample(), "GET", "/sign-in?next=/visit/pbx-1", nil, 200},
+		"sign-in-wrong":     {sample(), "POST", "/sign-in", url.Values{"email": {"eve@acme.example"}, "password": {"x"}, "next": {"/audit"}}, 401},
+		"sign-in-throttled": {throttled, "POST", "/sign-in", url.Values{"email": {goodEmail}, "password": {"x"}}, 429},
+		"devices":           {sample(), "GET", "/", nil, 200},
+		"devices-empty":     {empty, "GET", "/", nil, 200},
+		"devices-no-match":  {sample(), "GET", "/?q=zzz&status=connected", nil, 200},
+		"devices-auditor":   {over, "GET", "/?status=disconnected", nil, 200},
+		"device":            {sample(), "GET", "/devices/" + string(deviceID(1)), nil, 200},
+		"remove":            {sample(), "GET", "/devices/" + string(deviceID(2)) + "/remove", nil, 200},
+		"site":              {sample(), "GET", "/visit/pbx-00000002", nil, 200},
+		"handover":          {sample(), "POST", "/devices/" + string(deviceID(1)) + "/visit", nil, 200},
+		"visit-refused":     {away, "POST", "/devices/" + string(deviceID(2)) + "/visit", nil, 503},
+		"visits":            {sample(), "GET", "/visits?notice=ended", nil, 200},
+		"audit":             {sample(), "GET", "/audit", nil, 200},
+		"not-found":         {sample(), "GET", "/nowhere", nil, 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := ask(newConsole(t, c.fake), c.method, c.path, c.form, func(r *http.Request) {
+				if name == "sign-in" {
+					signedOut(r)
+				}
+			})
+			if w.Code != c.status {
+				t.Errorf("status %d, want %d", w.Code, c.status)
+			}
+			golden(t, name+".html", hashes.ReplaceAllString(w.Body.String(), "$1.HASH."))
+		})
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s differs (-want +got); if it is meant, run with -update:\n%s", file, d)
+	}
+}
