@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,7 +64,7 @@ func (k *Bucket[T]) Get(ctx context.Context, key string) (T, uint64, error) {
 	if err != nil {
 		return v, 0, k.b.fail(op, err)
 	}
-	if err := json.Unmarshal(e.Value(), &v); err != nil {
+	if err := decode(e.Value(), &v); err != nil {
 		var none T
 		return none, 0, fmt.Errorf("%s: decode: %w", op, err)
 	}
@@ -106,6 +107,14 @@ func (k *Bucket[T]) write(ctx context.Context, verb, key string, v T, do func(je
 	}
 	rev, err := do(kv, data)
 	return rev, k.b.fail(op, err)
+}
+
+// decode refuses null, which would leave a record of zeros.
+func decode(data []byte, into any) error {
+	if bytes.Equal(bytes.TrimSpace(data), []byte("null")) {
+		return errors.New("record is null")
+	}
+	return json.Unmarshal(data, into)
 }
 
 // maxHeaders is what maxValue leaves to the headers of a write.
@@ -175,8 +184,8 @@ type Event[T any] struct {
 // Watch calls fn, always from the calling goroutine, until ctx ends, which is
 // no error, or the Bus is closed: ErrClosed.
 //
-// It begins with Reset, then Put for each record, then Synced, then every
-// change. It begins anew whenever the connection was lost or the bucket was
+// It begins with Reset, then Put for each record (and Delete for what is deleted
+// meanwhile), then Synced, then every change. It begins anew whenever the connection was lost or the bucket was
 // recreated; a new Epoch tells the latter. While the server is away nothing is
 // called: what the receiver knows stays. A receiver that must not be without
 // records between Reset and Synced keeps the old ones until Synced.
@@ -194,7 +203,7 @@ func (k *Bucket[T]) Watch(ctx context.Context, fn func(Event[T])) error {
 		case Reset:
 			epoch = r.epoch
 		case Put:
-			if err := json.Unmarshal(r.data, &e.Value); err != nil {
+			if err := decode(r.data, &e.Value); err != nil {
 				k.b.skipped(k.name, err)
 				return
 			}

@@ -161,6 +161,12 @@ func (b *Bus) setDown() {
 	b.up, b.down = make(chan struct{}), make(chan struct{})
 }
 
+func (b *Bus) isClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
+
 func (b *Bus) setClosed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

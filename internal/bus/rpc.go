@@ -96,6 +96,12 @@ func Handle[Q, A any](b *Bus, subject string, fn func(context.Context, Q) (A, er
 	if err := sub.SetPendingLimits(maxWaiting, maxWaiting*maxPayload); err != nil {
 		return nil, b.fail("handle "+subject, errors.Join(err, sub.Unsubscribe()))
 	}
+	if b.Connected() {
+		// A call that is made after Handle returned finds the handler.
+		if err := b.nc.FlushTimeout(requestTimeout); err != nil {
+			return nil, b.fail("handle "+subject, errors.Join(err, sub.Unsubscribe()))
+		}
+	}
 	h := &handler{b: b, subject: subject, sub: sub, answer: func(ctx context.Context, data []byte) ([]byte, error) {
 		var q Q
 		if err := json.Unmarshal(data, &q); err != nil {

@@ -41,10 +41,9 @@ func TestCallIsAnswered(t *testing.T) {
 	handle(t, srv, "greet", func(_ context.Context, q question) (answer, error) {
 		return answer{Text: "hello " + q.Name}, nil
 	})
-	eventually(t, "handler is known", func() bool {
-		got, err := ask(t.Context(), relay, "greet", "relay")
-		return err == nil && got == "hello relay"
-	})
+	if got, err := ask(t.Context(), relay, "greet", "relay"); got != "hello relay" || err != nil {
+		t.Errorf("answer %q, %v", got, err)
+	}
 }
 
 func TestFaultCrossesWhole(t *testing.T) {

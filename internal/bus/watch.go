@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -15,6 +16,9 @@ import (
 // maxQueued bounds the announcements that wait for a watcher's callback. What
 // does not fit is dropped by the client and read from the bucket later.
 const maxQueued = 8192
+
+// maxMisses is how many checks may go unanswered before a watch begins anew.
+const maxMisses = 3
 
 var (
 	errLost      = errors.New("connection lost")
@@ -46,6 +50,7 @@ type session struct {
 	answers *nats.Subscription // to replay's requests
 	created time.Time          // of the bucket: its incarnation
 	last    uint64             // all up to this number was emitted
+	misses  int                // checks in a row that got no answer
 	// expiring has the number of each key in a bucket whose records expire, and
 	// is nil for others. Expiry is not announced, but it is by age, so what is
 	// older than the bucket's first number is gone.
@@ -64,7 +69,7 @@ func (b *Bus) watch(ctx context.Context, name string, emit func(record)) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, ErrClosed):
+		case b.isClosed():
 			return ErrClosed
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			b.log.Debug("bucket does not exist yet", zap.String("bucket", name))
@@ -78,14 +83,16 @@ func (b *Bus) watch(ctx context.Context, name string, emit func(record)) error {
 // watchOnce runs one session to its end and reports whether it got to Synced.
 func (b *Bus) watchOnce(ctx context.Context, lost <-chan struct{}, name string, emit func(record)) (synced bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	defer cancel(nil)
-	go func() {
+	wg.Go(func() {
 		select {
 		case <-lost:
 			cancel(errLost)
 		case <-ctx.Done():
 		}
-	}()
+	})
 	s := &session{b: b, name: name, emit: emit, live: make(chan *nats.Msg, maxQueued)}
 	sub, err := b.nc.ChanSubscribe(feedPrefix+name+".>", s.live)
 	if err != nil {
@@ -187,8 +194,14 @@ func (s *session) announced(ctx context.Context, m *nats.Msg) error {
 func (s *session) check(ctx context.Context) error {
 	info, err := s.b.streamInfo(ctx, s.name)
 	if err != nil {
+		// A server that is too busy to answer is not helped by watchers that
+		// ask for everything again.
+		if s.misses++; s.misses < maxMisses && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil
+		}
 		return err
 	}
+	s.misses = 0
 	if !info.Created.Equal(s.created) || info.State.LastSeq < s.last {
 		return errRecreated
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/fault"
 )
 
 func put(t *testing.T, k *bus.Bucket[string], key, v string) {
@@ -108,6 +109,14 @@ func TestWatchSurvivesAServerThatComesBackEmpty(t *testing.T) {
 	eventually(t, "connected again", relay.Connected)
 	if len(v.resets()) != 1 {
 		t.Error("reset before the bucket exists again")
+	}
+	start := time.Now()
+	_, err := own.Put(t.Context(), "r1.a", "lost")
+	wantCode(t, err, fault.Unavailable)
+	_, err = bus.Call[int, int](t.Context(), relay, "nobody", 1)
+	wantCode(t, err, fault.Unavailable)
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("took %v to say that there is no bucket and no handler", d)
 	}
 	if err := srv.EnsureBuckets(t.Context()); err != nil {
 		t.Fatal(err)
@@ -240,7 +249,7 @@ func TestWatchWithASlowReceiver(t *testing.T) {
 
 func TestWatchTellsThatALeaseExpired(t *testing.T) {
 	b := open(t, bus.Config{})
-	b.SetTimesForTest(time.Second, 50*time.Millisecond)
+	b.SetTimesForTest(500*time.Millisecond, 50*time.Millisecond)
 	if err := b.EnsureBuckets(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -264,8 +273,10 @@ func TestWatchSkipsWhatDoesNotDecode(t *testing.T) {
 	if _, err := bus.NewBucket[int](b, bus.Routes).Put(t.Context(), "r.b", 7); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.ConnForTest().Publish("$KV.routes.r.c", []byte("{")); err != nil {
-		t.Fatal(err)
+	for key, data := range map[string]string{"r.c": "{", "r.e": "null", "r.f": ""} {
+		if err := b.ConnForTest().Publish("$KV.routes."+key, []byte(data)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	put(t, bus.NewBucket[string](b, bus.Routes), "r.d", "text")
 	v := watch(t, b, bus.Routes)
