@@ -55,6 +55,7 @@ func NewClient(base string, hc *http.Client) (*Client, error) {
 	}
 	// A redirect would carry a password wherever it points.
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.Timeout = 0 // it would cut Watch; calls are bounded by callTimeout
 	return &Client{base: strings.TrimSuffix(u.String(), "/") + Base, http: &c}, nil
 }
 
