@@ -78,6 +78,7 @@ func TestOriginCheck(t *testing.T) {
 }
 
 func TestFormsChangeThePortal(t *testing.T) {
+	t.Parallel()
 	p := start(t, pbxsim.Config{})
 	v := visit(t, p)
 	_, page := v.signIn("support", "plain secret")

@@ -18,7 +18,7 @@ const (
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 75 * time.Second // keep-alive, nginx's default: what appliances have
 	maxHeaderBytes = 64 << 10
-	shutdownGrace  = 2 * time.Second // for answers under way and WebSocket goodbyes
+	shutdownGrace  = time.Second // for answers under way and WebSocket goodbyes
 )
 
 // Config says who the PBX is. The zero value is a portal on a free loopback

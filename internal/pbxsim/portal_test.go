@@ -49,6 +49,16 @@ func start(t *testing.T, cfg pbxsim.Config) *pbxsim.Portal {
 	return p
 }
 
+// stopped lets go of what New bound, of a portal that was never run.
+func stopped(t testing.TB, p *pbxsim.Portal) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := p.Run(ctx); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
 // visitor is a browser as far as cookies and redirects go.
 type visitor struct {
 	*http.Client

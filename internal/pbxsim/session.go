@@ -127,8 +127,12 @@ func (p *Portal) signInPage(w http.ResponseWriter, r *http.Request, status int, 
 		guard = c.Value
 	} else {
 		guard = rand.Text()
+		domain := hostName(r.Host)
+		if strings.Contains(domain, ":") {
+			domain = "" // an IPv6 address is no domain to net/http
+		}
 		http.SetCookie(w, &http.Cookie{
-			Name: guardCookie, Value: guard, Domain: hostName(r.Host), Path: "/",
+			Name: guardCookie, Value: guard, Domain: domain, Path: "/",
 			HttpOnly: true, Secure: p.cfg.TLS, SameSite: http.SameSiteLaxMode,
 		})
 	}
