@@ -41,7 +41,8 @@ type Options struct {
 	Throttle Throttle
 
 	// These reach the relays over the bus. An error means it did not happen;
-	// revocations and keys are then published again until it did.
+	// revocations and keys are then published again until it did. PutHandover
+	// must not touch a hash that is there already: it errs with bus.ErrExists.
 	PutHandover func(ctx context.Context, hash string, h bus.Handover) error
 	Revoke      func(ctx context.Context, key string, r bus.Revocation) error
 	PublishKeys func(ctx context.Context, pass []token.PassKey, seal []token.SealKey) error

@@ -7,7 +7,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/token"
 )
@@ -149,59 +148,4 @@ func readKeys(tx Tx) (k keyring, err error) {
 func (k keyring) same(o keyring) bool {
 	return slices.EqualFunc(k.signing, o.signing, func(a, b token.SigningKey) bool { return a.ID == b.ID }) &&
 		slices.EqualFunc(k.seal, o.seal, func(a, b token.SealKey) bool { return a.ID == b.ID })
-}
-
-// Republish puts on the bus what it must know and may have lost: the keys,
-// the revocations and the handovers that are still open. A handover that was
-// used in the very moment the bus was lost can come back unused; its secret
-// has been posted to the site by then, and is good for a minute at most.
-func (f *Fleet) Republish(ctx context.Context) (err error) {
-	defer func() {
-		outcome := outcomeOK
-		if err != nil {
-			outcome = "error"
-		}
-		f.metrics.republishes.WithLabelValues(outcome).Inc()
-	}()
-	now := f.clock()
-	var ring keyring
-	var revocations map[string]bus.Revocation
-	var handovers map[string]token.Visit
-	err = f.view(ctx, "republish", func(tx Tx) (err error) {
-		if ring, err = readKeys(tx); err != nil {
-			return err
-		}
-		if revocations, err = tx.Revocations(); err != nil {
-			return err
-		}
-		handovers, err = tx.Handovers(now.Add(-token.HandoverTTL))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	pass, seal := ring.published()
-	if err := f.opts.PublishKeys(ctx, pass, seal); err != nil {
-		return err
-	}
-	// Before the handovers: a revoked visit must not come back to life.
-	for key, r := range revocations {
-		if err := f.opts.Revoke(ctx, key, r); err != nil {
-			return err
-		}
-	}
-	for hash, v := range handovers {
-		if err := f.opts.PutHandover(ctx, hash, bus.Handover{Visit: v, Expires: v.Started.Add(token.HandoverTTL)}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// republishSoon has Run do it. It never blocks.
-func (f *Fleet) republishSoon() {
-	select {
-	case f.stale <- struct{}{}:
-	default:
-	}
 }

@@ -46,10 +46,7 @@ func (f *Fleet) runRepublish(ctx context.Context) {
 		}
 		if err := f.Republish(ctx); err != nil {
 			f.complain(ctx, "republish", err)
-			if !pause(ctx, republishRetry) {
-				return
-			}
-			f.republishSoon()
+			pause(ctx, republishRetry) // Republish has asked for the next try
 		}
 	}
 }

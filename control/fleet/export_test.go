@@ -1,0 +1,47 @@
+package fleet
+
+import (
+	"context"
+	"time"
+
+	"trunkline/internal/token"
+)
+
+// What Run does by the clock, done now.
+
+func (f *Fleet) TickForTest(ctx context.Context) error          { return f.tick(ctx) }
+func (f *Fleet) FlushForTest(ctx context.Context) error         { return f.flush(ctx) }
+func (f *Fleet) SweepForTest(ctx context.Context) (bool, error) { return f.sweep(ctx) }
+func (f *Fleet) RotateForTest(ctx context.Context) error        { return f.rotateKeys(ctx) }
+
+var (
+	HashPassword    = hashPassword
+	PasswordMatches = passwordMatches
+	NextIssued      = nextIssued
+	VoidAt          = voidAt
+	AcceptModel     = acceptModel
+	ParseFirmware   = parseFirmware
+	AddressKey      = addressKey
+)
+
+const (
+	WatchBuffer  = watchBuffer
+	MaxThrottled = maxThrottled
+	KeyAhead     = keyAhead
+	LeaseDoubt   = leaseDoubt
+)
+
+// Signer is what the keys sign with at now.
+func Signer(keys []token.SigningKey, now time.Time) string {
+	k, _ := keyring{signing: keys}.signer(now)
+	return k.ID
+}
+
+type ThrottleForTest = throttle
+
+func NewThrottleForTest(t Throttle) *ThrottleForTest { return newThrottle(t) }
+func (t *throttle) Take(now time.Time, keys ...string) (time.Duration, bool) {
+	return t.take(now, keys...)
+}
+func (t *throttle) GiveBack(now time.Time, keys ...string) { t.giveBack(now, keys...) }
+func (t *throttle) Len() int                               { return len(t.buckets) }
