@@ -19,6 +19,8 @@ type Limits struct {
 	HeadSize int `yaml:"head_size"` // of a request, bytes; 16 KiB
 	Conns    int `yaml:"conns"`     // browsers' connections; 65536
 
+	Watch time.Duration `yaml:"-"` // from when an exchange is watched for its browser's going; 1s
+
 	StreamIdle       time.Duration `yaml:"stream_idle"`        // a stream kept for the next request; 25s
 	StreamsPerDevice int           `yaml:"streams_per_device"` // at once; 256
 	IdlePerDevice    int           `yaml:"idle_per_device"`    // kept; 32
@@ -31,6 +33,7 @@ func (l Limits) withDefaults() Limits {
 	l.Dial = cmp.Or(l.Dial, 10*time.Second)
 	l.Answer = cmp.Or(l.Answer, time.Minute)
 	l.Upgrade = cmp.Or(l.Upgrade, time.Hour)
+	l.Watch = cmp.Or(l.Watch, time.Second)
 	l.HeadSize = cmp.Or(l.HeadSize, 16<<10)
 	l.Conns = cmp.Or(l.Conns, 1<<16)
 	l.StreamIdle = cmp.Or(l.StreamIdle, 25*time.Second)
@@ -42,7 +45,6 @@ func (l Limits) withDefaults() Limits {
 const (
 	maxAnswerHead = largeBuf - tailRoom - headRoom // of a portal's answer
 	maxInterim    = 16                             // 1xx answers before the final one
-	watchAfter    = time.Second                    // an exchange that lasts longer is watched (watch.go)
 	countEvery    = 10 * time.Second               // a long transfer reports its bytes
 	lingerFor     = 2 * time.Second                // reading on so that an early answer is not lost to a TCP reset
 )

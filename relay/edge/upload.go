@@ -3,11 +3,10 @@ package edge
 import (
 	"errors"
 	"io"
+	"net"
 	"strconv"
 	"sync/atomic"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"trunkline/internal/fault"
 )
@@ -98,15 +97,14 @@ func frameChunk(buf []byte, from, to int) []byte {
 // browserError says why a body could not be read: malformed, which can be
 // answered, or gone.
 func browserError(err error) error {
-	var broken fasthttp.ErrBrokenChunk
-	var timeout interface{ Timeout() bool }
+	var transport net.Error
 	switch {
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case isTimeout(err):
 		return fault.New(fault.HelloTimeout, "The upload stood still for too long.")
-	case errors.As(err, &broken) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
-		return fault.New(fault.Invalid, "The request's body is malformed.")
+	case errors.As(err, &transport) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return errGone
 	}
-	return errGone
+	return fault.New(fault.Invalid, "The request's body is malformed.")
 }
 
 // stopUpload ends an upload that has become pointless. The connection cannot

@@ -8,7 +8,7 @@ import (
 
 // watch notices, while an exchange lasts, what nobody reads for: that the
 // browser has gone or that the visit has ended. It costs nothing but a timer
-// until an exchange has lasted watchAfter.
+// until an exchange has lasted Limits.Watch.
 //
 // The browser's going shows in a read of one byte. What comes is kept for the
 // next Read; it is the beginning of a pipelined request.
@@ -30,9 +30,9 @@ func (c *conn) startWatch(x *exchange) {
 	w := &c.watch
 	w.on, w.x = true, x
 	if w.timer == nil {
-		w.timer = time.AfterFunc(watchAfter, c.watchNow)
+		w.timer = time.AfterFunc(x.e.o.Limits.Watch, c.watchNow)
 	} else {
-		w.timer.Reset(watchAfter)
+		w.timer.Reset(x.e.o.Limits.Watch)
 	}
 }
 

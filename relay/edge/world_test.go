@@ -64,7 +64,7 @@ func (s stream) Alive() bool {
 
 // world is an edge in front of one portal.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	edge    *edge.Edge
 	addr    string
 	plain   string
@@ -89,7 +89,7 @@ type watched struct {
 
 func (s watched) Reset() { s.w.resets.Add(1); s.stream.Reset() }
 
-func newWorld(t *testing.T, portal string, change ...func(*edge.Options)) *world {
+func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world {
 	t.Helper()
 	w := &world{t: t, ended: make(chan struct{}), reg: prometheus.NewRegistry(), endedBy: make(chan token.Visit, 1)}
 	w.portal.Store(&portal)
@@ -99,6 +99,7 @@ func newWorld(t *testing.T, portal string, change ...func(*edge.Options)) *world
 	visit := token.Visit{ID: "vis_0123456789abcdef", Site: "pbx-one", Who: "Ann"}
 	o := edge.Options{
 		Zone: zone, ConsoleURL: console, Log: zap.New(core), Registerer: w.reg,
+		Limits: edge.Limits{Watch: 50 * time.Millisecond},
 		Admit: func(c string, s id.Site) (edge.Guest, error) {
 			if c != "good" {
 				return edge.Guest{}, fault.New(fault.VisitNeeded, "Open this PBX from the console.")
@@ -144,7 +145,7 @@ func newWorld(t *testing.T, portal string, change ...func(*edge.Options)) *world
 }
 
 // listen accepts browsers, by TLS and as a load balancer.
-func (w *world) listen(t *testing.T) {
+func (w *world) listen(t testing.TB) {
 	cert, roots := selfSigned(t)
 	w.roots = roots
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
@@ -191,7 +192,7 @@ func (w *world) listen(t *testing.T) {
 	})
 }
 
-func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
+func selfSigned(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -276,7 +277,7 @@ func (w *world) send(request string) (*http.Response, string) {
 }
 
 // rawPortal serves each connection with fn; the connection is closed after it.
-func rawPortal(t *testing.T, fn func(net.Conn, *bufio.Reader)) string {
+func rawPortal(t testing.TB, fn func(net.Conn, *bufio.Reader)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -325,3 +326,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 	t.Fatalf("not within 5 s: %s", what)
 }
+
+type (
+	ctx    = context.Context
+	siteID = id.Site
+)
