@@ -115,7 +115,7 @@ func (c *Control) wire(lic license.License) error {
 		return err
 	}
 	pages, err := console.New(console.Options{
-		Fleet: c.fleet, Zone: o.Zone, Port: o.sitePort(), Log: o.Log.Named("console"), Version: service.Version,
+		Fleet: c.fleet, Zone: o.Zone, Port: o.sitePort(), Log: o.Log.Named("console"), Version: service.Version, Registerer: o.Registerer,
 	})
 	if err != nil {
 		return err

@@ -28,6 +28,9 @@ func (l *leases) apply(e bus.Event[bus.Lease], now time.Time) bool {
 	defer l.mu.Unlock()
 	switch e.Kind {
 	case bus.Put:
+		if e.Key != string(e.Value.Relay) {
+			return false // a relay speaks for itself only
+		}
 		_, had := l.heard[e.Value.Relay]
 		l.heard[e.Value.Relay] = heard{e.Value, now}
 		return !had

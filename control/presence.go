@@ -58,6 +58,9 @@ func (c *Control) watchRoutes(ctx context.Context) error {
 		case bus.Synced:
 			c.fleet.ApplySynced()
 		case bus.Put:
+			if e.Key != bus.RouteKey(e.Value.Relay, e.Value.Device) {
+				return // the bus confines a relay to its keys; the value must say the same
+			}
 			c.fleet.ApplyRoute(fleet.RouteEvent{Route: e.Value, Epoch: e.Epoch, Rev: e.Rev})
 		case bus.Delete:
 			if r, d, ok := bus.SplitRouteKey(e.Key); ok {

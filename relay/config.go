@@ -10,6 +10,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/id"
 	"trunkline/internal/service"
+	"trunkline/relay/edge"
 	"trunkline/relay/uplink"
 )
 
@@ -36,7 +37,7 @@ type Config struct {
 type Edge struct {
 	HTTPListen     string         `yaml:"http_listen"`     // plain HTTP, for a load balancer that terminates TLS; "" is off
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"` // who may connect there and is believed about the client's address
-	HeadTimeout    time.Duration  `yaml:"head_timeout"`    // a portal's time to begin its answer
+	Limits         edge.Limits    `yaml:"limits"`
 }
 
 // Drain is what SIGTERM does.
@@ -51,7 +52,6 @@ func Default() Config {
 		Name: "relay-1", Listen: ":8443", Zone: "localhost", Admin: "127.0.0.1:9702",
 		Edge: Edge{
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
-			HeadTimeout:    time.Minute,
 		},
 		Tunnels: uplink.Default(),
 		Drain:   Drain{Deadline: 5 * time.Minute, Spread: 20 * time.Second},

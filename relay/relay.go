@@ -114,7 +114,7 @@ func (r *Relay) wire() error {
 func (r *Relay) edgeOptions() edge.Options {
 	o := r.o
 	return edge.Options{
-		Zone: o.Zone, Port: r.SitePort(), ConsoleURL: r.consoleURL(), HeadTimeout: o.Edge.HeadTimeout,
+		Zone: o.Zone, Port: r.SitePort(), ConsoleURL: r.consoleURL(), Limits: o.Edge.Limits,
 		TrustedProxies: o.Edge.TrustedProxies, Log: r.log.Named("edge"), Registerer: o.Registerer,
 		Admit:  r.admitVisit,
 		Redeem: r.redeem,
@@ -136,8 +136,8 @@ func (r *Relay) route(s id.Site, d id.Device) (edge.Route, bool) {
 	return edge.Route{Device: at.Device, Since: at.Since, Down: at.Down, Portal: at.Portal}, ok
 }
 
-func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
-	s, err := r.uplink.Dial(ctx, d, h)
+func (r *Relay) dial(ctx context.Context, d id.Device, h edge.Header) (edge.Stream, error) {
+	s, err := r.uplink.Dial(ctx, d, tunnel.Header(h))
 	if err != nil {
 		return nil, err // not s: a nil *Stream in an interface is not nil
 	}
@@ -213,7 +213,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.lease(life) })
 	g.Go(func() error { return r.public.Run(life) })
 	if r.plain != nil {
-		g.Go(func() error { return r.edge.ServePlain(r.plain) })
+		g.Go(func() error { return r.edge.ServePlain(life, r.plain) })
 	}
 	r.log.Info("relay up", zap.Stringer("listen", r.ln.Addr()), zap.String("zone", r.o.Zone))
 

@@ -44,6 +44,8 @@ const (
 
 	superUser, superPassword = "super", "super-demo"
 	adminUser, adminPassword = "remote", "remote-demo"
+
+	agentAdmin = "127.0.0.1:9703"
 )
 
 type demo struct {
@@ -187,9 +189,13 @@ func (d *demo) connect(ctx context.Context, email, password string) error {
 }
 
 func (d *demo) agent() child {
+	admin := agentAdmin
+	if d.o.Check {
+		admin = "off"
+	}
 	return child{
 		name: "trunkline-agent", path: d.o.Agent, log: d.logFile("agent"), say: d.say,
-		args: []string{"run", "--data", d.agentDir(), "--portal", d.portal.URL(), "--ca", d.planes.caFile()},
+		args: []string{"run", "--data", d.agentDir(), "--portal", d.portal.URL(), "--admin", admin},
 	}
 }
 

@@ -1,0 +1,302 @@
+package trust_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap/zaptest"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
+	"trunkline/relay/trust"
+)
+
+// world is a Trust on a real embedded bus, with control's part played here.
+type world struct {
+	*trust.Trust
+	t    *testing.T
+	bus  *bus.Bus
+	pass token.SigningKey
+	seal token.SealKey
+
+	mu      sync.Mutex
+	offset  time.Duration // of the Trust's clock
+	reports []bus.VisitEvent
+	revoked []id.Device
+}
+
+func newWorld(t *testing.T) *world {
+	b, err := bus.Open(t.Context(), bus.Config{}, zaptest.NewLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.EnsureBuckets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Add(-time.Second)
+	w := &world{t: t, bus: b, pass: token.NewSigningKey(now), seal: token.NewSealKey(now)}
+	w.Trust = trust.New(trust.Options{
+		Bus: b, Relay: "relay-1", Log: zaptest.NewLogger(t), Registerer: prometheus.NewRegistry(), Now: w.now,
+		Report: func(e bus.VisitEvent) { w.mu.Lock(); defer w.mu.Unlock(); w.reports = append(w.reports, e) },
+		DeviceRevoked: func(d id.Device, _ time.Time, _ *fault.Error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.revoked = append(w.revoked, d)
+		},
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	put(t, b, bus.Keys, "pass."+w.pass.ID, w.pass.Verifier())
+	put(t, b, bus.Keys, "visit."+w.seal.ID, w.seal)
+	w.eventually("keys", func() bool { return w.Ready() == nil })
+	return w
+}
+
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.offset)
+}
+
+func (w *world) advance(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.offset += d
+}
+
+func put[T any](t *testing.T, b *bus.Bus, bucket, key string, v T) {
+	t.Helper()
+	if _, err := bus.NewBucket[T](b, bucket).Put(t.Context(), key, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) eventually(what string, ok func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s: not within 10 s", what)
+		}
+	}
+}
+
+func (w *world) newVisit() token.Visit {
+	now := w.now().UTC()
+	return token.Visit{
+		ID: id.NewVisit(), Site: id.NewSite(), Device: id.NewDevice(), Account: id.NewAccount(), User: id.NewUser(),
+		Who: "Ada", Method: token.MethodAccount, Idle: 15 * time.Minute, Started: now, Expires: now.Add(token.VisitLife), Seen: now,
+	}
+}
+
+// grant is a handover as control makes it.
+func (w *world) grant(v token.Visit) (handover string) {
+	w.t.Helper()
+	handover, hash := token.NewHandover()
+	put(w.t, w.bus, bus.Handovers, hash, bus.Handover{Visit: v, Expires: w.now().Add(token.HandoverTTL)})
+	return handover
+}
+
+var browser = netip.MustParseAddr("192.0.2.7")
+
+func (w *world) redeem(handover string, site id.Site) (trust.Guest, error) {
+	return w.Redeem(w.t.Context(), handover, site, browser)
+}
+
+func want(t *testing.T, err error, code fault.Code) {
+	t.Helper()
+	if fault.CodeOf(err) != code {
+		t.Errorf("got %v, want %q", err, code)
+	}
+}
+
+func TestTunnelDoor(t *testing.T) {
+	w := newWorld(t)
+	pub, priv, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := token.Pass{ID: "p", Device: id.NewDevice(), Site: id.NewSite(), Account: id.NewAccount(), Serial: "ABCD1234",
+		Key: pub, Issued: time.Now(), Expires: time.Now().Add(time.Hour)}
+	raw, err := token.SignPass(w.pass, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, elsewhere := []byte("exporter of this connection....."), []byte("exporter of another connection..")
+	got, err := w.AdmitTunnel(raw, here, tunnel.Proof(priv, here, raw))
+	if err != nil || got.Device != p.Device {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, err = w.AdmitTunnel(raw, here, tunnel.Proof(priv, elsewhere, raw))
+	want(t, err, fault.ProofInvalid)
+	_, thief, _ := ed25519.GenerateKey(nil)
+	_, err = w.AdmitTunnel(raw, here, tunnel.Proof(thief, here, raw))
+	want(t, err, fault.ProofInvalid)
+
+	put(t, w.bus, bus.Revocations, "device."+string(p.Device), bus.Revocation{
+		Code: fault.DeviceRemoved, At: time.Now().Add(time.Second), Until: time.Now().Add(time.Hour),
+	})
+	w.eventually("revocation", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.revoked) == 1 && w.revoked[0] == p.Device
+	})
+	_, err = w.AdmitTunnel(raw, here, tunnel.Proof(priv, here, raw))
+	want(t, err, fault.DeviceRemoved)
+	p.Issued = time.Now().Add(2 * time.Second) // activated again
+	again, err := token.SignPass(w.pass, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.AdmitTunnel(again, here, tunnel.Proof(priv, here, again)); err != nil {
+		t.Errorf("a pass issued after the revocation: %v", err)
+	}
+}
+
+func TestHandoverOpensOnce(t *testing.T) {
+	w := newWorld(t)
+	v := w.newVisit()
+	handover := w.grant(v)
+	g, err := w.redeem(handover, v.Site)
+	if err != nil || g.Cookie == "" || g.Visit.ID != v.ID {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	if _, err := w.AdmitVisit(g.Cookie, v.Site); err != nil {
+		t.Errorf("the cookie does not open the site: %v", err)
+	}
+	_, err = w.AdmitVisit(g.Cookie, id.NewSite())
+	want(t, err, fault.VisitWrongSite)
+	_, err = w.redeem(handover, v.Site)
+	want(t, err, fault.HandoverUsed)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.reports) != 2 || w.reports[0].Kind != "opened" || w.reports[1].Code != fault.HandoverUsed {
+		t.Errorf("control heard %+v", w.reports)
+	}
+}
+
+// Many browsers race with one handover: one gets in.
+func TestHandoverRace(t *testing.T) {
+	w := newWorld(t)
+	v := w.newVisit()
+	handover := w.grant(v)
+	var wg sync.WaitGroup
+	results := make(chan error, 16)
+	for range cap(results) {
+		wg.Go(func() { _, err := w.redeem(handover, v.Site); results <- err })
+	}
+	wg.Wait()
+	close(results)
+	in := 0
+	for err := range results {
+		if err == nil {
+			in++
+		} else {
+			want(t, err, fault.HandoverUsed)
+		}
+	}
+	if in != 1 {
+		t.Errorf("%d got in", in)
+	}
+}
+
+func TestHandoverRefusals(t *testing.T) {
+	w := newWorld(t)
+	unknown, _ := token.NewHandover()
+	_, err := w.redeem(unknown, id.NewSite())
+	want(t, err, fault.HandoverInvalid)
+	_, err = w.redeem("' OR 1=1", id.NewSite())
+	want(t, err, fault.HandoverInvalid)
+
+	v := w.newVisit()
+	handover := w.grant(v)
+	_, err = w.redeem(handover, id.NewSite())
+	want(t, err, fault.VisitWrongSite)
+	w.advance(token.HandoverTTL + time.Second)
+	_, err = w.redeem(handover, v.Site)
+	want(t, err, fault.HandoverInvalid)
+}
+
+func TestVisitEnds(t *testing.T) {
+	w := newWorld(t)
+	for name, end := range map[string]func(v token.Visit){
+		"revoked by control": func(v token.Visit) {
+			put(t, w.bus, bus.Revocations, "visit."+string(v.ID), bus.Revocation{Code: fault.VisitEnded, At: w.now(), Until: v.Expires})
+		},
+		"by its visitor": func(v token.Visit) { w.End(v.ID, fault.VisitEnded) },
+	} {
+		v := w.newVisit()
+		g, err := w.redeem(w.grant(v), v.Site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(v)
+		select {
+		case <-g.Ended:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: what runs was not told", name)
+		}
+		_, err = w.AdmitVisit(g.Cookie, v.Site)
+		want(t, err, fault.VisitEnded)
+	}
+}
+
+// Idle time counts from the last request, also where the cookie lags behind.
+func TestIdle(t *testing.T) {
+	w := newWorld(t)
+	v := w.newVisit()
+	g, err := w.redeem(w.grant(v), v.Site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := g.Cookie
+	for range 3 {
+		w.advance(10 * time.Minute)
+		g, err := w.AdmitVisit(cookie, v.Site) // the first cookie: the browser missed the new ones
+		if err != nil {
+			t.Fatalf("in use, and yet: %v", err)
+		}
+		if g.Cookie == "" {
+			t.Error("the cookie was not sealed anew")
+		}
+	}
+	w.advance(16 * time.Minute)
+	_, err = w.AdmitVisit(cookie, v.Site)
+	want(t, err, fault.VisitEnded)
+}
+
+// Keys outlive the bus: what was signed before stays good.
+func TestVisitsGoOnWithoutTheBus(t *testing.T) {
+	w := newWorld(t)
+	v := w.newVisit()
+	g, err := w.redeem(w.grant(v), v.Site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := w.grant(w.newVisit())
+	if err := w.bus.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.AdmitVisit(g.Cookie, v.Site); err != nil {
+		t.Errorf("open visit: %v", err)
+	}
+	_, err = w.redeem(other, v.Site)
+	want(t, err, fault.Unavailable)
+}
