@@ -1,0 +1,164 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"trunkline/internal/fault"
+)
+
+// Agent is the agent's end of a tunnel. Safe for concurrent use.
+type Agent struct {
+	*session
+	welcome  Welcome
+	running  atomic.Int64 // streams
+	stopping atomic.Bool
+	idle     chan struct{} // has a token when the last stream of a stopping agent ended
+}
+
+// AgentHandlers get what the relay does. OnStream is needed.
+type AgentHandlers struct {
+	// OnStream serves a stream in its own goroutine and owns c. It calls
+	// AcceptStream or RefuseStream before anything else, and returns soon after
+	// ctx ended or c broke.
+	OnStream func(ctx context.Context, h Header, c net.Conn)
+	// OnDrain and OnRefused (of a pass sent by SendPass) must not block.
+	OnDrain   func(Drain)
+	OnRefused func(*fault.Error)
+}
+
+var errStopped = fault.New(fault.AgentStopped, "The agent was stopped.")
+
+// Run holds the tunnel until it ends, and waits for its streams' handlers. It
+// returns why, a *fault.Error (the relay's own words if it said goodbye), or
+// nil after Stop or when ctx ended.
+func (a *Agent) Run(ctx context.Context, h AgentHandlers) error {
+	stop := context.AfterFunc(ctx, func() { a.end(errStopped, true) })
+	defer stop()
+	streams, cancel := context.WithCancel(ctx)
+	a.spawn(func() {
+		defer cancel()
+		a.accept(streams, h.OnStream)
+	})
+	err := a.run(func(m message) {
+		switch {
+		case m.Type == typeDrain && h.OnDrain != nil:
+			h.OnDrain(Drain{Deadline: time.Duration(m.DeadlineMS) * time.Millisecond, Within: time.Duration(m.WithinMS) * time.Millisecond})
+		case m.Type == typeRefused && h.OnRefused != nil:
+			if f, err := m.Fault.fault(); err == nil {
+				h.OnRefused(f)
+			}
+		case m.Type == typeGoodbye:
+			if f, err := m.Fault.fault(); err == nil {
+				a.end(f, false)
+			}
+		}
+	})
+	if err == errStopped { // ours, not another of its code
+		return nil
+	}
+	return err
+}
+
+// accept takes streams until the multiplexer ends.
+func (a *Agent) accept(ctx context.Context, serve func(context.Context, Header, net.Conn)) {
+	for {
+		m, err := a.mux.AcceptStream()
+		if a.mux.IsClosed() {
+			return
+		}
+		if err != nil {
+			continue // this stream's acknowledgement could not be sent in time
+		}
+		c := a.attach(m)
+		switch n := a.running.Add(1); {
+		case a.stopping.Load():
+			a.refuse(c, fault.New(fault.AgentStopped, "The agent is stopping."))
+		case n > int64(a.cfg.MaxStreams):
+			// In this goroutine: a relay that opens streams without end waits
+			// for its refusals.
+			a.refuse(c, fault.New(fault.TooMany, "The agent serves %d streams already.", a.cfg.MaxStreams))
+		default:
+			if !a.spawn(func() { a.serve(ctx, c, serve) }) {
+				a.release(c)
+			}
+		}
+	}
+}
+
+func (a *Agent) refuse(c *conn, f *fault.Error) {
+	_ = RefuseStream(c, f) // if it does not get there, neither would anything else
+	a.release(c)
+}
+
+func (a *Agent) release(c *conn) {
+	c.Close()
+	if a.running.Add(-1) == 0 && a.stopping.Load() {
+		a.signalIdle()
+	}
+}
+
+func (a *Agent) signalIdle() {
+	select {
+	case a.idle <- struct{}{}:
+	default:
+	}
+}
+
+func (a *Agent) serve(ctx context.Context, c *conn, serve func(context.Context, Header, net.Conn)) {
+	defer a.release(c)
+	_ = c.SetReadDeadline(time.Now().Add(a.cfg.HelloTimeout))
+	h, err := readHeader(c)
+	if err != nil {
+		_ = RefuseStream(c, fault.New(fault.Protocol, "The stream's header is malformed or late."))
+		return
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	serve(ctx, h, c)
+}
+
+// SendStatus queues what is behind the tunnel, for the relay.
+func (a *Agent) SendStatus(s Status) error {
+	if err := s.valid(); err != nil {
+		return err
+	}
+	return a.post(message{Type: typeStatus, Status: &s})
+}
+
+// SendPass queues a renewed pass.
+func (a *Agent) SendPass(pass string) error {
+	if pass == "" || len(pass) > helloMax {
+		return errors.New("pass missing or too long")
+	}
+	return a.post(message{Type: typePass, Pass: pass})
+}
+
+// Stop says goodbye, refuses new streams, waits until the running ones have
+// ended or ctx has, and closes the tunnel. Run returns then. The error is
+// ctx's, if streams were cut.
+func (a *Agent) Stop(ctx context.Context) error {
+	if !a.stopping.Swap(true) {
+		_ = a.post(goodbye(errStopped)) // if it has no room, the relay learns by the goodbye of the end
+	}
+	if a.running.Load() == 0 {
+		a.signalIdle()
+	}
+	var err error
+	select {
+	case <-a.idle:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-a.mux.CloseChan():
+	}
+	a.end(errStopped, true)
+	<-a.mux.CloseChan()
+	return err
+}
+
+func (a *Agent) Welcome() Welcome { return a.welcome }
+
+// Done is closed when the connection is.
+func (a *Agent) Done() <-chan struct{} { return a.mux.CloseChan() }

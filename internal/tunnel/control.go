@@ -1,0 +1,144 @@
+package tunnel
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"trunkline/internal/fault"
+)
+
+// Types of control messages. Whoever gets another type, or one that is not
+// meant for its side, ignores it: so newer peers may say more.
+const (
+	typeStatus  = "status"  // agent: what is behind the tunnel
+	typePass    = "pass"    // agent: a renewed pass
+	typeRefused = "refused" // relay: the pass sent last was not taken; the tunnel goes on
+	typeDrain   = "drain"   // relay: move to another relay
+	typePing    = "ping"
+	typePong    = "pong"
+	typeGoodbye = "goodbye" // the sender will close
+)
+
+const (
+	aliasesMax = 32
+	originMax  = 300
+)
+
+// Status says what is behind an agent's tunnel. The portal's origin is empty
+// while the agent does not know it.
+type Status struct {
+	Role   string `json:"role,omitempty"` // of a hot-standby pair: active, standby
+	Portal Portal `json:"portal"`
+}
+
+// Drain is a relay's request to move.
+type Drain struct {
+	Deadline time.Duration // then the relay closes the tunnel, whatever still runs on it
+	Within   time.Duration // open the new tunnel at a moment not later than this
+}
+
+// message is a control message; Type says which other fields mean anything.
+type message struct {
+	Type       string     `json:"type"`
+	ID         uint64     `json:"id,omitempty"` // ping, pong
+	Status     *Status    `json:"status,omitempty"`
+	Pass       string     `json:"pass,omitempty"`
+	DeadlineMS int64      `json:"deadline_ms,omitempty"` // drain
+	WithinMS   int64      `json:"within_ms,omitempty"`   // drain
+	Fault      *wireFault `json:"fault,omitempty"`       // goodbye, refused
+}
+
+func (m message) encode() ([]byte, error) { return block(m, controlMax) }
+
+// parseMessage checks what the type calls for; fields of other types are
+// dropped.
+func parseMessage(b []byte) (message, error) {
+	var t struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(b, &t); err != nil {
+		return message{}, fmt.Errorf("control message: %w", err)
+	}
+	if t.Type == "" {
+		return message{}, errors.New("control message without a type")
+	}
+	if !known(t.Type) {
+		return message{Type: t.Type}, nil
+	}
+	var m message
+	if err := json.Unmarshal(b, &m); err != nil {
+		return message{}, fmt.Errorf("control message: %w", err)
+	}
+	out := message{Type: t.Type}
+	switch t.Type {
+	case typePing, typePong:
+		out.ID = m.ID
+	case typeStatus:
+		if m.Status == nil {
+			return message{}, errors.New("status without a status")
+		}
+		if err := m.Status.valid(); err != nil {
+			return message{}, err
+		}
+		out.Status = m.Status
+	case typePass:
+		if m.Pass == "" || len(m.Pass) > helloMax {
+			return message{}, errors.New("pass missing or too long")
+		}
+		out.Pass = m.Pass
+	case typeDrain:
+		if m.DeadlineMS < 0 || m.WithinMS < 0 || m.DeadlineMS > retryMax.Milliseconds() || m.WithinMS > retryMax.Milliseconds() {
+			return message{}, errors.New("drain: a time is out of range")
+		}
+		out.DeadlineMS, out.WithinMS = m.DeadlineMS, m.WithinMS
+	case typeGoodbye, typeRefused:
+		if m.Fault == nil {
+			return message{}, errors.New(t.Type + " without a fault")
+		}
+		f, err := m.Fault.fault()
+		if err != nil {
+			return message{}, err
+		}
+		out.Fault = toWire(f)
+	}
+	return out, nil
+}
+
+func known(t string) bool {
+	switch t {
+	case typeStatus, typePass, typeRefused, typeDrain, typePing, typePong, typeGoodbye:
+		return true
+	}
+	return false
+}
+
+// valid keeps out what can be nobody's portal. What an origin may be on top of
+// that is the edge's business.
+func (s *Status) valid() error {
+	if !plain(s.Role, nameMax) {
+		return errors.New("status: bad role")
+	}
+	if len(s.Portal.Aliases) > aliasesMax {
+		return errors.New("status: too many aliases")
+	}
+	if s.Portal.Origin != "" && !isOrigin(s.Portal.Origin) {
+		return errors.New("status: the portal's origin is not scheme://host[:port]")
+	}
+	for _, o := range s.Portal.Aliases {
+		if !isOrigin(o) {
+			return errors.New("status: an alias is not scheme://host[:port]")
+		}
+	}
+	return nil
+}
+
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && plain(s, originMax) && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
+		s == u.Scheme+"://"+u.Host
+}
+
+func goodbye(f *fault.Error) message { return message{Type: typeGoodbye, Fault: toWire(f)} }

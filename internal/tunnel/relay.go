@@ -1,0 +1,142 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"trunkline/internal/fault"
+)
+
+// Relay is the relay's end of a tunnel. Safe for concurrent use.
+type Relay struct {
+	*session
+	welcome Welcome
+	open    atomic.Int64
+}
+
+// Handlers get what the agent says, one call at a time, in order. They must
+// not block for long: the agent's pings stand behind them.
+type Handlers struct {
+	OnStatus func(Status)
+	// OnPass judges a renewed pass. Its error is told to the agent; the tunnel
+	// goes on, since the pass that opened it was good.
+	OnPass func(pass string) error
+}
+
+// Run holds the tunnel until it ends and returns why, always a *fault.Error:
+// the cause given to Kill, peer_silent, agent_stopped, protocol_error,
+// too_many_requests, connection_lost, or draining if ctx ended.
+func (r *Relay) Run(ctx context.Context, h Handlers) error {
+	stop := context.AfterFunc(ctx, func() {
+		r.end(fault.New(fault.Draining, "The relay stopped."), true)
+	})
+	defer stop()
+	return r.run(func(m message) {
+		switch {
+		case m.Type == typeStatus && h.OnStatus != nil:
+			h.OnStatus(*m.Status)
+		case m.Type == typePass && h.OnPass != nil:
+			if err := h.OnPass(m.Pass); err != nil {
+				_ = r.post(message{Type: typeRefused, Fault: toWire(asFault(err))})
+			}
+		case m.Type == typeGoodbye:
+			r.leaving.CompareAndSwap(nil, agentsReason(m.Fault))
+		}
+	})
+}
+
+// agentsReason lets an agent say only what is its own to say.
+func agentsReason(w *wireFault) *fault.Error {
+	switch w.Code {
+	case fault.AgentStopped:
+		return fault.New(fault.AgentStopped, "The agent was stopped.")
+	case fault.Protocol, fault.PeerSilent, fault.TooMany:
+		return fault.New(fault.ConnectionLost, "The agent ended the tunnel: %s (%s).", w.Message, w.Code)
+	}
+	return fault.New(fault.ConnectionLost, "The agent ended the tunnel.")
+}
+
+// Open opens a stream and sends its header. It does not wait for the agent:
+// the stream's Read tells whether it was taken. The caller closes the stream.
+func (r *Relay) Open(ctx context.Context, h Header) (*Stream, error) {
+	b, err := h.encode()
+	if err != nil {
+		return nil, err
+	}
+	if f := r.leaving.Load(); f != nil {
+		return nil, f
+	}
+	if r.isEnding() {
+		return nil, errLost
+	}
+	type opened struct {
+		s   *Stream
+		err error
+	}
+	done := make(chan opened)
+	// yamux's open knows no context, and waits for the socket and for the agent
+	// to have taken earlier streams.
+	ok := r.spawn(func() {
+		s, err := r.openStream(b)
+		select {
+		case done <- opened{s, err}:
+		case <-ctx.Done():
+			if s != nil {
+				s.Close()
+			}
+		}
+	})
+	if !ok {
+		return nil, errLost
+	}
+	select {
+	case o := <-done:
+		return o.s, o.err
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return nil, fault.New(fault.PortalTimeout, "The agent did not take the request in time.")
+		}
+		return nil, ctx.Err()
+	}
+}
+
+func (r *Relay) openStream(header []byte) (*Stream, error) {
+	r.open.Add(1)
+	m, err := r.mux.OpenStream()
+	if err != nil {
+		r.open.Add(-1)
+		return nil, errLost
+	}
+	s := &Stream{conn: r.attach(m)}
+	s.onClose = func() { r.open.Add(-1) }
+	if _, err := s.Write(header); err != nil && !errors.Is(err, errClosedByPeer) {
+		s.Close()
+		return nil, err
+	}
+	return s, nil // closed by the agent already: Read has the reason
+}
+
+// Drain asks the agent to open a tunnel elsewhere, at a moment within hint,
+// and to let this one go when its streams have ended; after deadline the relay
+// means to close it. It only queues the message.
+func (r *Relay) Drain(deadline, hint time.Duration) error {
+	ms := func(d time.Duration) int64 { return min(max(d, 0), retryMax).Milliseconds() }
+	return r.post(message{Type: typeDrain, DeadlineMS: ms(deadline), WithinMS: ms(hint)})
+}
+
+// Kill ends the tunnel and all its streams. It returns at once, whatever state
+// the socket is in: the agent gets a second to hear the cause, then the socket
+// is closed. The first cause stands; Run returns it.
+func (r *Relay) Kill(cause error) { r.end(asFault(cause), true) }
+
+// Done is closed when the connection is.
+func (r *Relay) Done() <-chan struct{} { return r.mux.CloseChan() }
+
+// Streams is the number of streams that Open returned and nobody closed yet.
+func (r *Relay) Streams() int { return int(r.open.Load()) }
+
+func (r *Relay) Welcome() Welcome     { return r.welcome }
+func (r *Relay) RemoteAddr() net.Addr { return r.wire.RemoteAddr() }

@@ -1,0 +1,91 @@
+package tunnel
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"trunkline/internal/fault"
+)
+
+// Stream is a relay's stream to a device: a net.Conn whose close, by either
+// side, ends both directions. The agent's reply is read when the first bytes
+// are: if it refused, Read returns its *fault.Error.
+type Stream struct {
+	*conn
+	answered atomic.Bool // the reply is read and was good
+
+	mu    sync.Mutex // of the reply
+	reply []byte     // as far as it is read
+	err   error      // what Read returns for ever
+}
+
+func (s *Stream) Read(b []byte) (int, error) {
+	if !s.answered.Load() {
+		if err := s.readReply(); err != nil {
+			return 0, err
+		}
+	}
+	return s.conn.Read(b)
+}
+
+// readReply goes on where an earlier call ran into its deadline.
+func (s *Stream) readReply() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || s.answered.Load() {
+		return s.err
+	}
+	for {
+		need, err := replyNeed(s.reply)
+		if err != nil {
+			s.err = err
+			return err
+		}
+		if len(s.reply) == need {
+			break
+		}
+		buf := make([]byte, need-len(s.reply))
+		n, err := s.conn.Read(buf)
+		s.reply = append(s.reply, buf[:n]...)
+		if errors.Is(err, io.EOF) {
+			// Without a reply an end is no end of anything.
+			return io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
+		}
+	}
+	refusal, err := parseReply(s.reply)
+	if refusal != nil {
+		err = agentsRefusal(refusal)
+	}
+	s.reply, s.err = nil, err
+	s.answered.Store(err == nil)
+	return err
+}
+
+// agentsRefusal lets an agent say about a stream only what is its own to say:
+// the code chooses the page that a person sees.
+func agentsRefusal(f *fault.Error) *fault.Error {
+	switch f.Code {
+	case fault.PortalRefused, fault.PortalTimeout, fault.PortalGarbage, fault.PortalReset,
+		fault.TooMany, fault.Unavailable, fault.AgentStopped, fault.NotReady, fault.Protocol:
+		return f
+	}
+	return &fault.Error{Code: fault.PortalRefused, Message: f.Message, Retry: f.Retry}
+}
+
+// Alive reports whether an idle stream can carry another request: neither end
+// nor tunnel has closed it, the agent is not leaving, and no byte waits that
+// nobody asked for. It costs a few atomic loads. What the agent did within the
+// last round trip it cannot know.
+func (s *Stream) Alive() bool {
+	return !s.closed.Load() && !s.ended.Load() && s.arrived.Load() == s.consumed.Load() &&
+		s.t.leaving.Load() == nil && !s.t.isEnding()
+}
+
+// Reset is Close for a stream that did not come to its end. On the wire it is
+// the same: HTTP's own framing tells the portal that something is missing.
+func (s *Stream) Reset() { _ = s.Close() }
