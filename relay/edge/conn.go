@@ -24,6 +24,7 @@ type conn struct {
 
 	fields, answerFields []field // for the exchanges, one after the other
 
+	spoke  bool // has sent a byte
 	mute   bool // see Write
 	linger bool // the browser may still be sending
 
@@ -53,7 +54,9 @@ func (c *conn) Read(p []byte) (int, error) {
 			_ = c.setReadDeadline(now.Add(c.limitR))
 		}
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	c.spoke = c.spoke || n > 0
+	return n, err
 }
 
 // Write counts progress with every call, so callers write in pieces. When the

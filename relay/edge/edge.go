@@ -66,7 +66,7 @@ type Stream interface {
 // Registerer must be set.
 type Options struct {
 	Zone       string // sites are <site>.<Zone>
-	Port       string // of the public origin: "" or ":8443"
+	Port       string // of the public origin; informative: every request's own Host says it
 	ConsoleURL string // where visits begin
 
 	// Admit checks the visit cookie; faults visit_needed, visit_ended, visit_for_other_site.
@@ -183,8 +183,13 @@ func (e *Edge) handle(ctx *fasthttp.RequestCtx) {
 
 // unparsable answers what is no request.
 func (e *Edge) unparsable(ctx *fasthttp.RequestCtx, err error) {
+	c := ctx.Conn().(*conn)
+	if !c.spoke {
+		c.mute = true // a browser that connected ahead of need, and had none
+		return
+	}
 	x := e.begin(ctx)
-	x.c.linger = true
+	c.linger = true
 	var small *fasthttp.ErrSmallBuffer
 	var timeout net.Error
 	switch {

@@ -259,6 +259,8 @@ func (x *exchange) end() {
 	if e.draining.Load() {
 		x.mustClose()
 	}
+	clear(x.c.fields) // they point into buffers that are others' now
+	clear(x.c.answerFields)
 	x.c.rolling = false
 	x.c.setBusy(false)
 }

@@ -1,11 +1,6 @@
 package edge
 
-import "trunkline/internal/id"
+import "trunkline/internal/tunnel"
 
 // Header is what a stream to an agent begins with.
-type Header struct {
-	Service string
-	Visit   id.Visit
-	Who     string
-	Method  string
-}
+type Header = tunnel.Header

@@ -8,10 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,78 +17,6 @@ import (
 
 	"trunkline/relay/edge"
 )
-
-// wsPortal echoes messages; "quit" makes it close, "die" makes it break off.
-func wsPortal(t *testing.T) string {
-	return httpPortal(t, func(rw http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/no" {
-			http.Error(rw, "not here", http.StatusForbidden)
-			return
-		}
-		if r.Header.Get("Origin") != origin {
-			http.Error(rw, "origin "+r.Header.Get("Origin"), http.StatusForbidden)
-			return
-		}
-		c, err := websocket.Accept(rw, r, &websocket.AcceptOptions{OriginPatterns: []string{"pbx.local:8088"}})
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		c.SetReadLimit(1 << 20)
-		for {
-			typ, b, err := c.Read(context.Background())
-			switch {
-			case err != nil:
-				return
-			case string(b) == "quit":
-				c.Close(websocket.StatusNormalClosure, "bye")
-				return
-			case string(b) == "die":
-				return
-			}
-			if c.Write(context.Background(), typ, b) != nil {
-				return
-			}
-		}
-	})
-}
-
-func (w *world) websocket(path string) (*websocket.Conn, *http.Response, error) {
-	h := http.Header{"Cookie": {cookie}, "Origin": {"https://" + site}}
-	return websocket.Dial(w.t.Context(), "wss://"+site+path, &websocket.DialOptions{HTTPClient: w.client(), HTTPHeader: h})
-}
-
-func TestWebSocket(t *testing.T) {
-	w := newWorld(t, wsPortal(t))
-	c, _, err := w.websocket("/ws")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.SetReadLimit(1 << 20)
-	for _, n := range []int{1, 125, 126, 70000, 500000} {
-		msg := strings.Repeat("m", n)
-		if err := c.Write(t.Context(), websocket.MessageText, []byte(msg)); err != nil {
-			t.Fatal(err)
-		}
-		if _, b, err := c.Read(t.Context()); err != nil || string(b) != msg {
-			t.Fatalf("%d of %d bytes: %v", len(b), n, err)
-		}
-	}
-	if err := c.Write(t.Context(), websocket.MessageText, []byte("quit")); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
-		t.Errorf("the portal's close arrived as %v", err)
-	}
-	eventually(t, "the event is logged", func() bool { return w.logs.FilterMessage("request").Len() == 1 })
-	if m := w.logs.FilterMessage("request").All()[0].ContextMap(); m["what"] != "upgrade" || m["status"] != int64(101) || m["bytes_out"].(int64) < 570000 {
-		t.Errorf("%v", m)
-	}
-	_, resp, err := w.websocket("/no")
-	if err == nil || resp.StatusCode != 403 {
-		t.Errorf("a portal that declines: %v", err)
-	}
-}
 
 // A visit that ends says why to its WebSockets, and cuts its downloads.
 func TestVisitEnds(t *testing.T) {
@@ -324,76 +249,6 @@ func TestDrain(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// Neither direction holds a body: memory does not grow with its size.
-func TestMemoryIsBounded(t *testing.T) {
-	size := int64(1 << 30)
-	if testing.Short() || raceEnabled {
-		size = 128 << 20
-	}
-	w := newWorld(t, rawPortal(t, func(c net.Conn, r *bufio.Reader) {
-		for {
-			req, err := http.ReadRequest(r)
-			if err != nil {
-				return
-			}
-			if req.Method == "POST" {
-				n, _ := io.Copy(io.Discard, req.Body)
-				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%d", len(fmt.Sprint(n)), n)
-				continue
-			}
-			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
-			_, _ = io.CopyN(c, zeros{}, size)
-		}
-	}), loopback)
-	var peak atomic.Uint64
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	runtime.GC()
-	var before runtime.MemStats
-	runtime.ReadMemStats(&before)
-	wg.Go(func() {
-		var m runtime.MemStats
-		for {
-			runtime.ReadMemStats(&m)
-			peak.Store(max(peak.Load(), m.HeapInuse+m.StackInuse))
-			select {
-			case <-stop:
-				return
-			case <-time.After(20 * time.Millisecond):
-			}
-		}
-	})
-	begin := time.Now()
-	resp, err := w.plainDo(w.plainRequest("GET", nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != size {
-		t.Errorf("down: %d bytes, %v", n, err)
-	}
-	resp.Body.Close()
-	down := time.Since(begin)
-	begin = time.Now()
-	if resp, err = w.plainDo(w.plainRequest("POST", io.LimitReader(zeros{}, size))); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != fmt.Sprint(size) {
-		t.Errorf("up: %s bytes, %v", b, err)
-	}
-	resp.Body.Close()
-	close(stop)
-	wg.Wait()
-	grown := int64(peak.Load()) - int64(before.HeapInuse+before.StackInuse)
-	t.Logf("%d MiB down in %v, up in %v; memory grew by %d KiB", size>>20, down, time.Since(begin), grown>>10)
-	if grown > 32<<20 {
-		t.Errorf("memory grew by %d MiB", grown>>20)
-	}
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // 200 aborted downloads leave no stream and no connection behind.
 func TestNothingIsLeftOver(t *testing.T) {

@@ -74,6 +74,7 @@ var texts = map[fault.Code][2]string{
 	fault.NotFound:        {"Nothing here", ""},
 	fault.Unavailable:     {"Not available at the moment", "Try again in a moment."},
 	fault.Internal:        {"Something went wrong on our side", "Try again. If it stays, give the reference below to the operator."},
+	fault.HelloTimeout:    {"The request took too long", "Reload this page."},
 	fault.Invalid:         {"The request is malformed", ""},
 }
 
@@ -85,9 +86,12 @@ var reasons = map[fault.Code]string{
 
 // refuse answers with a page for people and a problem document for programs.
 func (x *exchange) refuse(err error) {
-	var f *fault.Error
-	if !errors.As(err, &f) {
-		x.err = err
+	f, ok := err.(*fault.Error)
+	if !ok {
+		x.err = err // the log gets what the browser does not
+		ok = errors.As(err, &f)
+	}
+	if !ok {
 		f = fault.New(fault.Internal, "Something went wrong on our side.")
 	}
 	x.code, x.ref, x.status = f.Code, id.Ref(), fault.Status(f.Code)

@@ -40,7 +40,7 @@ func (c *conn) startWatch(x *exchange) {
 func (c *conn) stopWatch() {
 	c.mu.Lock()
 	w := &c.watch
-	w.on = false
+	w.on, w.x = false, nil
 	if w.timer != nil {
 		w.timer.Stop()
 	}
