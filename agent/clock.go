@@ -1,0 +1,39 @@
+package agent
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// explain adds to an error of certificate verification what the person at the
+// PBX can do about it: often it is the PBX's clock that is wrong.
+func explain(err error, now time.Time) error {
+	var invalid x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
+		c := invalid.Cert
+		what := "has expired"
+		if now.Before(c.NotBefore) {
+			what = "is not valid yet"
+		}
+		return fmt.Errorf("the server's certificate %s: it is good from %s to %s, and this machine's clock says %s; "+
+			"set the clock if it is wrong: %w", what, stamp(c.NotBefore), stamp(c.NotAfter), stamp(now), err)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the server's certificate is not signed by an authority that this machine trusts; "+
+			"give the provider's CA file (`connect --ca FILE`, or ca_file): %w", err)
+	}
+	return err
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// isCertificate reports that asking again is no use: the server was reached
+// and not believed.
+func isCertificate(err error) bool {
+	var cert *tls.CertificateVerificationError
+	return errors.As(err, &cert)
+}

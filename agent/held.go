@@ -1,0 +1,117 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
+)
+
+const (
+	stopGrace = 5 * time.Second // for streams, when the agent is stopped
+	maxDrain  = 30 * time.Minute
+	// maxOld bounds the tunnels that finish their streams beside the current
+	// one, whatever relays tell us.
+	maxOld = 3
+)
+
+// held is one tunnel from welcome to end. Its goroutine owns the link.
+type held struct {
+	link   link
+	relay  id.Relay
+	tunnel id.Tunnel
+	since  time.Time
+	drain  chan tunnel.Drain // at most one is of interest
+	done   chan struct{}     // closed when the link is gone; err is set then
+	err    error
+	cut    context.CancelFunc
+}
+
+// start takes l over and runs it. The tunnel outlives ctx until stop or cut:
+// streams are given time to end.
+func (a *Agent) start(ctx context.Context, l link) *held {
+	w := l.Welcome()
+	run, cut := context.WithCancel(context.WithoutCancel(ctx))
+	h := &held{
+		link: l, relay: w.Relay, tunnel: w.Tunnel, since: time.Now(),
+		drain: make(chan tunnel.Drain, 1), done: make(chan struct{}), cut: cut,
+	}
+	log := a.log.With(zap.String("relay", string(h.relay)), zap.String("tunnel", string(h.tunnel)))
+	a.state.up(h)
+	a.met.up.Inc()
+	log.Info("tunnel up")
+	a.wg.Go(func() {
+		defer cut()
+		h.err = l.Run(run, tunnel.AgentHandlers{
+			OnStream: a.portal.serve,
+			OnDrain: func(d tunnel.Drain) {
+				select {
+				case h.drain <- d:
+				default:
+				}
+			},
+			OnRefused: func(f *fault.Error) { log.Warn("relay does not take the new pass", zap.Error(f)) },
+		})
+		if h.err == nil {
+			h.err = fault.New(fault.AgentStopped, "The agent ended the tunnel.")
+		}
+		a.met.up.Dec()
+		a.met.ended(h.err)
+		a.state.down(h)
+		log.Info("tunnel down", zap.String("code", string(fault.CodeOf(h.err))),
+			zap.Int64("dur_ms", time.Since(h.since).Milliseconds()), zap.Error(h.err))
+		close(h.done)
+	})
+	if err := l.SendStatus(a.portal.status()); err != nil {
+		log.Debug("status not sent", zap.Error(err)) // the tunnel's end will say why
+	}
+	return h
+}
+
+func (h *held) alive() bool {
+	select {
+	case <-h.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// stop says goodbye, lets streams finish within grace, and waits for the end.
+func (h *held) stop(ctx context.Context, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	_ = h.link.Stop(ctx) // however that went, the link is closed next
+	h.cut()
+	<-h.done
+}
+
+// retire lets h finish its streams beside its successor.
+func (a *Agent) retire(ctx context.Context, h *held, within time.Duration) {
+	a.old = slices.DeleteFunc(append(a.old, h), func(h *held) bool { return !h.alive() })
+	if len(a.old) > maxOld {
+		a.old[0].cut()
+	}
+	a.wg.Go(func() {
+		late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		// Stopping the agent shortens the time that streams have.
+		stop := context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cancel) })
+		defer stop()
+		h.stop(late, min(max(within, stopGrace), maxDrain))
+	})
+}
+
+// stopAll ends the tunnels in hs, all at once. The caller of hold waits.
+func (a *Agent) stopAll(ctx context.Context, hs ...*held) {
+	for _, h := range hs {
+		if h != nil {
+			a.wg.Go(func() { h.stop(context.WithoutCancel(ctx), stopGrace) })
+		}
+	}
+}

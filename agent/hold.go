@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/internal/fault"
+	"trunkline/internal/tunnel"
+)
+
+const (
+	retryBase = time.Second // so the first retry comes within a second
+	retryMax  = 2 * time.Minute
+	// askAfter failures in a row the agent asks control which relays live. Not
+	// before: a relay that falls must not send all its agents to control.
+	askAfter = 4
+	// A tunnel counts as stable after a random time between these; until then
+	// its end goes on with the backoff where it was.
+	stableFrom, stableTo = 30 * time.Second, 60 * time.Second
+)
+
+// hold keeps a tunnel up until ctx ends. Whatever can end an attempt or a
+// tunnel is a case below; nothing else leaves the loop.
+func (a *Agent) hold(ctx context.Context) {
+	retry := backoff{base: retryBase, max: retryMax}
+	var moving *held // asked to leave; serves until its successor is up
+	var deadline time.Time
+	for {
+		next, err := a.open(ctx)
+		switch {
+		case ctx.Err() != nil:
+			a.stopAll(ctx, next, moving)
+			return
+		case err != nil:
+			a.wait(ctx, a.afterFailure(ctx, err, &retry, true))
+			continue
+		}
+		if moving != nil {
+			a.retire(ctx, moving, time.Until(deadline))
+			moving = nil
+		}
+
+		stable := time.NewTimer(between(stableFrom, stableTo))
+	serving:
+		for {
+			select {
+			case <-ctx.Done():
+				a.stopAll(ctx, next)
+				return
+			case <-stable.C:
+				retry.reset()
+			case <-next.done:
+				// Where it was stable it is sought first: that was a short cut of the line.
+				a.wait(ctx, a.afterFailure(ctx, next.err, &retry, retry.n > 0))
+				break serving
+			case d := <-next.drain:
+				moving, deadline = next, time.Now().Add(d.Deadline)
+				a.relays.next()
+				a.wait(ctx, a.beforeMove(d, &retry))
+				break serving
+			}
+		}
+		stable.Stop()
+	}
+}
+
+// open makes one attempt, with one relay.
+func (a *Agent) open(ctx context.Context) (*held, error) {
+	i := a.passes.identity()
+	if i.Pass.Token == "" || len(i.Relays) == 0 {
+		if err := a.passes.renew(ctx); err != nil {
+			return nil, err
+		}
+		i = a.passes.identity()
+	}
+	a.relays.update(i.Relays)
+	addr, ok := a.relays.current()
+	if !ok {
+		return nil, errNoRelay
+	}
+	l, err := a.dial(ctx, addr, i.Pass.Token)
+	if err != nil {
+		a.met.failed(err)
+		return nil, err
+	}
+	return a.start(ctx, l), nil
+}
+
+// afterFailure says how long to wait before the next attempt, and gets what
+// that needs from control: another pass, or to know which relays live. elsewhere
+// goes on to the next relay of the list.
+func (a *Agent) afterFailure(ctx context.Context, err error, retry *backoff, elsewhere bool) time.Duration {
+	if ctx.Err() != nil {
+		return 0
+	}
+	v := judge(err)
+	wrapped := elsewhere && a.relays.next()
+	if v.renew || wrapped && retry.n >= askAfter && !v.slow {
+		// The renewal's own error counts only where it says more: that control
+		// is away too is no news to who cannot reach a relay.
+		if rerr := a.passes.renew(ctx); fault.CodeOf(rerr) == fault.DeviceRemoved {
+			v = judge(rerr)
+		}
+	}
+	wait := hinted(retry.next(), v.hint)
+	if v.slow {
+		wait = slow()
+	}
+	a.state.trouble(v, wait)
+	fields := []zap.Field{
+		zap.String("state", string(v.state)), zap.String("code", string(v.code)), zap.String("reason", v.reason),
+		zap.Int64("wait_ms", wait.Milliseconds()),
+	}
+	if v.slow {
+		a.log.Warn("not connected", fields...)
+	} else {
+		a.log.Info("not connected", fields...)
+	}
+	return wait
+}
+
+// beforeMove spreads the agents of a relay that drains over the time it gives
+// them. One that drains tunnels as fast as they come is met with the backoff.
+func (a *Agent) beforeMove(d tunnel.Drain, retry *backoff) time.Duration {
+	wait := between(0, min(max(d.Within, 0), maxHint)+1)
+	if retry.n > 0 {
+		wait = max(wait, retry.next())
+	} else {
+		retry.n++
+	}
+	a.log.Info("relay asks to move", zap.Int64("wait_ms", wait.Milliseconds()), zap.Int64("deadline_ms", d.Deadline.Milliseconds()))
+	return wait
+}
+
+func (a *Agent) wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

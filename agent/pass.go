@@ -1,0 +1,187 @@
+package agent
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/internal/controlapi"
+	"trunkline/internal/fault"
+)
+
+const (
+	// A pass is renewed at a random point between these parts of its life:
+	// agents activated together drift apart, and control may be away for hours.
+	renewFrom, renewTo = 0.5, 0.8
+	// renewSpacing keeps a relay that refuses fresh passes from making the
+	// agent ask control for another one at every attempt.
+	renewSpacing = time.Minute
+	// minRenewWait guards control against passes that live for seconds.
+	minRenewWait = 30 * time.Second
+)
+
+// passes owns the identity's pass: it keeps it fresh and on disk. It never
+// compares this machine's clock with anybody else's.
+type passes struct {
+	key   ed25519.PrivateKey
+	ask   func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error)
+	save  func(Identity) error
+	fresh func(pass string) // tells the relay of a new pass
+	log   *zap.Logger
+	met   *metrics
+
+	// turn is held while control is asked: one question at a time.
+	turn chan struct{}
+
+	mu      sync.Mutex
+	ident   Identity
+	due     time.Time // when to renew, on the monotonic clock; zero: at once
+	renewed time.Time // last success in this process
+	away    bool      // the last renewal failed, and that was logged
+	changed chan struct{}
+}
+
+func newPasses(i Identity) *passes {
+	p := &passes{ident: i, turn: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	p.due = dueAfterRestart(i.Pass, time.Now())
+	return p
+}
+
+// dueAfterRestart is when a pass from disk is to be renewed. All there is to
+// tell its age is the clock on the wall. If that jumped, the pass is renewed at
+// once; if it jumped so that one cannot see it, the relay will say.
+func dueAfterRestart(p Pass, now time.Time) time.Time {
+	age := now.Round(0).Sub(p.Received)
+	if p.Token == "" || age < 0 || age > p.Life {
+		return time.Time{}
+	}
+	return now.Add(renewAt(p.Life) - age)
+}
+
+func renewAt(life time.Duration) time.Duration {
+	return between(time.Duration(renewFrom*float64(life)), time.Duration(renewTo*float64(life))+1)
+}
+
+// identity is the identity with its latest pass.
+func (p *passes) identity() Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ident
+}
+
+// keep renews the pass before it expires, until ctx ends. Control being away
+// costs nothing but a line in the log: the relays know the pass.
+func (p *passes) keep(ctx context.Context) {
+	retry := backoff{base: 10 * time.Second, max: 10 * time.Minute}
+	wait := max(p.untilDue(), 0)
+	if wait == 0 {
+		wait = between(0, time.Second)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.changed: // somebody else renewed it
+			wait = max(p.untilDue(), minRenewWait)
+			continue
+		case <-time.After(wait):
+		}
+		err := p.renew(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			retry.reset()
+			wait = max(p.untilDue(), minRenewWait)
+		case errors.Is(err, &fault.Error{Code: fault.DeviceRemoved}):
+			wait = slow()
+		default:
+			wait = hinted(retry.next(), retryHint(err))
+		}
+	}
+}
+
+func (p *passes) untilDue() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.due.IsZero() {
+		return 0
+	}
+	return time.Until(p.due)
+}
+
+// renew gets a new pass and the list of relays that live. If one came within
+// the last minute it does nothing.
+func (p *passes) renew(ctx context.Context) error {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	p.mu.Lock()
+	ident, renewed := p.ident, p.renewed
+	p.mu.Unlock()
+	if !renewed.IsZero() && time.Since(renewed) < renewSpacing {
+		return nil
+	}
+
+	next, err := p.request(ctx, ident)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	p.met.renewed(err)
+	p.report(err)
+	if err != nil {
+		return err
+	}
+	if err := p.save(next); err != nil {
+		// The pass works all the same; after a restart the key gets another.
+		p.log.Error("cannot store the new pass", zap.Error(err))
+	}
+	now := time.Now()
+	p.mu.Lock()
+	p.ident, p.renewed, p.due = next, now, now.Add(renewAt(next.Pass.Life))
+	p.mu.Unlock()
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+	p.fresh(next.Pass.Token)
+	return nil
+}
+
+func (p *passes) request(ctx context.Context, i Identity) (Identity, error) {
+	nonce := make([]byte, 16)
+	rand.Read(nonce)
+	g, err := p.ask(ctx, controlapi.RenewalRequest{
+		Device: i.Device, Nonce: nonce, Proof: controlapi.RenewalProof(p.key, i.Device, nonce),
+	})
+	if err != nil {
+		return Identity{}, fmt.Errorf("renew pass: %w", explain(err, time.Now()))
+	}
+	if g.Device != i.Device {
+		return Identity{}, errors.New("renew pass: control answered for another device")
+	}
+	return i.grant(g, time.Now())
+}
+
+// report logs when control goes away and when it is back, not each attempt.
+func (p *passes) report(err error) {
+	p.mu.Lock()
+	was := p.away
+	p.away = err != nil
+	p.mu.Unlock()
+	switch {
+	case err != nil && !was:
+		p.log.Warn("pass not renewed; trying again quietly", zap.String("code", string(fault.CodeOf(err))), zap.Error(err))
+	case err == nil && was:
+		p.log.Info("pass renewed again")
+	}
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"trunkline/agent"
+	"trunkline/internal/service"
+)
+
+func runCommand() *cobra.Command {
+	var s settings
+	var check bool
+	c := &cobra.Command{
+		Use: "run", Short: "Hold the connection to the provider until stopped", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := s.load(c)
+			if err != nil {
+				return err
+			}
+			log, err := service.Logger(cfg.Log.Level, cfg.Log.Format)
+			if err != nil || check {
+				return err
+			}
+			return hold(c.Context(), cfg, log)
+		},
+	}
+	s.add(c)
+	c.Flags().StringVar(&s.portal, "portal", "", "the PBX's web portal, as http:// or https://host:port (default: what connect was given, or "+agent.DefaultPortal+")")
+	c.Flags().StringVar(&s.admin, "admin", agent.Default().Admin, "address for status, health and metrics; off for none")
+	c.Flags().BoolVar(&check, "check", false, "validate the configuration and exit")
+	return c
+}
+
+// hold runs the agent, and the admin listener for a little longer: a stop can
+// be watched.
+func hold(ctx context.Context, cfg agent.Config, log *zap.Logger) error {
+	reg := service.Registry()
+	a, err := agent.New(cfg, log, reg)
+	if err != nil {
+		return err
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, life := errgroup.WithContext(life)
+	if cfg.Admin != agent.AdminOff {
+		admin, err := service.NewAdmin(cfg.Admin, reg, a.Ready, log.Named("admin"))
+		if err != nil {
+			a.Close()
+			return err
+		}
+		admin.Handle("GET /status", http.HandlerFunc(a.StatusPage))
+		g.Go(func() error { return admin.Run(life) })
+	}
+	g.Go(func() error {
+		defer stop()
+		// It ends with the service, or with the admin listener.
+		actx, cancel := context.WithCancel(life)
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return a.Run(actx)
+	})
+	return g.Wait()
+}
