@@ -102,7 +102,7 @@ func makeCDRs(now time.Time) []cdr {
 	for i := range cdrCount {
 		at = at.Add(-time.Duration(40+mix(i, 11)%900) * time.Second)
 		a, z := mix(i, 17)%len(people), mix(i, 23)%len(people)
-		outside := fmt.Sprintf("+44 20 7946 %04d", mix(i, 29)%1000) // a range reserved for fiction
+		outside := fmt.Sprintf("020 7946 %04d", mix(i, 29)%1000) // a range reserved for fiction
 		c := cdr{ID: 20000 - i, At: at, Trunk: []string{"Telco SIP A", "Telco SIP B", "ISDN PRI"}[mix(i, 31)%3]}
 		ext := fmt.Sprint(1001 + a)
 		switch mix(i, 37) % 3 {
@@ -183,7 +183,7 @@ func callsAt(unix int64) []call {
 			Trunk: []string{"Telco SIP A", "Telco SIP B", "ISDN PRI", "Internal"}[mix(seed, 7)%4],
 		}
 		who := people[mix(seed, 13)%len(people)]
-		outside := fmt.Sprintf("+44 20 7946 %04d", mix(seed, 29)%1000)
+		outside := fmt.Sprintf("020 7946 %04d", mix(seed, 29)%1000)
 		switch {
 		case c.Trunk == "Internal":
 			c.From, c.To = who, people[(mix(seed, 13)+1+mix(seed, 19)%40)%len(people)]
