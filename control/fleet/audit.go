@@ -59,6 +59,9 @@ func (f *Fleet) refuse(ctx context.Context, e AuditEntry, refusal *fault.Error) 
 
 // Audit lists decisions, newest first. Owners, admins and auditors may read it.
 func (f *Fleet) Audit(ctx context.Context, p Principal, q AuditQuery) (Page[AuditEntry], error) {
+	if err := p.check(); err != nil {
+		return Page[AuditEntry]{}, err
+	}
 	if !p.Role.mayAudit() {
 		return Page[AuditEntry]{}, fault.New(fault.Forbidden, "Your role may not read the audit log. Ask an owner, an admin or an auditor.")
 	}

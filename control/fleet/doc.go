@@ -4,5 +4,12 @@
 // the time is a func.
 //
 // Every decision that a person or a device asked for leaves an audit entry,
-// written in the same transaction as what it decided; a refusal too.
+// written in the same transaction as what it decided; a refusal too. Left out
+// are requests that are malformed, and what strangers could fill the log with:
+// of passwords that come too fast, and of renewals for devices that are not
+// there, only the first ones are recorded. Metrics count all.
+//
+// So far each device is its own site, accounts see only their own devices,
+// and visits are by account login: pairs, the account tree and passwordless
+// visits have no rules here yet.
 package fleet

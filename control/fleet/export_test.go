@@ -45,3 +45,6 @@ func (t *throttle) Take(now time.Time, keys ...string) (time.Duration, bool) {
 }
 func (t *throttle) GiveBack(now time.Time, keys ...string) { t.giveBack(now, keys...) }
 func (t *throttle) Len() int                               { return len(t.buckets) }
+
+// CheapHash is a password's hash at costs that many tests can pay.
+func CheapHash(password string) string { return hashAt(64, 1, password) }

@@ -35,7 +35,7 @@ const (
 type hasher struct {
 	turns chan struct{}
 	queue chan struct{} // who waits for a turn or has one
-	dummy string        // what a password for nobody is compared with
+	dummy string        // what a password for nobody is compared with: a hash of none
 }
 
 // maxHashQueue waiting takes a few seconds; who comes then is sent away.
@@ -45,13 +45,13 @@ func newHasher() *hasher {
 	return &hasher{
 		turns: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		queue: make(chan struct{}, maxHashQueue),
-		dummy: hashPassword(rand.Text()),
+		dummy: phc(argonMemory, argonTime, random(argonSaltLen), random(argonKeyLen)),
 	}
 }
 
-// check reports whether password belongs to phc. With "" for phc it takes as
+// check reports whether password belongs to stored. With "" for that it takes as
 // long and says no, so that the time does not tell which e-mails exist.
-func (h *hasher) check(ctx context.Context, phc, password string) (bool, error) {
+func (h *hasher) check(ctx context.Context, stored, password string) (bool, error) {
 	select {
 	case h.queue <- struct{}{}:
 		defer func() { <-h.queue }()
@@ -64,27 +64,39 @@ func (h *hasher) check(ctx context.Context, phc, password string) (bool, error) 
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	known := phc != ""
+	known := stored != ""
 	if !known {
-		phc = h.dummy
+		stored = h.dummy
 	}
-	ok, err := passwordMatches(phc, password)
+	ok, err := passwordMatches(stored, password)
 	return ok && known, err
 }
 
 // hashPassword makes a PHC string: $argon2id$v=19$m=...,t=...,p=...$salt$hash.
 func hashPassword(password string) string {
-	salt := make([]byte, argonSaltLen)
-	rand.Read(salt)
-	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKeyLen)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+	return hashAt(argonMemory, argonTime, password)
+}
+
+func hashAt(memory, rounds uint32, password string) string {
+	salt := random(argonSaltLen)
+	return phc(memory, rounds, salt, argon2.IDKey([]byte(password), salt, rounds, memory, argonThreads, argonKeyLen))
+}
+
+func phc(memory, rounds uint32, salt, key []byte) string {
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memory, rounds, argonThreads,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
 }
 
-// passwordMatches errs if phc is not what hashPassword, of this or of another
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails
+	return b
+}
+
+// passwordMatches errs if stored is not what hashPassword, of this or of another
 // version with other costs, can have made.
-func passwordMatches(phc, password string) (bool, error) {
-	p := strings.Split(phc, "$")
+func passwordMatches(stored, password string) (bool, error) {
+	p := strings.Split(stored, "$")
 	if len(p) != 6 || p[0] != "" || p[1] != "argon2id" {
 		return false, fmt.Errorf("read password hash: not argon2id in PHC form")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -40,6 +41,8 @@ type world struct {
 	*fleet.Fleet
 	store *store.Store
 
+	published chan struct{} // keys were; capacity 1
+
 	mu        sync.Mutex
 	clock     time.Time
 	license   license.License
@@ -61,9 +64,11 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { s.Close() })
 	w.store = s
 	w.restart()
-	if created, err := w.Init(t.Context(), owner, "Provider", password); err != nil || !created {
-		t.Fatalf("init: %v, %v", created, err)
-	}
+	w.tx(func(tx fleet.Tx) error {
+		a := fleet.Account{ID: id.NewAccount(), Name: "Provider", Created: start}
+		u := fleet.User{ID: id.NewUser(), Account: a.ID, Email: owner, Name: a.Name, Role: fleet.RoleOwner, Hash: fleet.CheapHash(password), Created: start}
+		return errors.Join(tx.AddAccount(a), tx.AddUser(u))
+	})
 	return w
 }
 
@@ -104,6 +109,10 @@ func (w *world) restartOn(s fleet.Store) {
 				for _, k := range seal {
 					w.seal[k.ID] = k
 				}
+				select {
+				case w.published <- struct{}{}:
+				default:
+				}
 				return nil
 			})
 		},
@@ -127,6 +136,7 @@ func (w *world) onBus(fn func() error) error {
 func (w *world) emptyBus() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.published = make(chan struct{}, 1)
 	w.pass, w.seal = map[string]token.PassKey{}, map[string]token.SealKey{}
 	w.revoked, w.handovers = map[string]bus.Revocation{}, map[string]bus.Handover{}
 }
@@ -163,7 +173,7 @@ func (w *world) addUser(email string, role fleet.Role, elsewhere bool) {
 				return err
 			}
 		}
-		return tx.AddUser(fleet.User{ID: id.NewUser(), Account: a.ID, Email: email, Name: "N", Role: role, Hash: fleet.HashPassword(password), Created: start})
+		return tx.AddUser(fleet.User{ID: id.NewUser(), Account: a.ID, Email: email, Name: "N", Role: role, Hash: fleet.CheapHash(password), Created: start})
 	})
 }
 
