@@ -11,8 +11,9 @@ import (
 // actions are the words for what fleet records. What is not listed shows as
 // recorded.
 var actions = map[string]string{
-	"sign_in": "Signed in", "sign_out": "Signed out", "activate": "Connected a PBX", "renew_pass": "Renewed a pass",
-	"visit_start": "Started a visit", "visit_open": "Opened a PBX", "visit_end": "Ended a visit", "device_remove": "Removed a PBX",
+	fleet.ActionInit: "Set up the installation", fleet.ActionSignIn: "Sign in", fleet.ActionSignOut: "Sign out",
+	fleet.ActionActivate: "Activate a PBX", fleet.ActionRenewPass: "Renew a pass", fleet.ActionDeviceRemove: "Remove a PBX",
+	fleet.ActionVisitStart: "Start a visit", fleet.ActionVisitOpen: "Open a PBX", fleet.ActionVisitEnd: "End a visit",
 }
 
 type auditView struct {

@@ -21,7 +21,8 @@ type deviceView struct {
 	Since      time.Time
 	CanVisit   bool
 	WhyNot     string // if it cannot be visited
-	ReadOnly   bool
+	CanRemove  bool
+	Barred     bool // by the person's role, not by the device's status
 	Connected  bool
 	NeverSeen  bool
 	ReasonCode fault.Code
@@ -38,7 +39,7 @@ func (v deviceView) Label() string {
 func (c *console) deviceView(p fleet.Principal, d fleet.Device) deviceView {
 	v := deviceView{
 		Device: d, Address: string(d.Site) + "." + c.o.Zone + c.o.Port, Since: d.Presence.Since,
-		Reason: fault.Reason(d.Presence.Reason), ReasonCode: d.Presence.Reason, ReadOnly: p.Role == fleet.RoleAuditor,
+		Reason: fault.Reason(d.Presence.Reason), ReasonCode: d.Presence.Reason, CanRemove: offersRemove(p),
 	}
 	switch d.Presence.Status {
 	case fleet.StatusConnected:
@@ -54,8 +55,8 @@ func (c *console) deviceView(p fleet.Principal, d fleet.Device) deviceView {
 		v.Status, v.StatusKey = "Not connected", "down"
 		v.WhyNot = "It is not connected."
 	}
-	if v.ReadOnly {
-		v.CanVisit, v.WhyNot = false, "An auditor may not open PBXs."
+	if !offersVisit(p) {
+		v.CanVisit, v.Barred, v.WhyNot = false, true, "Your role may not visit a PBX."
 	}
 	return v
 }

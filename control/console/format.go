@@ -17,6 +17,7 @@ func (c *console) funcs() template.FuncMap {
 		"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"utc":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"plain":  plain,
+		"words":  func(s string) string { return plainTo(maxSentence, s) },
 		"number": number,
 		"bytes":  byteSize,
 	}
@@ -48,18 +49,23 @@ func plural(n int, unit string) string {
 	return strconv.Itoa(n) + " " + unit + "s ago"
 }
 
-// maxShown is how much of a text from outside a page shows.
-const maxShown = 160
+// How much of a text from outside a page shows: of a name, of a sentence.
+const (
+	maxShown    = 160
+	maxSentence = 600
+)
 
 // plain makes a text from outside fit to be shown beside others: no control
 // characters, none that turn the direction of what follows (Unicode Bidi_C:
 // a name could read as another one), no endless ones.
-func plain(v any) string {
+func plain(v any) string { return plainTo(maxShown, v) }
+
+func plainTo(limit int, v any) string {
 	s := fmt.Sprint(v)
 	var b strings.Builder
 	n := 0
 	for _, r := range s {
-		if n++; n > maxShown {
+		if n++; n > limit {
 			b.WriteRune('…')
 			break
 		}

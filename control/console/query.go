@@ -40,7 +40,7 @@ func parseList(r *http.Request) (listQuery, error) {
 // search cuts what was typed to what fleet takes, whole characters only.
 func search(s string) string {
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r

@@ -39,6 +39,7 @@ type page struct {
 type who struct {
 	Name, Email, Role, Account string
 	Plan                       *plan
+	Audit                      bool // offer the audit log
 }
 
 type plan struct {
@@ -105,7 +106,7 @@ func (c *console) whoIs(r *http.Request, p fleet.Principal) *who {
 	if p.User == "" {
 		return nil
 	}
-	me := &who{Name: p.Name, Email: p.Email, Role: string(p.Role)}
+	me := &who{Name: p.Name, Email: p.Email, Role: string(p.Role), Audit: offersAudit(p)}
 	if me.Name == "" {
 		me.Name = p.Email
 	}

@@ -32,7 +32,7 @@ func (c *console) signInPage(w *response, r *http.Request) error {
 
 func (c *console) signIn(w *response, r *http.Request) error {
 	email, password := strings.TrimSpace(r.PostFormValue("email")), r.PostFormValue("password")
-	v := signInView{Email: email, Next: localPath(r.PostFormValue("next"))}
+	v := signInView{Email: plainTo(254, email), Next: localPath(r.PostFormValue("next"))}
 	err := checkLogin(email, password)
 	var s fleet.Session
 	if err == nil {
@@ -47,7 +47,10 @@ func (c *console) signIn(w *response, r *http.Request) error {
 		v.Error, v.Code, v.Field = f.Message, f.Code, f.Field
 		if f.Retry > 0 {
 			retryAfter(w.Header(), f.Retry)
-			v.Error += " " + c.comeBack(f.Retry)
+			v.Error = "Too many wrong passwords. " + c.comeBack(f.Retry)
+			if f.Code != fault.TooMany {
+				v.Error = f.Message + " " + c.comeBack(f.Retry)
+			}
 		}
 		return c.signInForm(w, fault.Status(f.Code), v)
 	}

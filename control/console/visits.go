@@ -39,7 +39,7 @@ func (c *console) visitView(p fleet.Principal, v fleet.Visit) visitView {
 	default:
 		out.State, out.StateKey, out.On = "Opening", "never", true
 	}
-	out.CanEnd = out.On && p.Role != fleet.RoleAuditor
+	out.CanEnd = out.On && offersEnd(p, v.User)
 	return out
 }
 
@@ -52,7 +52,11 @@ func (v visitView) EndWords() string {
 	case "":
 		return ""
 	case fault.VisitEnded:
-		return "time or idle limit, or ended by hand"
+		return "by hand, for idleness or at its longest time"
+	case fault.HandoverInvalid:
+		return "no browser arrived in time"
+	case fault.Unavailable:
+		return "the relays could not be told"
 	case fault.DeviceRemoved:
 		return "the PBX was removed"
 	}
