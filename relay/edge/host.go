@@ -25,8 +25,8 @@ func hostName(host []byte) (name, port string, ok bool) {
 	if len(h) == 0 || len(h) > 253 {
 		return "", "", false
 	}
-	for _, c := range h {
-		if !isAlnum(c) && c != '-' && c != '.' && c != '_' {
+	for i, c := range h {
+		if c == '.' && (i == 0 || i == len(h)-1 || h[i-1] == '.') || !isAlnum(c) && c != '-' && c != '.' && c != '_' {
 			return "", "", false
 		}
 	}

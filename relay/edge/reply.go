@@ -33,10 +33,13 @@ func (x *exchange) reply(u *upload, a *answer) error {
 	}
 	x.c.mute = true
 	x.c.stopWatch()
-	if whole && a.keep && (length >= 0 || chunked) && x.cause.Load() == nil {
-		x.e.pool.put(x.link)
-	} else {
-		x.e.pool.finish(x.link)
+	switch l := x.link; {
+	case !whole || x.cause.Load() != nil:
+		x.e.pool.drop(l)
+	case a.keep && (length >= 0 || chunked):
+		x.e.pool.put(l)
+	default:
+		x.e.pool.finish(l)
 	}
 	return nil
 }
