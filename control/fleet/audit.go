@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"trunkline/internal/fault"
@@ -65,7 +66,10 @@ func (f *Fleet) Audit(ctx context.Context, p Principal, q AuditQuery) (Page[Audi
 	if !p.Role.mayAudit() {
 		return Page[AuditEntry]{}, fault.New(fault.Forbidden, "Your role may not read the audit log. Ask an owner, an admin or an auditor.")
 	}
-	q.Limit = pageLimit(q.Limit)
+	q.Limit, q.Search = pageLimit(q.Limit), strings.TrimSpace(q.Search)
+	if len(q.Search) > maxSearch {
+		return Page[AuditEntry]{}, fault.New(fault.Invalid, "Search for at most %d bytes.", maxSearch).In("search")
+	}
 	var page Page[AuditEntry]
 	err := f.view(ctx, "list audit", func(tx Tx) error {
 		root, err := tx.Root()

@@ -19,7 +19,9 @@ import (
 func (f *Fleet) credentials(ctx context.Context, e *AuditEntry, email, password string, remote netip.Addr, wrong *fault.Error) (User, error) {
 	email, plausible := normalEmail(email)
 	if plausible {
-		e.Actor = email // else it may well be a password in the wrong field
+		e.Actor = email
+	} else {
+		email = "" // it is of any length, and may well be a password in the wrong field
 	}
 	keys := []string{addressKey(remote), "mail " + email}
 	if wait, first := f.throttle.take(e.At, keys...); wait > 0 {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -126,4 +127,14 @@ func seconds(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Second)
+}
+
+// ParseKey reads a verifying key as it is configured: its 32 bytes in padded
+// base64.
+func ParseKey(text string) (ed25519.PublicKey, error) {
+	b, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(text))
+	if err != nil || len(b) != ed25519.PublicKeySize {
+		return nil, fmt.Errorf("not an Ed25519 public key: need %d bytes in base64", ed25519.PublicKeySize)
+	}
+	return ed25519.PublicKey(b), nil
 }

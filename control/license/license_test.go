@@ -3,6 +3,7 @@ package license_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"reflect"
 	"strings"
@@ -84,6 +85,18 @@ func TestOtherKeys(t *testing.T) {
 	}
 	if _, err := license.Verify(nil, issue(t, year)); err == nil {
 		t.Error("no key: verified")
+	}
+}
+
+func TestParseKey(t *testing.T) {
+	text := base64.StdEncoding.EncodeToString(public)
+	if k, err := license.ParseKey(" " + text + "\n"); err != nil || !k.Equal(public) {
+		t.Errorf("%v, %v", k, err)
+	}
+	for _, bad := range []string{"", "x", text[:40], text + text} {
+		if k, err := license.ParseKey(bad); err == nil || k != nil {
+			t.Errorf("%q: %v, %v", bad, k, err)
+		}
 	}
 }
 

@@ -4,7 +4,8 @@
 //
 // The statements are written so that SQLite and PostgreSQL read them alike:
 // numbered placeholders, ON CONFLICT, times as integers. What a database has
-// to pass is in contract_test.go.
+// to pass is in contract_test.go and list_test.go, run on each of the
+// databases in world_test.go.
 package store
 
 import (
