@@ -67,6 +67,9 @@ func newWorld(t *testing.T, f *fake) *world {
 // error, a breach of their policy above all, fails the test.
 func browse(t *testing.T) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("no chromium here")

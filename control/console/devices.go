@@ -15,6 +15,7 @@ import (
 type deviceView struct {
 	fleet.Device
 	Address    string // host[:port] of its site
+	Domain     string // the part of it that all sites share
 	Status     string // for a person
 	StatusKey  string // for the style sheet
 	Reason     string
@@ -38,7 +39,7 @@ func (v deviceView) Label() string {
 
 func (c *console) deviceView(p fleet.Principal, d fleet.Device) deviceView {
 	v := deviceView{
-		Device: d, Address: string(d.Site) + "." + c.o.Zone + c.o.Port, Since: d.Presence.Since,
+		Device: d, Address: string(d.Site) + "." + c.o.Zone + c.o.Port, Domain: "." + c.o.Zone + c.o.Port, Since: d.Presence.Since,
 		Reason: fault.Reason(d.Presence.Reason), ReasonCode: d.Presence.Reason, CanRemove: offersRemove(p),
 	}
 	switch d.Presence.Status {
@@ -131,7 +132,7 @@ func (c *console) devicesPage(w *response, r *http.Request, p fleet.Principal) e
 // notices are what a page may say about the step before; the address holds
 // only which.
 var notices = map[string]string{
-	"removed": "The PBX was removed. Its connection is free again.",
+	"removed": "The PBX was removed. Its place in your subscription is free again.",
 	"ended":   "The visit was ended.",
 }
 

@@ -35,7 +35,7 @@ var hints = map[fault.Code]string{
 	fault.Unavailable:    "Wait a moment and try again.",
 	fault.TooMany:        "Wait a moment and try again.",
 	fault.CrossSite:      "If you did not do anything, somebody's page tried to act in your name. Nothing was done.",
-	fault.NotFound:       "It may have been removed, or it belongs to another account.",
+	fault.NotFound:       "It may have been removed, or the address is mistyped.",
 	fault.DeviceRemoved:  "To use it again, connect it from its Remote Management page.",
 }
 
@@ -113,6 +113,14 @@ func retryAfter(h http.Header, d time.Duration) {
 	h.Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
 }
 
-func (c *console) nothingHere(*response, *http.Request) error {
-	return fault.New(fault.NotFound, "There is no such page.")
+// nothingHere is public, so that no address tells by a sign-in form whether it
+// exists; to a signed-in person it shows the way on.
+func (c *console) nothingHere(w *response, r *http.Request) error {
+	p, err := c.enter(r)
+	if err != nil {
+		p = nobody
+	}
+	w.user = p.User
+	c.fail(w, r, p, fault.New(fault.NotFound, "There is no such page."))
+	return nil
 }

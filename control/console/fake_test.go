@@ -28,6 +28,8 @@ const (
 	handover   = "HandoverSecretHandoverSecretHandoverSecret1"
 )
 
+var _ console.Fleet = (*fleet.Fleet)(nil)
+
 // noon is the time in all tests without a clock of their own.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 

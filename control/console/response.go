@@ -14,8 +14,11 @@ import (
 	"trunkline/internal/id"
 )
 
-// maxForm bounds what a form may send; the largest real one is the sign-in.
-const maxForm = 16 << 10
+// What a form may send, and how long it may take; the largest is the sign-in.
+const (
+	maxForm  = 16 << 10
+	formTime = 15 * time.Second
+)
 
 // response notes what the request's one log event needs.
 type response struct {
@@ -136,7 +139,12 @@ func limitBody(w *response, r *http.Request) error {
 		return nil
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
+	// Best effort: a recorder in a test has no deadlines.
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(formTime))
+	err := r.ParseForm()
+	_ = rc.SetReadDeadline(time.Time{})
+	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return fault.New(fault.TooLarge, "The form is larger than any form of the console.")
 		}
