@@ -134,8 +134,9 @@ func (f *Fleet) tell(ctx context.Context, ids []id.Device) error {
 	return nil
 }
 
-func (p *presence) pending() bool {
+// pending is how many devices wait to be written.
+func (p *presence) pending() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.dirty) > 0
+	return len(p.dirty)
 }

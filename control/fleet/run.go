@@ -100,13 +100,15 @@ func (f *Fleet) runFlush(ctx context.Context) {
 				f.complain(ctx, "write presence", err)
 				pause(ctx, republishRetry)
 			}
-			pause(ctx, flushEvery)
+			if f.presence.pending() < flushBatch {
+				pause(ctx, flushEvery)
+			}
 		}
 	}
 	// The last word, so that a restart begins with it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), busTimeout)
 	defer cancel()
-	for f.presence.pending() && ctx.Err() == nil {
+	for f.presence.pending() > 0 && ctx.Err() == nil {
 		if err := f.flush(ctx); err != nil {
 			f.log.Warn("presence not written at the end", zap.Error(err))
 			return
