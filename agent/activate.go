@@ -17,7 +17,7 @@ import (
 
 // activateTries is how often an activation is sent whose answer got lost.
 // The same request gets the same answer, so asking again is harmless.
-const activateTries = 4
+const activateTries = 5
 
 // Activation is what a person gives to connect a PBX to a provider.
 type Activation struct {
@@ -116,7 +116,7 @@ func Activate(ctx context.Context, q Activation, log *zap.Logger) (Identity, err
 
 // ask sends the same request until there is an answer.
 func ask(ctx context.Context, c *controlapi.Client, q controlapi.ActivationRequest, log *zap.Logger) (controlapi.Grant, error) {
-	retry := backoff{base: 2 * time.Second, max: 15 * time.Second}
+	retry := backoff{base: 500 * time.Millisecond, max: 10 * time.Second}
 	for try := 1; ; try++ {
 		g, err := c.Activate(ctx, q)
 		if err == nil {

@@ -1,0 +1,129 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"trunkline/agent"
+	"trunkline/internal/controlapi"
+)
+
+// The pass is renewed between half and four fifths of its life, over and over,
+// stored, and handed to the relay over the tunnel that is up.
+func TestPassIsRenewedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		start := time.Now()
+		w.run(identity())
+		time.Sleep(10 * passLife)
+		at := append([]time.Time{start}, w.renewals()...)
+		if len(at) < 12 || len(at) > 21 {
+			t.Errorf("%d renewals in 10 lives of a pass", len(at)-1)
+		}
+		for n := 1; n < len(at); n++ {
+			if gap := at[n].Sub(at[n-1]); gap < passLife/2 || gap > passLife*8/10+time.Second {
+				t.Errorf("renewed after %v", gap)
+			}
+		}
+		if len(w.attempts()) != 1 {
+			t.Error("a renewal disturbed the tunnel")
+		}
+		if got := w.latest().sent(); len(got) != len(at)-1 || got[0] != "pass-n" {
+			t.Errorf("the relay was sent %q", got)
+		}
+		w.stop()
+		i, err := agent.LoadForTest(w.data)
+		if last := at[len(at)-1]; err != nil || !i.Pass.Received.Equal(last) {
+			t.Errorf("stored as received at %v, was at %v; error %v", i.Pass.Received, last, err)
+		}
+	})
+}
+
+// Control is away when the pass falls due: the tunnel stays, and the pass is
+// renewed soon after control is back.
+func TestControlAwayAtRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.ask = func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error) { return controlapi.Grant{}, errAway }
+		w.run(identity())
+		time.Sleep(passLife + time.Hour)
+		w.wantState(agent.Connected)
+		if n := len(w.renewals()); n < 10 || n > 300 {
+			t.Errorf("%d attempts to renew", n)
+		}
+		w.change(func() {
+			w.ask = func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error) { return grant("late"), nil }
+		})
+		time.Sleep(10*time.Minute + time.Second)
+		if got := w.latest().sent(); !slices.Equal(got, []string{"late"}) {
+			t.Errorf("the relay was sent %q", got)
+		}
+		w.stop()
+	})
+}
+
+// A missing pass is asked for before anything is dialled.
+func TestMissingPassIsRenewedByTheKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		i := identity()
+		i.Pass = agent.Pass{}
+		key := agent.StoreForTest(t, w.data, i)
+		w.ask = func(_ context.Context, q controlapi.RenewalRequest) (controlapi.Grant, error) {
+			if !controlapi.VerifyRenewalProof(key, q.Device, q.Nonce, q.Proof) {
+				return controlapi.Grant{}, errors.New("the proof does not verify")
+			}
+			return grant("pass-n"), nil
+		}
+		w.run(i)
+		time.Sleep(2 * time.Second)
+		w.wantState(agent.Connected)
+		if d := w.attempts(); len(d) != 1 || d[0].pass != "pass-n" {
+			t.Errorf("dialled %+v", d)
+		}
+		w.stop()
+	})
+}
+
+func TestAnswerForAnotherDeviceIsNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.ask = func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error) {
+			g := grant("stranger's")
+			g.Device = "dev_zzzzzzzzzzzzzzzz"
+			return g, nil
+		}
+		w.run(identity())
+		time.Sleep(passLife)
+		w.stop()
+		if i, err := agent.LoadForTest(w.data); err != nil || i.Pass.Token != "pass-0" || i.Device != identity().Device {
+			t.Errorf("%s with %s, error %v", i.Device, i.Pass.Token, err)
+		}
+	})
+}
+
+// After a restart the clock on the wall is all there is, and it may have
+// jumped either way.
+func TestRenewalAfterRestart(t *testing.T) {
+	now := time.Now()
+	for _, r := range []struct {
+		what     string
+		pass     agent.Pass
+		min, max time.Duration
+	}{
+		{"fresh", agent.Pass{Token: "x", Received: now, Life: passLife}, passLife / 2, passLife*8/10 + 1},
+		{"a third gone", agent.Pass{Token: "x", Received: now.Add(-8 * time.Hour), Life: passLife}, 4 * time.Hour, 12 * time.Hour},
+		{"nearly gone", agent.Pass{Token: "x", Received: now.Add(-23 * time.Hour), Life: passLife}, -12 * time.Hour, 0},
+		{"expired, or the clock jumped ahead", agent.Pass{Token: "x", Received: now.Add(-25 * time.Hour), Life: passLife}, 0, 0},
+		{"received in the future: the clock jumped back", agent.Pass{Token: "x", Received: now.Add(time.Minute), Life: passLife}, 0, 0},
+		{"none", agent.Pass{}, 0, 0},
+	} {
+		if due := agent.RenewalDueForTest(r.pass, now); due < r.min || due > r.max {
+			t.Errorf("%s: renewed after %v, want %v to %v", r.what, due, r.min, r.max)
+		}
+	}
+}
