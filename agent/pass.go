@@ -22,6 +22,9 @@ const (
 	// renewSpacing keeps a relay that refuses fresh passes from making the
 	// agent ask control for another one at every attempt.
 	renewSpacing = time.Minute
+	// seekSpacing is the same while no relay is known at all: the provider is
+	// just starting, and the next answer may have one.
+	seekSpacing = 2 * time.Second
 	// minRenewWait guards control against passes that live for seconds.
 	minRenewWait = 30 * time.Second
 )
@@ -128,7 +131,11 @@ func (p *passes) renew(ctx context.Context) error {
 	p.mu.Lock()
 	ident, renewed := p.ident, p.renewed
 	p.mu.Unlock()
-	if !renewed.IsZero() && time.Since(renewed) < renewSpacing {
+	spacing := renewSpacing
+	if len(ident.Relays) == 0 {
+		spacing = seekSpacing
+	}
+	if !renewed.IsZero() && time.Since(renewed) < spacing {
 		return nil
 	}
 

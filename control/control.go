@@ -90,6 +90,13 @@ func New(ctx context.Context, o Options) (*Control, error) {
 	if err := c.firstAdmin(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
+	// With the bus in the process everybody finds the buckets there; a bus that
+	// is away now is seen to by Run.
+	if o.Bus.Connected() {
+		if err := o.Bus.EnsureBuckets(ctx); err != nil {
+			c.log.Warn("buckets not made yet", zap.Error(err))
+		}
+	}
 	return c, nil
 }
 
@@ -145,7 +152,7 @@ func loadLicense(c Config) (license.License, error) {
 	if err != nil {
 		return license.License{}, fmt.Errorf("license_key: %w", err)
 	}
-	lic, err := license.Verify(b, key)
+	lic, err := license.Verify(key, b)
 	if err != nil {
 		return license.License{}, fmt.Errorf("license_file %s: %w", c.LicenseFile, err)
 	}
@@ -163,6 +170,7 @@ func (c *Control) publishKeys(ctx context.Context, pass []token.PassKey, seal []
 			return fmt.Errorf("publish seal key: %w", err)
 		}
 	}
+	c.ready.Store(true)
 	return nil
 }
 

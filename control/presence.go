@@ -41,12 +41,10 @@ func (c *Control) refill(ctx context.Context) error {
 		if e.Kind != bus.Synced || e.Epoch == epoch {
 			return
 		}
-		if err := c.fleet.Republish(ctx); err != nil {
-			c.log.Error("keys and revocations not published", zap.Error(err))
-			return
-		}
 		epoch = e.Epoch
-		c.ready.Store(true)
+		if err := c.fleet.Republish(ctx); err != nil { // the fleet goes on trying
+			c.log.Warn("keys and revocations not published yet", zap.Error(err))
+		}
 	})
 }
 

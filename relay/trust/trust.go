@@ -27,7 +27,7 @@ import (
 // Options wires a Trust. All fields but Now are needed.
 type Options struct {
 	Bus *bus.Bus
-	// DeviceRevoked is told of a device whose passes issued before at are void.
+	// DeviceRevoked is told of a device whose passes issued until at are void.
 	DeviceRevoked func(device id.Device, at time.Time, cause *fault.Error)
 	// Report takes a visit's opening or end; it must not block.
 	Report     func(bus.VisitEvent)
@@ -102,7 +102,7 @@ func (t *Trust) AdmitTunnel(pass string, exporter, proof []byte) (token.Pass, er
 	if !tunnel.VerifyProof(p.Key, exporter, pass, proof) {
 		return token.Pass{}, fault.New(fault.ProofInvalid, "The hello is not signed by the device's key for this connection.")
 	}
-	if r, ok := t.revocation("device." + string(p.Device)); ok && p.Issued.Before(r.At) {
+	if r, ok := t.revocation("device." + string(p.Device)); ok && !p.Issued.After(r.At) {
 		return token.Pass{}, fault.New(r.Code, "%s", fault.Reason(r.Code))
 	}
 	return p, nil

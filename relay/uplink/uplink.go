@@ -216,11 +216,11 @@ func (u *Uplink) Dial(ctx context.Context, d id.Device, h tunnel.Header) (*tunne
 	return v.(*link).relay.Open(ctx, h)
 }
 
-// End closes the tunnel of d, if its pass was issued before at. The zero time
+// End closes the tunnel of d, if its pass was issued until at. The zero time
 // means any.
 func (u *Uplink) End(d id.Device, at time.Time, cause *fault.Error) {
 	v, ok := u.links.Load(d)
-	if l, _ := v.(*link); ok && (at.IsZero() || l.issued.Load() < at.Unix()) {
+	if l, _ := v.(*link); ok && (at.IsZero() || l.issued.Load() <= at.Unix()) {
 		l.end(cause)
 	}
 }

@@ -26,7 +26,7 @@ func (d *demo) check(ctx context.Context, dev controlapi.Device) error {
 		return err
 	}
 	d.step("visit opened", v.Origin)
-	page, err := v.Fetch(ctx, "/sign-in")
+	page, err := v.Fetch(ctx, "/login")
 	if err != nil {
 		return fmt.Errorf("fetch a page: %w", err)
 	}
