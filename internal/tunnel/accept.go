@@ -42,7 +42,7 @@ func Accept(ctx context.Context, c *tls.Conn, cfg Config, admit func(h Hello, ex
 		}
 		return err
 	})
-	if err != nil {
+	if err != nil || r.ctl == nil {
 		_ = r.mux.Close()
 		return nil, fault.New(fault.ConnectionLost, "The connection broke after the hello.")
 	}

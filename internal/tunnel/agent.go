@@ -74,6 +74,9 @@ func (a *Agent) accept(ctx context.Context, serve func(context.Context, Header, 
 			continue // this stream's acknowledgement could not be sent in time
 		}
 		c := a.attach(m)
+		if c == nil {
+			continue
+		}
 		switch n := a.running.Add(1); {
 		case a.stopping.Load():
 			a.refuse(c, fault.New(fault.AgentStopped, "The agent is stopping."))

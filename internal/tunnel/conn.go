@@ -78,7 +78,7 @@ func (c *conn) farClose() {
 // forget the stream. What is buffered remains for the reader.
 func (c *conn) answerClose() {
 	_ = c.mux.SetWriteDeadline(past)
-	c.t.spawn(func() { _ = c.mux.Close() })
+	c.t.sendFIN(c.mux)
 }
 
 func (c *conn) Read(b []byte) (int, error) {
@@ -176,7 +176,7 @@ func (c *conn) Close() error {
 	_ = c.mux.SetReadDeadline(past)
 	_ = c.mux.SetWriteDeadline(past)
 	c.mu.Unlock()
-	c.t.spawn(func() { _ = c.mux.Close() })
+	c.t.sendFIN(c.mux)
 	if c.onClose != nil {
 		c.onClose()
 	}

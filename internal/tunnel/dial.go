@@ -38,7 +38,7 @@ func Dial(ctx context.Context, c *tls.Conn, cfg Config, pass string, key ed25519
 		}
 		return err
 	})
-	if err != nil {
+	if err != nil || a.ctl == nil {
 		_ = a.mux.Close()
 		return nil, fmt.Errorf("wait for the control stream: %w", err)
 	}

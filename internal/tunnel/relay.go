@@ -105,12 +105,15 @@ func (r *Relay) Open(ctx context.Context, h Header) (*Stream, error) {
 
 func (r *Relay) openStream(header []byte) (*Stream, error) {
 	r.open.Add(1)
-	m, err := r.mux.OpenStream()
-	if err != nil {
+	var c *conn
+	if m, err := r.mux.OpenStream(); err == nil {
+		c = r.attach(m)
+	}
+	if c == nil {
 		r.open.Add(-1)
 		return nil, errLost
 	}
-	s := &Stream{conn: r.attach(m)}
+	s := &Stream{conn: c}
 	s.onClose = func() { r.open.Add(-1) }
 	if _, err := s.Write(header); err != nil && !errors.Is(err, errClosedByPeer) {
 		s.Close()

@@ -36,6 +36,7 @@ type session struct {
 	mu      sync.Mutex
 	streams map[uint32]*conn // those that we have not closed
 	done    bool             // spawn no more
+	fins    sync.RWMutex     // held for reading by every FIN on its way
 	wg      sync.WaitGroup
 }
 

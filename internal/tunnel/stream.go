@@ -82,8 +82,11 @@ func agentsRefusal(f *fault.Error) *fault.Error {
 // nobody asked for. It costs a few atomic loads. What the agent did within the
 // last round trip it cannot know.
 func (s *Stream) Alive() bool {
-	return !s.closed.Load() && !s.ended.Load() && s.arrived.Load() == s.consumed.Load() &&
-		s.t.leaving.Load() == nil && !s.t.isEnding()
+	waiting := s.arrived.Load() - s.consumed.Load()
+	if waiting == 1 && !s.answered.Load() {
+		waiting = 0 // the reply on a stream that nothing was asked on yet
+	}
+	return waiting == 0 && !s.closed.Load() && !s.ended.Load() && s.t.leaving.Load() == nil && !s.t.isEnding()
 }
 
 // Reset is Close for a stream that did not come to its end. On the wire it is

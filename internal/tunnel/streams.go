@@ -19,6 +19,20 @@ func (t *session) spawn(f func()) bool {
 	return true
 }
 
+// sendFIN closes a stream on the wire in its own time: a stuck socket would
+// hold up the caller. The goodbye waits for it.
+func (t *session) sendFIN(m *yamux.Stream) {
+	counted := t.fins.TryRLock() // fails only when the tunnel is at its goodbye already
+	done := func() {
+		if counted {
+			t.fins.RUnlock()
+		}
+	}
+	if !t.spawn(func() { _ = m.Close(); done() }) {
+		done()
+	}
+}
+
 // track begins to follow a stream, which its SYN opens.
 func (t *session) track(id uint32) {
 	t.mu.Lock()
@@ -28,15 +42,15 @@ func (t *session) track(id uint32) {
 	}
 }
 
-// attach is the conn of a stream that yamux has opened or accepted.
+// attach is the conn of a stream that yamux has opened or accepted; nil if the
+// tunnel was hung up before its SYN was sent.
 func (t *session) attach(m *yamux.Stream) *conn {
 	t.mu.Lock()
-	c, ok := t.streams[m.StreamID()]
+	c := t.streams[m.StreamID()]
 	t.mu.Unlock()
-	if !ok {
-		panic("BUG: a stream without a SYN")
+	if c != nil {
+		c.attach(m)
 	}
-	c.attach(m)
 	return c
 }
 

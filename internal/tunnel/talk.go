@@ -34,11 +34,18 @@ func (t *session) writeControl() {
 			return
 		case <-t.ending:
 			t.sayGoodbye()
-			t.wire.hangUp()
+			t.hangUp()
 			<-t.mux.CloseChan()
 			return
 		}
 	}
+}
+
+// hangUp lets the ends of finished streams go first.
+func (t *session) hangUp() {
+	t.fins.Lock()
+	defer t.fins.Unlock()
+	t.wire.hangUp()
 }
 
 func (t *session) sayGoodbye() {
