@@ -86,7 +86,20 @@ type connectView struct {
 
 func (c *console) connectView(p fleet.Principal) connectView {
 	server := "console." + c.o.Zone + c.o.Port
-	return connectView{Server: server, Email: p.Email, Command: "trunkline-agent connect --server https://" + server}
+	email := p.Email
+	if strings.ContainsFunc(email, notForShell) {
+		email = "EMAIL"
+	}
+	return connectView{
+		Server: server, Email: p.Email,
+		Command: "trunkline-agent connect --server https://" + server + " --email " + email + " --sn SERIAL --model MODEL --firmware VERSION",
+	}
+}
+
+// notForShell is what an e-mail address may hold and a command that people
+// copy may not.
+func notForShell(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("@._+-", r)
 }
 
 func (c *console) devicesPage(w *response, r *http.Request, p fleet.Principal) error {

@@ -182,6 +182,20 @@ func TestPanicIsAnErrorPage(t *testing.T) {
 	}
 }
 
+// The command is there to be copied into a shell.
+func TestConnectCommand(t *testing.T) {
+	for email, want := range map[string]string{
+		"ada+pbx@acme.example": "--email ada&#43;pbx@acme.example ", "a$(reboot)@acme.example": "--email EMAIL ", "a'b@acme.example": "--email EMAIL ",
+		"-x`id`@acme.example": "--email EMAIL ",
+	} {
+		f := newFake()
+		f.who.Email = email
+		if body := ask(newConsole(t, f), "GET", "/", nil).Body.String(); !strings.Contains(body, want) {
+			t.Errorf("%s: no %q", email, want)
+		}
+	}
+}
+
 // Secrets stay out of the log: what was typed, the cookie, the handover.
 func TestNoSecretsInTheLog(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
