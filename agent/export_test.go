@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"testing"
@@ -116,4 +118,14 @@ func RandomForTest(n int) []byte {
 	b := make([]byte, n)
 	_, _ = io.ReadFull(rand.Reader, b)
 	return b
+}
+
+func ExplainForTest(err error, now time.Time) error { return explain(err, now) }
+
+// VerifyForTest is what a TLS client whose clock says now gets from c.
+func VerifyForTest(c *x509.Certificate, now time.Time) error {
+	roots := x509.NewCertPool()
+	roots.AddCert(c)
+	_, err := c.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now})
+	return &tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{c}, Err: err}
 }

@@ -64,7 +64,9 @@ type dialled struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, data: t.TempDir()}
 	w.dial = func(context.Context, string, string) (agent.LinkForTest, error) { return w.link("r1"), nil }
-	w.ask = func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error) { return grant("pass-n"), nil }
+	w.ask = func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error) {
+		return grant("pass-n"), nil
+	}
 	return w
 }
 

@@ -47,13 +47,14 @@ func relayDialer(roots *x509.CertPool, key ed25519.PrivateKey, conf tunnel.Confi
 		c := tls.Client(raw, &tls.Config{
 			ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS13, NextProtos: []string{tunnel.ALPN},
 		})
-		if err := c.HandshakeContext(ctx); err != nil {
+		err = c.HandshakeContext(ctx)
+		switch {
+		case err == nil && c.ConnectionState().NegotiatedProtocol != tunnel.ALPN:
+			raw.Close()
+			return nil, fmt.Errorf("relay %s: what answers there is no Trunkline relay", addr)
+		case err != nil:
 			raw.Close()
 			return nil, fmt.Errorf("relay %s: %w", addr, explain(err, time.Now()))
-		}
-		if c.ConnectionState().NegotiatedProtocol != tunnel.ALPN {
-			c.Close()
-			return nil, fmt.Errorf("relay %s: what answers there is no Trunkline relay", addr)
 		}
 		// Dial owns c from here on.
 		a, err := tunnel.Dial(ctx, c, conf, pass, key, info)

@@ -48,7 +48,9 @@ func TestPassIsRenewedInTime(t *testing.T) {
 func TestControlAwayAtRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.ask = func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error) { return controlapi.Grant{}, errAway }
+		w.ask = func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error) {
+			return controlapi.Grant{}, errAway
+		}
 		w.run(identity())
 		time.Sleep(passLife + time.Hour)
 		w.wantState(agent.Connected)

@@ -194,7 +194,6 @@ func portalFault(ctx context.Context, err error) *fault.Error {
 	var cert *tls.CertificateVerificationError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {
@@ -208,7 +207,7 @@ func portalFault(ctx context.Context, err error) *fault.Error {
 		return fault.New(fault.PortalRefused, "The certificate of the PBX's web server does not verify; set portal.pin or portal.ca_file.")
 	case errors.As(err, &record):
 		return fault.New(fault.PortalRefused, "The PBX's web server does not speak TLS on this port; set portal.url.")
-	case errors.As(err, &alert):
+	case errors.As(err, &op) && op.Op == tlsRemote:
 		return fault.New(fault.PortalRefused, "The PBX's web server and the agent found no TLS version or cipher in common.")
 	case errors.As(err, &dns):
 		return fault.New(fault.PortalRefused, "The name of the PBX's web server is unknown on the PBX; set portal.url.")

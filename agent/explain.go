@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 )
 
@@ -13,6 +14,7 @@ import (
 func explain(err error, now time.Time) error {
 	var invalid x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
+	var op *net.OpError
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
 		c := invalid.Cert
@@ -25,9 +27,15 @@ func explain(err error, now time.Time) error {
 	case errors.As(err, &unknown):
 		return fmt.Errorf("the server's certificate is not signed by an authority that this machine trusts; "+
 			"give the provider's CA file (`connect --ca FILE`, or ca_file): %w", err)
+	case errors.As(err, &op) && op.Op == tlsRemote:
+		return fmt.Errorf("what answers there refuses the TLS handshake, as something other than Trunkline would: %w", err)
 	}
 	return err
 }
+
+// tlsRemote is net.OpError's Op where crypto/tls got an alert from the other
+// side. The alert's own type is not exported.
+const tlsRemote = "remote error"
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
