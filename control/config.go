@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"regexp"
+	"strconv"
 	"time"
 
+	"trunkline/control/license"
 	"trunkline/internal/bus"
 	"trunkline/internal/service"
 )
@@ -14,7 +17,7 @@ import (
 // Config is a control node's configuration file.
 type Config struct {
 	Data        string            `yaml:"data"`         // directory of the database and of what must not be lost
-	Listen      string            `yaml:"listen"`       // console and API over TLS; "" when the relay's port in the same process serves them
+	Listen      string            `yaml:"listen"`       // console and API over TLS; "" when a relay's port in the same process serves them
 	CertFile    string            `yaml:"cert_file"`    // for the console's host name
 	KeyFile     string            `yaml:"key_file"`     //
 	CADir       string            `yaml:"ca_dir"`       // of a self-made CA, instead of certificate files
@@ -25,7 +28,7 @@ type Config struct {
 	LicenseKey  string            `yaml:"license_key"`  // the key that verifies it: Ed25519, base64
 	OtherModels bool              `yaml:"other_models"` // accept device types that are not on the list
 	FirstAdmin  string            `yaml:"first_admin"`  // e-mail of the owner made on the first start
-	Admin       string            `yaml:"admin"`        // health, metrics, profiles
+	Admin       string            `yaml:"admin"`        // health, metrics, profiles; "" is off
 	Bus         bus.Config        `yaml:"bus"`
 	Log         service.LogConfig `yaml:"log"`
 }
@@ -33,7 +36,7 @@ type Config struct {
 // Default is what a key that the file does not mention means.
 func Default() Config {
 	return Config{
-		Data: "/var/lib/trunkline", Zone: "localhost", Port: 8443, FirstAdmin: "admin@trunkline.local",
+		Data: "/var/lib/trunkline", Listen: ":8444", Zone: "localhost", Port: 8443, FirstAdmin: "admin@trunkline.local",
 		Admin: "127.0.0.1:9701", Log: service.LogConfig{Level: "info", Format: "json"},
 	}
 }
@@ -41,31 +44,64 @@ func Default() Config {
 // Validate names the key that is wrong.
 func (c Config) Validate() error {
 	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Data == "" {
-		bad("data: missing")
-	}
-	if c.Zone == "" {
-		bad("zone: missing")
-	}
-	if c.Port < 1 || c.Port > 65535 {
-		bad("port: %d is no port", c.Port)
-	}
-	if c.Listen != "" {
-		if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-			bad("listen: %w", err)
+	bad := func(key string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
+	if c.Data == "" {
+		bad("data", errors.New("missing"))
+	}
+	if c.Listen != "" {
+		bad("listen", address(c.Listen))
+	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
-		bad("cert_file and key_file: give both or neither")
+		bad("cert_file and key_file", errors.New("give both or neither"))
+	}
+	if c.CertFile != "" && c.CADir != "" {
+		bad("ca_dir", errors.New("give it or cert_file, not both"))
+	}
+	if c.Console != "" {
+		bad("console", hostName(c.Console))
+	}
+	bad("zone", hostName(c.Zone))
+	if c.Port < 1 || c.Port > 65535 {
+		bad("port", fmt.Errorf("%d is no port", c.Port))
 	}
 	if (c.LicenseFile == "") != (c.LicenseKey == "") {
-		bad("license_file and license_key: give both or neither")
+		bad("license_file and license_key", errors.New("give both or neither"))
 	}
-	if _, err := mail.ParseAddress(c.FirstAdmin); err != nil {
-		bad("first_admin: %w", err)
+	if c.LicenseKey != "" {
+		_, err := license.ParseKey(c.LicenseKey)
+		bad("license_key", err)
+	}
+	if a, err := mail.ParseAddress(c.FirstAdmin); err != nil || a.Address != c.FirstAdmin {
+		bad("first_admin", fmt.Errorf("%q is no e-mail address", c.FirstAdmin))
+	}
+	if c.Admin != "" {
+		bad("admin", address(c.Admin))
 	}
 	return errors.Join(errs...)
+}
+
+func address(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return err
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("address %s: %q is no port", s, port)
+	}
+	return nil
+}
+
+var hostNames = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+func hostName(s string) error {
+	if len(s) > 200 || !hostNames.MatchString(s) { // 253 with a site before it
+		return fmt.Errorf("%q is no host name in lower case", s)
+	}
+	return nil
 }
 
 // ConsoleHost is the host name of console and API.

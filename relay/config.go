@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
 	"time"
 
 	"trunkline/internal/bus"
@@ -21,11 +24,11 @@ type Config struct {
 	Advertise []string          `yaml:"advertise"` // host:port where agents dial this relay; default: zone and listen's port
 	Zone      string            `yaml:"zone"`      // sites are <site>.<zone>
 	Port      int               `yaml:"port"`      // the port browsers use, if not listen's: behind a load balancer
-	Console   string            `yaml:"console"`   // the console's URL, for links on error pages; default https://console.<zone>
+	Console   string            `yaml:"console"`   // the console's URL, for links on error pages; default https://console.<zone> and the port
 	CertFile  string            `yaml:"cert_file"` // for *.<zone> and the advertised names
 	KeyFile   string            `yaml:"key_file"`
 	CADir     string            `yaml:"ca_dir"` // of a self-made CA, instead of certificate files
-	Admin     string            `yaml:"admin"`  // health, metrics, profiles
+	Admin     string            `yaml:"admin"`  // health, metrics, profiles; "" is off
 	Edge      Edge              `yaml:"edge"`
 	Tunnels   uplink.Config     `yaml:"tunnels"`
 	Drain     Drain             `yaml:"drain"`
@@ -52,6 +55,11 @@ func Default() Config {
 		Name: "relay-1", Listen: ":8443", Zone: "localhost", Admin: "127.0.0.1:9702",
 		Edge: Edge{
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			Limits: edge.Limits{
+				Header: 10 * time.Second, Idle: 75 * time.Second, Progress: 5 * time.Minute, Dial: 10 * time.Second,
+				Answer: time.Minute, Upgrade: time.Hour, HeadSize: 16 << 10, Conns: 1 << 16,
+				StreamIdle: 25 * time.Second, StreamsPerDevice: 256, IdlePerDevice: 32,
+			},
 		},
 		Tunnels: uplink.Default(),
 		Drain:   Drain{Deadline: 5 * time.Minute, Spread: 20 * time.Second},
@@ -62,33 +70,108 @@ func Default() Config {
 // Validate names the key that is wrong.
 func (c Config) Validate() error {
 	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	var name id.Relay
-	if name.UnmarshalText([]byte(c.Name)) != nil {
-		bad("name: %q is no DNS label", c.Name)
-	}
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		bad("listen: %w", err)
-	}
-	if c.Zone == "" {
-		bad("zone: missing")
-	}
-	if (c.CertFile == "") != (c.KeyFile == "") {
-		bad("cert_file and key_file: give both or neither")
-	}
-	for _, a := range c.Advertise {
-		if _, _, err := net.SplitHostPort(a); err != nil {
-			bad("advertise: %w", err)
+	bad := func(key string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	if c.Tunnels.Max < 1 {
-		bad("tunnels.max: need at least 1")
+	bad("name", new(id.Relay).UnmarshalText([]byte(c.Name)))
+	bad("listen", address(c.Listen))
+	for _, a := range c.Advertise {
+		bad("advertise", address(a))
 	}
-	if c.Tunnels.Window < 256<<10 {
-		bad("tunnels.window: need at least 262144, the protocol's own")
+	bad("zone", hostName(c.Zone))
+	if c.Port < 0 || c.Port > 65535 {
+		bad("port", fmt.Errorf("%d is no port", c.Port))
 	}
-	if c.Drain.Deadline < 0 || c.Drain.Spread < 0 {
-		bad("drain: a time cannot be negative")
+	if c.Console != "" {
+		bad("console", origin(c.Console))
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		bad("cert_file and key_file", errors.New("give both or neither"))
+	}
+	if c.CertFile != "" && c.CADir != "" {
+		bad("ca_dir", errors.New("give it or cert_file, not both"))
+	}
+	if c.Admin != "" {
+		bad("admin", address(c.Admin))
+	}
+	c.Edge.check(bad)
+	checkTunnels(c.Tunnels, bad)
+	if c.Drain.Deadline < 0 {
+		bad("drain.deadline", errors.New("a time cannot be negative"))
+	}
+	if c.Drain.Spread < 0 {
+		bad("drain.spread", errors.New("a time cannot be negative"))
 	}
 	return errors.Join(errs...)
+}
+
+func (e Edge) check(bad func(key string, err error)) {
+	if e.HTTPListen != "" {
+		bad("edge.http_listen", address(e.HTTPListen))
+	}
+	l := e.Limits
+	for key, d := range map[string]time.Duration{
+		"header": l.Header, "idle": l.Idle, "progress": l.Progress, "dial": l.Dial, "answer": l.Answer, "upgrade": l.Upgrade,
+		"stream_idle": l.StreamIdle,
+	} {
+		if d <= 0 {
+			bad("edge.limits."+key, errors.New("need a time longer than 0"))
+		}
+	}
+	for key, n := range map[string]int{
+		"head_size": l.HeadSize, "conns": l.Conns, "streams_per_device": l.StreamsPerDevice, "idle_per_device": l.IdlePerDevice,
+	} {
+		if n < 1 {
+			bad("edge.limits."+key, errors.New("need at least 1"))
+		}
+	}
+}
+
+// The bounds are the protocol's.
+func checkTunnels(c uplink.Config, bad func(key string, err error)) {
+	if c.Max < 1 {
+		bad("tunnels.max", errors.New("need at least 1"))
+	}
+	if c.Ping < time.Second || c.Ping > 10*time.Minute {
+		bad("tunnels.ping", errors.New("need 1s to 10m"))
+	}
+	if c.Hello <= 0 {
+		bad("tunnels.hello", errors.New("need a time longer than 0"))
+	}
+	if c.FirstStatus <= 0 {
+		bad("tunnels.first_status", errors.New("need a time longer than 0"))
+	}
+	if c.Window < 256<<10 || c.Window > 64<<20 {
+		bad("tunnels.window", errors.New("need 262144 to 67108864 bytes"))
+	}
+}
+
+func address(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return err
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("address %s: %q is no port", s, port)
+	}
+	return nil
+}
+
+var hostNames = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+func hostName(s string) error {
+	if len(s) > 200 || !hostNames.MatchString(s) { // 253 with a site before it
+		return fmt.Errorf("%q is no host name in lower case", s)
+	}
+	return nil
+}
+
+func origin(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/" {
+		return fmt.Errorf("%q: need https://host[:port]", s)
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"reflect"
 
 	"go.uber.org/zap"
 
@@ -20,36 +21,89 @@ import (
 	"trunkline/relay"
 )
 
-// Config is the file of `trunkline up`. What the two planes share is said once.
+// Config is the file of `trunkline up`. What the two planes share is said once,
+// at the top; in the sections those keys have no place.
 type Config struct {
 	Data    string            `yaml:"data"`    // database, self-made CA, first admin's password
 	Listen  string            `yaml:"listen"`  // the one public port
 	Zone    string            `yaml:"zone"`    // the console is console.<zone>, sites are <site>.<zone>
 	Bus     bus.Config        `yaml:"bus"`     // embedded unless it has a URL
-	Control control.Config    `yaml:"control"` // data, listen, zone, port, bus and log are taken from here
+	Control control.Config    `yaml:"control"` // less what stands at the top
 	Relay   relay.Config      `yaml:"relay"`   // the same
 	Log     service.LogConfig `yaml:"log"`
 }
 
 // Default is what a key that the file does not mention means.
 func Default() Config {
-	return Config{
+	c := Config{
 		Data: "data", Listen: ":8443", Zone: "localhost", Control: control.Default(), Relay: relay.Default(),
 		Log: service.LogConfig{Level: "info", Format: "json"},
+	}
+	for _, k := range c.shared() {
+		reflect.ValueOf(k.value).Elem().SetZero()
+	}
+	return c
+}
+
+// sharedKey is a plane's key that `up` fills in itself.
+type sharedKey struct {
+	name  string
+	value any    // pointer to the plane's field
+	from  string // what says it here
+}
+
+func (c *Config) shared() []sharedKey {
+	return []sharedKey{
+		{"control.data", &c.Control.Data, "data"},
+		{"control.listen", &c.Control.Listen, "listen"},
+		{"control.zone", &c.Control.Zone, "zone"},
+		{"control.port", &c.Control.Port, "relay.port"},
+		{"control.cert_file", &c.Control.CertFile, "relay.cert_file"},
+		{"control.key_file", &c.Control.KeyFile, "relay.key_file"},
+		{"control.ca_dir", &c.Control.CADir, "data: the CA is in its directory tls"},
+		{"control.bus", &c.Control.Bus, "bus"},
+		{"control.log", &c.Control.Log, "log"},
+		{"relay.listen", &c.Relay.Listen, "listen"},
+		{"relay.zone", &c.Relay.Zone, "zone"},
+		{"relay.ca_dir", &c.Relay.CADir, "data: the CA is in its directory tls"},
+		{"relay.bus", &c.Relay.Bus, "bus"},
+		{"relay.log", &c.Relay.Log, "log"},
 	}
 }
 
 // Validate names the key that is wrong.
 func (c Config) Validate() error {
+	var errs []error
+	// A value there would silently do nothing.
+	for _, k := range c.shared() {
+		if !reflect.ValueOf(k.value).Elem().IsZero() {
+			errs = append(errs, fmt.Errorf("%s: has no effect in this file; use %s", k.name, k.from))
+		}
+	}
+	if c.Data == "" {
+		errs = append(errs, errors.New("data: missing"))
+	}
+	top := relay.Default() // listen and zone have the same names and rules there
+	top.Listen, top.Zone = c.Listen, c.Zone
+	errs = append(errs, top.Validate())
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
 	c.share(8443)
 	return errors.Join(prefix("control", c.Control.Validate()), prefix("relay", c.Relay.Validate()))
 }
 
+// prefix puts the section's name before each key in err.
 func prefix(section string, err error) error {
-	if err == nil {
-		return nil
+	var many interface{ Unwrap() []error }
+	if !errors.As(err, &many) {
+		return err
 	}
-	return fmt.Errorf("%s: %w", section, err)
+	var errs []error
+	for _, e := range many.Unwrap() {
+		errs = append(errs, fmt.Errorf("%s.%w", section, e))
+	}
+	return errors.Join(errs...)
 }
 
 // share copies what is said once into the planes' configurations.

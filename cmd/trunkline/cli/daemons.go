@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -39,28 +39,36 @@ func (f *daemonFlags) load(cfg any) error {
 	return service.LoadYAML(f.config, cfg)
 }
 
+// judge says what is wrong with a loaded configuration, all of it at once, and
+// makes the logger it asks for.
+func judge(l service.LogConfig, wrong ...error) (*zap.Logger, error) {
+	log, err := service.Logger(l.Level, l.Format)
+	if err := errors.Join(append(wrong, err)...); err != nil {
+		return nil, &service.UsageError{Err: err}
+	}
+	return log, nil
+}
+
 func upCommand() *cobra.Command {
 	var f daemonFlags
 	var data, listen string
+	d := up.Default()
 	c := &cobra.Command{
-		Use: "up", Short: "Run a whole installation in one process", Args: cobra.NoArgs,
+		Use: "up", Short: "Run a whole installation in one process", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg := up.Default()
 			if err := f.load(&cfg); err != nil {
 				return err
 			}
-			if c.Flags().Changed("data") || f.config == "" {
+			if c.Flags().Changed("data") {
 				cfg.Data = data
 			}
 			if c.Flags().Changed("listen") {
 				cfg.Listen = listen
 			}
-			log, err := service.Logger(cfg.Log.Level, cfg.Log.Format)
-			if err != nil {
+			log, err := judge(cfg.Log, cfg.Validate())
+			if err != nil || f.check {
 				return err
-			}
-			if f.check {
-				return checked(cfg.Validate())
 			}
 			u, err := up.New(c.Context(), cfg, log)
 			if err != nil {
@@ -70,34 +78,26 @@ func upCommand() *cobra.Command {
 		},
 	}
 	f.add(c)
-	c.Flags().StringVar(&data, "data", "data", "directory for the database, the self-made CA and the first admin's password")
-	c.Flags().StringVar(&listen, "listen", ":8443", "the public TLS port")
+	c.Flags().StringVar(&data, "data", d.Data, "directory for the database, the self-made CA and the first admin's password")
+	c.Flags().StringVar(&listen, "listen", d.Listen, "the public TLS port")
 	return c
-}
-
-// checked turns what is wrong with a configuration into exit code 2.
-func checked(err error) error {
-	if err != nil {
-		return &service.UsageError{Err: err}
-	}
-	return nil
 }
 
 func controlCommand() *cobra.Command {
 	var f daemonFlags
 	c := &cobra.Command{
-		Use: "control", Short: "Run one node of the control plane", Args: cobra.NoArgs,
+		Use: "control", Short: "Run one node of the control plane", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg := control.Default()
-			cfg.Listen = ":8444"
 			if err := f.load(&cfg); err != nil {
 				return err
 			}
-			if err := checked(cfg.Validate()); err != nil || f.check {
-				return err
+			var unreachable error
+			if cfg.Listen == "" {
+				unreachable = errors.New("listen: missing")
 			}
-			log, err := service.Logger(cfg.Log.Level, cfg.Log.Format)
-			if err != nil {
+			log, err := judge(cfg.Log, cfg.Validate(), unreachable, someCertificate(cfg.CertFile, cfg.CADir))
+			if err != nil || f.check {
 				return err
 			}
 			cert, err := certificate(cfg.CADir, cfg.Zone)
@@ -116,20 +116,18 @@ func controlCommand() *cobra.Command {
 func relayCommand() *cobra.Command {
 	var f daemonFlags
 	c := &cobra.Command{
-		Use: "relay", Short: "Run one node of the data plane", Args: cobra.NoArgs,
+		Use: "relay", Short: "Run one node of the data plane", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg := relay.Default()
 			if err := f.load(&cfg); err != nil {
 				return err
 			}
-			if err := checked(cfg.Validate()); err != nil || f.check {
-				return err
-			}
+			var alone error
 			if cfg.Bus.URL == "" {
-				return service.Usagef("bus.url: a relay of its own needs the address of the bus")
+				alone = errors.New("bus.url: a relay of its own needs the address of the bus")
 			}
-			log, err := service.Logger(cfg.Log.Level, cfg.Log.Format)
-			if err != nil {
+			log, err := judge(cfg.Log, cfg.Validate(), alone, someCertificate(cfg.CertFile, cfg.CADir))
+			if err != nil || f.check {
 				return err
 			}
 			cert, err := certificate(cfg.CADir, cfg.Zone)
@@ -143,6 +141,14 @@ func relayCommand() *cobra.Command {
 	}
 	f.add(c)
 	return c
+}
+
+// someCertificate: only `up` makes a CA without being told to.
+func someCertificate(file, caDir string) error {
+	if file == "" && caDir == "" {
+		return errors.New("cert_file and key_file, or ca_dir: missing")
+	}
+	return nil
 }
 
 // certificate is nil, so that the configuration's files serve, unless there is
@@ -183,14 +189,16 @@ func (d daemon) run(ctx context.Context, start func(context.Context, *bus.Bus, p
 	if err != nil {
 		return err
 	}
-	admin, err := service.NewAdmin(d.admin, reg, p.Ready, d.log.Named("admin"))
-	if err != nil {
-		return errors.Join(err, p.Close())
-	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, life := errgroup.WithContext(life)
-	g.Go(func() error { return admin.Run(life) })
+	if d.admin != "" {
+		admin, err := service.NewAdmin(d.admin, reg, p.Ready, d.log.Named("admin"))
+		if err != nil {
+			return errors.Join(err, p.Close())
+		}
+		g.Go(func() error { return admin.Run(life) })
+	}
 	g.Go(func() error {
 		defer stop()
 		pctx, cancel := context.WithCancel(ctx)

@@ -1,12 +1,12 @@
-package main
+package cli
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"trunkline/cmd/trunkline/demo"
+	"trunkline/internal/service"
 )
 
 func demoCommand() *cobra.Command {
@@ -24,7 +24,7 @@ exits 0 if all went well.
 With --split control and relay are processes of their own. Kill any of them
 (their process numbers are printed) and see what goes on working, and how soon
 the rest is back.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Out = c.OutOrStdout()
 			if o.Check && !c.Flags().Changed("data") {
@@ -39,7 +39,7 @@ the rest is back.`,
 				o.Listen = "127.0.0.1:0"
 			}
 			if o.Check && o.Split {
-				return fmt.Errorf("--check and --split exclude each other")
+				return service.Usagef("--check and --split exclude each other")
 			}
 			return demo.Run(c.Context(), o)
 		},
