@@ -81,7 +81,8 @@ type stream struct {
 	shows   map[id.Device]bool
 	list    string
 	began   time.Time
-	changed bool // to be told at the next tick
+	changed bool      // the list may have, and the page has not been told yet
+	told    time.Time // when the page was last told so
 }
 
 type deviceEvent struct {
@@ -144,10 +145,7 @@ func (s *stream) run(ctx context.Context, token string) {
 			}
 			err = s.device(e)
 		case <-tick.C:
-			if s.changed {
-				s.changed = false
-				err = s.write("event: changed\ndata: {}\n\n")
-			}
+			err = s.tellChanged()
 		case <-beat.C:
 			if _, err = s.c.o.Fleet.Authenticate(ctx, token); err == nil {
 				err = s.write(": still here\n\n")
@@ -166,7 +164,7 @@ func (s *stream) device(e fleet.DeviceEvent) error {
 	if !s.shows[d.ID] {
 		isNew := d.Activated.After(s.began.Add(-time.Minute))
 		s.changed = s.changed || s.list == "some" || s.list == "all" && (e.Removed || isNew)
-		return nil
+		return s.tellChanged()
 	}
 	out := deviceEvent{ID: d.ID, Removed: e.Removed}
 	if !e.Removed {
@@ -183,6 +181,16 @@ func (s *stream) device(e fleet.DeviceEvent) error {
 		return fmt.Errorf("encode event: %w", err)
 	}
 	return s.write("event: device\ndata: " + string(b) + "\n\n")
+}
+
+// tellChanged tells of the first change at once and of those that follow it
+// together, at a tick: a list is fetched anew for each.
+func (s *stream) tellChanged() error {
+	if !s.changed || s.c.now().Sub(s.told) < changedEvery {
+		return nil
+	}
+	s.changed, s.told = false, s.c.now()
+	return s.write("event: changed\ndata: {}\n\n")
 }
 
 func (s *stream) write(event string) error {

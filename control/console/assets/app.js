@@ -139,14 +139,14 @@
 
   let source = null;
   let retry = 0;
-  let wait = 2000;
+  let wait = 0;
   function listen() {
     clearTimeout(retry);
     source?.close();
     const es = new EventSource(document.body.dataset.live);
     source = es;
     es.addEventListener("ready", () => {
-      wait = 2000;
+      wait = 0;
       setLive(true);
       refresh();
     });
@@ -156,8 +156,8 @@
       setLive(false);
       if (es.readyState !== EventSource.CLOSED || es !== source) return; // comes back by itself
       // Refused, not lost: the session may be over, which the page itself shows.
-      wait = Math.min(wait * 2, 60000);
       retry = setTimeout(() => refresh().then(listen), wait * (0.5 + Math.random() / 2));
+      wait = Math.min(wait * 2 || 4000, 60000);
     };
   }
 
