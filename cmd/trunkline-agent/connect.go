@@ -52,11 +52,13 @@ func connectCommand() *cobra.Command {
 	fl.StringVar(&f.model, "model", "", "the PBX's model")
 	fl.StringVar(&f.firmware, "firmware", "", "the PBX's firmware version")
 	fl.StringVar(&f.portal, "portal", "", "the PBX's web portal, as http:// or https://host:port (default "+agent.DefaultPortal+")")
-	c.MarkFlagsMutuallyExclusive("password-file", "password-stdin")
 	return c
 }
 
 func (f *connectFlags) connect(c *cobra.Command) error {
+	if f.passwordFile != "" && f.passwordStdin {
+		return service.Usagef("give --password-file or --password-stdin, not both")
+	}
 	cfg, err := f.load(c)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -39,8 +40,8 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			c.Println(service.Version)
-			return nil
+			_, err := fmt.Fprintln(c.OutOrStdout(), service.Version)
+			return err
 		},
 	}
 }
