@@ -15,7 +15,12 @@ import (
 	"trunkline/internal/fault"
 )
 
-const webDrain = 3 * time.Second // long enough for a decision; event streams are cut
+const (
+	webDrain = 3 * time.Second // long enough for a decision
+	// webWrite bounds an answer to a client that does not read it; event
+	// streams set deadlines of their own.
+	webWrite = time.Minute
+)
 
 // web serves console and API: on its own TLS listener, and on connections that
 // a relay's port in the same process hands over.
@@ -30,6 +35,7 @@ func newWeb(o Options, h http.Handler) (*web, error) {
 	w.srv = &http.Server{
 		Handler:           onlyHost(o.ConsoleHost(), h),
 		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      webWrite,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          zap.NewStdLog(o.Log.Named("http")),
@@ -65,7 +71,6 @@ func onlyHost(host string, h http.Handler) http.Handler {
 			fault.ProblemOf(fault.New(fault.HostMismatch, "This is %s.", host), "").Write(w)
 			return
 		}
-		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 		h.ServeHTTP(w, r)
 	})
 }
@@ -88,6 +93,7 @@ func (w *web) close() error {
 }
 
 func (w *web) Run(ctx context.Context) error {
+	w.srv.BaseContext = func(net.Listener) context.Context { return ctx } // ends event streams
 	errs := make(chan error, 2)
 	n := 1
 	go func() { errs <- w.srv.Serve(w.conns) }()
@@ -101,10 +107,10 @@ func (w *web) Run(ctx context.Context) error {
 	case failed = <-errs:
 		n--
 	}
-	dctx, cancel := context.WithTimeout(context.Background(), webDrain)
+	dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), webDrain)
 	defer cancel()
 	if w.srv.Shutdown(dctx) != nil {
-		w.srv.Close() // event streams never end by themselves
+		_ = w.srv.Close() // what is left has had its time
 	}
 	for range n {
 		<-errs

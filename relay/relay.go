@@ -136,8 +136,8 @@ func (r *Relay) route(s id.Site, d id.Device) (edge.Route, bool) {
 	return edge.Route{Device: at.Device, Since: at.Since, Down: at.Down, Portal: at.Portal}, ok
 }
 
-func (r *Relay) dial(ctx context.Context, d id.Device, h edge.Header) (edge.Stream, error) {
-	s, err := r.uplink.Dial(ctx, d, tunnel.Header(h))
+func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
+	s, err := r.uplink.Dial(ctx, d, h)
 	if err != nil {
 		return nil, err // not s: a nil *Stream in an interface is not nil
 	}
@@ -219,7 +219,7 @@ func (r *Relay) Run(ctx context.Context) error {
 
 	select {
 	case <-ctx.Done():
-		r.drain()
+		r.drain(context.WithoutCancel(ctx))
 	case <-life.Done(): // a part ended by itself: that is an error, and it is in g
 	}
 	stop()
@@ -231,19 +231,19 @@ func (r *Relay) Run(ctx context.Context) error {
 	return err
 }
 
-func (r *Relay) drain() {
+func (r *Relay) drain(ctx context.Context) {
 	r.draining.Store(true)
 	began := time.Now()
 	r.log.Info("draining", zap.Int("tunnels", r.uplink.Count()), zap.Duration("deadline", r.o.Drain.Deadline))
-	ctx, cancel := context.WithTimeout(context.Background(), r.o.Drain.Deadline)
+	until, cancel := context.WithTimeout(ctx, r.o.Drain.Deadline)
 	defer cancel()
 	var g errgroup.Group
-	g.Go(func() error { return r.edge.Drain(ctx) })
-	g.Go(func() error { r.uplink.Drain(ctx, r.o.Drain.Spread); return nil })
+	g.Go(func() error { return r.edge.Drain(until) })
+	g.Go(func() error { r.uplink.Drain(until, r.o.Drain.Spread); return nil })
 	if err := g.Wait(); err != nil {
 		r.log.Warn("drain cut what still ran at the deadline", zap.Error(err))
 	}
-	last, done := context.WithTimeout(context.Background(), 2*time.Second)
+	last, done := context.WithTimeout(ctx, 2*time.Second)
 	defer done()
 	if err := r.announce.Flush(last); err != nil {
 		r.log.Warn("the bus did not hear of the last routes", zap.Error(err))

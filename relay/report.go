@@ -53,14 +53,14 @@ func (r *reporter) Run(ctx context.Context) error {
 				}
 			}
 		case <-ctx.Done():
-			r.flush()
+			r.flush(context.WithoutCancel(ctx))
 			return nil
 		}
 	}
 }
 
-func (r *reporter) flush() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+func (r *reporter) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	for {
 		select {

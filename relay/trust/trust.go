@@ -92,7 +92,7 @@ func (t *Trust) Ready() error {
 // expired nor revoked, and a proof, over this connection's exporter, by the
 // key the pass is bound to. Errors are faults.
 func (t *Trust) AdmitTunnel(pass string, exporter, proof []byte) (token.Pass, error) {
-	if err := t.Ready(); err != nil {
+	if t.Ready() != nil {
 		return token.Pass{}, fault.New(fault.NotReady, "This relay has just started and knows no keys yet.").After(2 * time.Second)
 	}
 	p, err := token.VerifyPass(pass, t.keys.Load().passKey, t.o.Now())

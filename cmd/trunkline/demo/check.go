@@ -50,7 +50,7 @@ func echo(ctx context.Context, v *visitor.Visitor) error {
 	if err != nil {
 		return err
 	}
-	defer ws.CloseNow()
+	defer func() { _ = ws.CloseNow() }() // closed in order below, if all went well
 	ws.SetReadLimit(1 << 20)
 	for kind, message := range map[websocket.MessageType][]byte{
 		websocket.MessageText:   []byte("hello, PBX"),
