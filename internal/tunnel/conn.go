@@ -19,9 +19,13 @@ import (
 // past is a deadline that has gone by, to wake whoever waits.
 var past = time.Unix(1, 0)
 
-// shrinkAbove is the backlog above which a stream that has caught up gives its
-// receive buffer back: yamux's never shrinks by itself.
-const shrinkAbove = 128 << 10
+// yamux's receive buffer never shrinks by itself. A stream that once had a
+// backlog above shrinkAbove gives it back when its reader has caught up, though
+// not at once: a busy stream would have to grow it again, at half the speed.
+const (
+	shrinkAbove = 128 << 10
+	shrinkAfter = time.Second
+)
 
 // errClosedByPeer is a write to a stream that the far side closed.
 var errClosedByPeer = fmt.Errorf("tunnel stream: closed by the far side: %w", syscall.EPIPE)
@@ -36,12 +40,13 @@ type conn struct {
 	t  *session
 	id uint32
 
-	arrived  atomic.Int64 // bytes of data that came in
-	consumed atomic.Int64 // bytes of them that Read gave out
-	peak     atomic.Int64 // the largest backlog since the last shrink
-	closed   atomic.Bool  // by us
-	ended    atomic.Bool  // by the far side
-	onClose  func()
+	arrived   atomic.Int64 // bytes of data that came in
+	consumed  atomic.Int64 // bytes of them that Read gave out
+	peak      atomic.Int64 // the largest backlog since the last shrink
+	shrinking atomic.Bool  // a shrink is on its way
+	closed    atomic.Bool  // by us
+	ended     atomic.Bool  // by the far side
+	onClose   func()
 
 	mu  sync.Mutex // makes attach, farClose and the deadlines one after the other
 	mux *yamux.Stream
@@ -93,18 +98,26 @@ func (c *conn) Read(b []byte) (int, error) {
 		// An error beside data is a window update that could not be sent. The
 		// socket is stuck then, and the next Read or the ping says so.
 		c.consumed.Add(int64(n))
-		c.shrink()
+		c.shrinkLater()
 		return n, nil
 	}
 	return 0, c.readError(err)
 }
 
-func (c *conn) shrink() {
-	if c.peak.Load() > shrinkAbove && c.arrived.Load() == c.consumed.Load() {
-		c.peak.Store(0)
-		c.mux.Shrink()
+func (c *conn) shrinkLater() {
+	if c.peak.Load() <= shrinkAbove || !c.caughtUp() || c.shrinking.Swap(true) {
+		return
 	}
+	time.AfterFunc(shrinkAfter, func() {
+		c.shrinking.Store(false)
+		if c.caughtUp() {
+			c.peak.Store(0)
+			c.mux.Shrink()
+		}
+	})
 }
+
+func (c *conn) caughtUp() bool { return c.arrived.Load() == c.consumed.Load() }
 
 func (c *conn) Write(b []byte) (int, error) {
 	total := 0
@@ -139,7 +152,7 @@ func (c *conn) readError(err error) error {
 		return errReset
 	case errors.Is(err, yamux.ErrTimeout):
 		return os.ErrDeadlineExceeded
-	case errors.Is(err, io.EOF) && c.ended.Load() && c.arrived.Load() == c.consumed.Load():
+	case errors.Is(err, io.EOF) && c.ended.Load() && c.caughtUp():
 		return io.EOF
 	}
 	return errLost

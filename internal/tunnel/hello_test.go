@@ -188,6 +188,7 @@ func TestForgedProofs(t *testing.T) {
 }
 
 func TestHalfAHelloThenSilence(t *testing.T) {
+	t.Parallel()
 	for _, send := range []string{"", "\x00\x00", "\x00\x00\x01\x00{\"version\":1,"} {
 		a, err := accept(t, tunnel.Config{HelloTimeout: 150 * time.Millisecond}, clientTLS(), admitAll, func(c *tls.Conn) { _, _ = c.Write([]byte(send)) })
 		wantCode(t, err, fault.HelloTimeout)
@@ -263,6 +264,7 @@ func TestDialReturnsTheRelaysRefusal(t *testing.T) {
 }
 
 func TestDialMeetsARelayThatIsNone(t *testing.T) {
+	t.Parallel()
 	_, key, _ := ed25519.GenerateKey(rand.Reader)
 	f := func(code fault.Code, serve func(*tls.Conn)) {
 		t.Helper()

@@ -159,6 +159,7 @@ func TestMalformedControlMessages(t *testing.T) {
 }
 
 func TestGarbageInsteadOfFrames(t *testing.T) {
+	t.Parallel()
 	f := func(send string) {
 		t.Helper()
 		s := meetStranger(t, tunnel.Config{})

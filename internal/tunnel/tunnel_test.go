@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -275,5 +276,43 @@ func TestOpenHonoursItsContext(t *testing.T) {
 		s.Close() // it was faster
 	} else if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+}
+
+// Streams are kept for the next request; what a large response made them
+// buffer must not be kept with them.
+func TestIdleStreamsGiveTheirBuffersBack(t *testing.T) {
+	const streams, size = 16, 2 << 20
+	w := start(t, setup{onStream: func(_ context.Context, _ tunnel.Header, c net.Conn) {
+		defer c.Close()
+		_ = tunnel.AcceptStream(c)
+		_, _ = io.CopyN(c, noise(1), size)
+		_, _ = io.Copy(io.Discard, c)
+	}})
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for range streams {
+		s := w.open(t)
+		defer s.Close()
+		_, _ = io.ReadFull(s, make([]byte, 1))
+		time.Sleep(20 * time.Millisecond) // for a backlog
+		if _, err := io.CopyN(io.Discard, s, size-1); err != nil {
+			t.Fatal(err)
+		}
+		if !s.Alive() {
+			t.Fatal("not alive")
+		}
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for after := heap(); after > before+4<<20; after = heap() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d idle streams hold %d KiB", streams, (after-before)>>10)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }

@@ -1,0 +1,200 @@
+package tunnel
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"trunkline/internal/fault"
+)
+
+// Of all parsers: what is accepted comes back the same after encoding, and on
+// error nothing is returned.
+
+const fuzzTunnel = "tun_0123456789abcdef"
+
+func FuzzHello(f *testing.F) {
+	proof := strings.Repeat("AAAA", 21) + "AA=="
+	f.Add([]byte(`{"version":1,"pass":"p","proof":"` + proof + `","agent":{"version":"1.0","os":"linux","arch":"arm"}}`))
+	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte(`{"version":1,"pass":"","proof":null}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > helloMax {
+			return
+		}
+		h, err := parseHello(b)
+		if err != nil {
+			if c := fault.CodeOf(err); c != fault.Protocol && c != fault.VersionMismatch {
+				t.Fatalf("code %q", c)
+			}
+			if !reflect.DeepEqual(h, Hello{}) {
+				t.Fatal("an error and a hello")
+			}
+			return
+		}
+		out, err := json.Marshal(wireHello{Version: Version, Hello: h})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := parseHello(out)
+		if err != nil || !reflect.DeepEqual(h, again) {
+			t.Fatalf("%+v became %+v, %v", h, again, err)
+		}
+	})
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(`{"welcome":{"version":1,"relay":"r1","tunnel":"` + fuzzTunnel + `","ping_ms":20000}}`))
+	f.Add([]byte(`{"refusal":{"code":"draining","message":"Elsewhere.","retry_ms":2000}}`))
+	f.Add([]byte(`{"refusal":{"code":""}}`))
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > helloMax {
+			return
+		}
+		w, refusal, err := parseAnswer(b)
+		var out []byte
+		switch {
+		case err != nil:
+			if refusal != nil || w != (Welcome{}) {
+				t.Fatal("an error and an answer")
+			}
+			return
+		case refusal != nil:
+			if w != (Welcome{}) {
+				t.Fatal("a refusal and a welcome")
+			}
+			out, err = encodeRefusal(refusal)
+		default:
+			out, err = w.encode()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w2, refusal2, err := parseAnswer(out[4:])
+		if err != nil || w2 != w || !reflect.DeepEqual(refusal2, refusal) {
+			t.Fatalf("%+v %+v became %+v %+v, %v", w, refusal, w2, refusal2, err)
+		}
+	})
+}
+
+func FuzzHeader(f *testing.F) {
+	b, _ := Header{Service: "portal", Visit: "vis_0123456789abcdef", Who: "Ann <ann@example.com>", Method: "account"}.encode()
+	f.Add(b)
+	f.Add([]byte("\x01\x00\x02{}"))
+	f.Add([]byte("\x02\x00\x00"))
+	f.Add([]byte("\x01\xff\xff{"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := bytes.NewReader(b)
+		h, err := readHeader(r)
+		if err != nil {
+			if h != (Header{}) {
+				t.Fatal("an error and a header")
+			}
+			return
+		}
+		// What follows belongs to the stream.
+		if want := len(b) - 3 - int(b[1])<<8 - int(b[2]); r.Len() != want {
+			t.Fatalf("%d bytes left, want %d", r.Len(), want)
+		}
+		out, err := h.encode()
+		if err != nil {
+			t.Skip("Unicode that JSON makes longer") // a header near the limit
+		}
+		if again, err := readHeader(bytes.NewReader(out)); err != nil || again != h {
+			t.Fatalf("%+v became %+v, %v", h, again, err)
+		}
+	})
+}
+
+func FuzzReply(f *testing.F) {
+	f.Add([]byte{replyAccepted})
+	f.Add(encodeReply(fault.New(fault.PortalRefused, "Connection refused.").After(time.Second)))
+	f.Add(encodeReply(fault.New(fault.PortalRefused, "%s", strings.Repeat("<", 2000))))
+	f.Add([]byte{replyRefused, 0xff, 0xff})
+	f.Add([]byte{7})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := replyNeed(b)
+		if err != nil || n > len(b) {
+			return // or more would be read
+		}
+		if m, err := replyNeed(b[:n]); err != nil || m != n {
+			return // the head only
+		}
+		refusal, err := parseReply(b[:n])
+		if err != nil {
+			if refusal != nil {
+				t.Fatal("an error and a refusal")
+			}
+			return
+		}
+		if refusal == nil {
+			if b[0] != replyAccepted {
+				t.Fatal("accepted by something else")
+			}
+			return
+		}
+		again, err := parseReply(encodeReply(refusal))
+		if err == nil && again.Message == "" {
+			refusal = fault.New(refusal.Code, "") // too long in JSON: its code has to do
+			again.Retry = 0
+		}
+		if err != nil || !reflect.DeepEqual(again, refusal) {
+			t.Fatalf("%+v became %+v, %v", refusal, again, err)
+		}
+	})
+}
+
+func FuzzControl(f *testing.F) {
+	for _, s := range []string{
+		`{"type":"status","status":{"role":"active","portal":{"origin":"https://pbx:8088","aliases":["http://pbx"]}}}`,
+		`{"type":"pass","pass":"x"}`, `{"type":"refused","fault":{"code":"pass_expired"}}`,
+		`{"type":"drain","deadline_ms":300000,"within_ms":3000}`, `{"type":"ping","id":18446744073709551615}`, `{"type":"pong"}`,
+		`{"type":"goodbye","fault":{"code":"agent_stopped","message":"m","retry_ms":1}}`, `{"type":"later","id":"x"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := parseMessage(b)
+		if err != nil {
+			if !reflect.DeepEqual(m, message{}) {
+				t.Fatal("an error and a message")
+			}
+			return
+		}
+		out, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := parseMessage(out)
+		if err != nil {
+			t.Fatalf("%s: %v", out, err)
+		}
+		// An empty list and none are the same.
+		if twice, _ := json.Marshal(again); !bytes.Equal(twice, out) {
+			t.Fatalf("%s became %s", out, twice)
+		}
+	})
+}
+
+// The scanner sees the same frames wherever the bytes are cut.
+func FuzzScanner(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x03abc\x00\x01\x00\x04\x00\x00\x00\x01\x00\x00\x00\x03"), uint8(5))
+	f.Fuzz(func(t *testing.T, b []byte, cut uint8) {
+		frames := func(step int) (out []frame) {
+			var s scanner
+			for rest := b; len(rest) > 0; {
+				n := min(step, len(rest))
+				_ = s.scan(rest[:n], func(f frame) error { out = append(out, f); return nil })
+				rest = rest[n:]
+			}
+			return out
+		}
+		if whole, cut := frames(max(len(b), 1)), frames(int(cut)+1); !reflect.DeepEqual(whole, cut) {
+			t.Fatalf("%v, cut: %v", whole, cut)
+		}
+	})
+}
