@@ -15,7 +15,8 @@ const (
 	retryMax  = 2 * time.Minute
 	// askAfter failures in a row the agent asks control which relays live. Not
 	// before: a relay that falls must not send all its agents to control.
-	askAfter = 4
+	askAfter   = 4
+	askTimeout = 10 * time.Second
 	// A tunnel counts as stable after a random time between these; until then
 	// its end goes on with the backoff where it was.
 	stableFrom, stableTo = 30 * time.Second, 60 * time.Second
@@ -100,7 +101,7 @@ func (a *Agent) afterFailure(ctx context.Context, err error, retry *backoff, els
 	if v.renew || wrapped && retry.n >= askAfter && !v.slow {
 		// The renewal's own error counts only where it says more: that control
 		// is away too is no news to who cannot reach a relay.
-		if rerr := a.passes.renew(ctx); fault.CodeOf(rerr) == fault.DeviceRemoved {
+		if rerr := a.askControl(ctx); fault.CodeOf(rerr) == fault.DeviceRemoved {
 			v = judge(rerr)
 		}
 	}
@@ -119,6 +120,13 @@ func (a *Agent) afterFailure(ctx context.Context, err error, retry *backoff, els
 		a.log.Info("not connected", fields...)
 	}
 	return wait
+}
+
+// askControl does not wait for a control that hangs: the relay may be back.
+func (a *Agent) askControl(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return a.passes.renew(ctx)
 }
 
 // beforeMove spreads the agents of a relay that drains over the time it gives

@@ -32,8 +32,9 @@ func ReadStatus(ctx context.Context, c Config) (Report, error) {
 	stored, storedErr := readState(c.Data)
 	if c.Admin != AdminOff {
 		s, err := askStatus(ctx, c.Admin)
-		// At that address may be the agent of another directory.
-		if err == nil && (storedErr != nil || s.Device == stored.Device) {
+		// At that address may be the agent of another directory. Whoever may
+		// not read the directory takes what answers.
+		if ours := stored.Device == "" || s.Device == stored.Device; err == nil && ours {
 			return Report{Status: s, Running: true}, nil
 		}
 	}

@@ -31,7 +31,7 @@ func statusCommand() *cobra.Command {
 			if asJSON {
 				err = json.NewEncoder(c.OutOrStdout()).Encode(r)
 			} else {
-				err = show(c.OutOrStdout(), r)
+				show(c.OutOrStdout(), r)
 			}
 			switch {
 			case err != nil:
@@ -50,7 +50,7 @@ func statusCommand() *cobra.Command {
 	return c
 }
 
-func show(out io.Writer, r agent.Report) error {
+func show(out io.Writer, r agent.Report) {
 	line := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(out, "%-9s %s\n", name, agent.Printable(value))
@@ -73,5 +73,4 @@ func show(out io.Writer, r agent.Report) error {
 	line("Server", r.Server)
 	line("Site", string(r.Site))
 	line("Device", fmt.Sprintf("%s (%s)", r.Device, r.Serial))
-	return nil
 }
