@@ -24,7 +24,7 @@ type session struct {
 	wire    *wire
 	mux     *yamux.Session
 	ctl     *conn
-	outbox  chan message  // to the control stream; run is its only reader
+	outbox  chan []byte   // to the control stream; run is its only reader
 	flood   *rate.Limiter // of what the peer may send beside streams' data
 
 	ending  chan struct{} // closed by end
@@ -45,7 +45,7 @@ func newSession(c *tls.Conn, cfg Config, accepts bool) *session {
 		cfg:     cfg,
 		accepts: accepts,
 		wire:    newWire(c),
-		outbox:  make(chan message, outboxLen),
+		outbox:  make(chan []byte, outboxLen),
 		// Statuses and passes are rare; the rest is twice what pings cost.
 		flood:   rate.NewLimiter(5+4*rate.Every(cfg.Ping), 60),
 		ending:  make(chan struct{}),

@@ -2,17 +2,22 @@ package tunnel
 
 import (
 	"errors"
+	"fmt"
 
 	"trunkline/internal/fault"
 )
 
 // post queues a control message. It never blocks.
 func (t *session) post(m message) error {
+	b, err := m.encode()
+	if err != nil {
+		return fmt.Errorf("control message: %w", err)
+	}
 	if t.isEnding() {
 		return errLost
 	}
 	select {
-	case t.outbox <- m:
+	case t.outbox <- b:
 		return nil
 	default:
 		return fault.New(fault.Unavailable, "The tunnel takes no more control messages at the moment.")
@@ -25,8 +30,10 @@ func (t *session) post(m message) error {
 func (t *session) writeControl() {
 	for {
 		select {
-		case m := <-t.outbox:
-			if t.send(m) != nil {
+		case b := <-t.outbox:
+			if _, err := t.ctl.Write(b); err != nil {
+				// The reader finds out why, and ends the tunnel: a goodbye may be
+				// waiting there.
 				<-t.mux.CloseChan()
 				return
 			}
@@ -48,24 +55,17 @@ func (t *session) hangUp() {
 	t.wire.hangUp()
 }
 
+// sayGoodbye sends what is posted and why the tunnel ends. If the socket does
+// not take that any more, its end is message enough.
 func (t *session) sayGoodbye() {
 	for range len(t.outbox) {
-		if t.send(<-t.outbox) != nil {
+		if _, err := t.ctl.Write(<-t.outbox); err != nil {
 			return
 		}
 	}
-	if t.say {
-		_ = t.send(goodbye(t.cause)) // if the socket takes it no more, its end is message enough
+	if b, err := goodbye(t.cause).encode(); err == nil && t.say {
+		_, _ = t.ctl.Write(b)
 	}
-}
-
-func (t *session) send(m message) error {
-	b, err := m.encode()
-	if err != nil {
-		return nil // too long: SendStatus and SendPass have checked what they post
-	}
-	_, err = t.ctl.Write(b)
-	return err // the reader finds out why, and ends the tunnel: a goodbye may be waiting there
 }
 
 // readControl reads the peer's messages to the end of the control stream.
