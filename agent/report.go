@@ -31,10 +31,10 @@ var ErrNeverRan = errors.New("the agent is not running, and has not run with thi
 func ReadStatus(ctx context.Context, c Config) (Report, error) {
 	stored, storedErr := readState(c.Data)
 	if c.Admin != AdminOff {
-		s, err := askStatus(ctx, c.Admin)
+		s, askErr := askStatus(ctx, c.Admin)
 		// At that address may be the agent of another directory. Whoever may
 		// not read the directory takes what answers.
-		if ours := stored.Device == "" || s.Device == stored.Device; err == nil && ours {
+		if ours := stored.Device == "" || s.Device == stored.Device; askErr == nil && ours {
 			return Report{Status: s, Running: true}, nil
 		}
 	}

@@ -119,8 +119,10 @@ func (x *exchange) refuseAs(err error, status int) {
 // internal error here: it ends this request and no other.
 func (a *api) finish(x *exchange, r *http.Request, start time.Time, panicked any) {
 	// An answer under way is cut, so that it cannot pass for a whole one.
-	cut := panicked != nil && (x.status != 0 || panicked == http.ErrAbortHandler)
-	if panicked != nil && panicked != http.ErrAbortHandler {
+	err, _ := panicked.(error)
+	aborted := errors.Is(err, http.ErrAbortHandler)
+	cut := panicked != nil && (x.status != 0 || aborted)
+	if panicked != nil && !aborted {
 		x.refuse(fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()))
 	}
 	if r.Context().Err() != nil && errors.Is(x.err, context.Canceled) {

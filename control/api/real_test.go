@@ -134,7 +134,7 @@ func TestAPBXsLifeOnTheRealFleet(t *testing.T) {
 	refused("activate", fault.FirmwareOld, with(func(q *controlapi.ActivationRequest) { q.Firmware = "37.1.0.0" }))
 
 	g, err := c.Activate(ctx, q)
-	if err != nil || len(g.Relays) != 1 || g.LifetimeSeconds != 24*3600 || g.Account != "Anna" {
+	if err != nil || len(g.Relays) != 1 || g.LifetimeSeconds != 24*3600 || g.Account != "Main account" {
 		t.Fatal(g, err)
 	}
 	if again, err := c.Activate(ctx, q); err != nil || again.Device != g.Device || again.Site != g.Site {

@@ -83,7 +83,7 @@ func (c *console) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 // recovered turns a panic into a 500 page, or into a cut connection if the
 // answer had begun: half a page must not look whole.
 func (c *console) recovered(w *response, r *http.Request, p any) {
-	if p == http.ErrAbortHandler {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
 	}
 	w.ref = id.Ref()

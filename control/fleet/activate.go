@@ -212,6 +212,13 @@ func (f *Fleet) Subscription(ctx context.Context, p Principal) (Subscription, er
 	l := f.opts.License()
 	s := Subscription{Status: string(l.Status(f.clock())), Holder: l.Holder, Connections: l.Connections, Expires: l.Expires}
 	err := f.view(ctx, "subscription", func(tx Tx) (err error) {
+		if s.Holder == "" { // a trial has no holder: it is whoever runs it
+			root, err := tx.Root()
+			if err != nil {
+				return err
+			}
+			s.Holder = root.Name
+		}
 		s.Used, err = tx.CountSites()
 		return err
 	})

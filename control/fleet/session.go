@@ -39,7 +39,7 @@ func (f *Fleet) Init(ctx context.Context, email, name, password string) (created
 		if _, err := tx.Root(); !errors.Is(err, ErrNoRow) {
 			return err
 		}
-		a := Account{ID: id.NewAccount(), Name: name, Created: now}
+		a := Account{ID: id.NewAccount(), Name: rootName, Created: now}
 		if err := tx.AddAccount(a); err != nil {
 			return err
 		}
@@ -48,10 +48,13 @@ func (f *Fleet) Init(ctx context.Context, email, name, password string) (created
 			return err
 		}
 		created = true
-		return tx.AddAudit(AuditEntry{At: now, Account: a.ID, Action: ActionInit, Object: "account " + name, Outcome: outcomeOK, Detail: "owner " + email})
+		return tx.AddAudit(AuditEntry{At: now, Account: a.ID, Action: ActionInit, Object: "account " + rootName, Outcome: outcomeOK, Detail: "owner " + email})
 	})
 	return created && err == nil, err
 }
+
+// rootName is the installation's own account until somebody names it.
+const rootName = "Main account"
 
 func checkPassword(p string) error {
 	if len(p) < minPassword || len(p) > maxPassword {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -43,7 +44,7 @@ func Issue(priv ed25519.PrivateKey, l License) ([]byte, error) {
 		return nil, fmt.Errorf("encode licence: %w", err)
 	}
 	sig := ed25519.Sign(priv, append([]byte(signPrefix), line...))
-	out := append(line, '\n')
+	out := slices.Concat(line, []byte{'\n'})
 	out = base64.StdEncoding.AppendEncode(out, sig)
 	out = append(out, '\n')
 	if len(out) > maxFileSize {

@@ -128,7 +128,7 @@ func run(ctx context.Context, db *sql.DB, fn func(fleet.Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", classified(err))
 	}
-	defer t.Rollback() // after a commit it does nothing
+	defer func() { _ = t.Rollback() }() // after a commit it does nothing
 	if err := fn(&tx{ctx: ctx, sql: t}); err != nil {
 		return err
 	}

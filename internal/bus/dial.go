@@ -26,7 +26,7 @@ func (b *Bus) clientOptions() []nats.Option {
 		nats.RetryOnFailedConnect(true),
 		nats.IgnoreAuthErrorAbort(), // a password that is being changed must not end a relay
 		nats.MaxReconnects(-1),
-		nats.CustomReconnectDelay(func(attempts int) time.Duration { return backoff(attempts) }),
+		nats.CustomReconnectDelay(backoff),
 		// Without a buffer a write fails while the server is away, rather
 		// than arrive later, when it may be wrong.
 		nats.ReconnectBufSize(-1),

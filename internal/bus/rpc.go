@@ -140,7 +140,7 @@ func (h *handler) start() (stop func()) {
 
 // serve returns when taking ends or the Bus is closed.
 func (h *handler) serve(taking, running context.Context, wg *sync.WaitGroup) {
-	defer h.sub.Unsubscribe()
+	defer func() { _ = h.sub.Unsubscribe() }() // fails on a connection that is gone, and with it the subscription
 	slots := make(chan struct{}, maxRunning)
 	for {
 		select {

@@ -98,11 +98,11 @@ func (b *Bus) watchOnce(ctx context.Context, lost <-chan struct{}, name string, 
 	if err != nil {
 		return false, fmt.Errorf("subscribe: %w", err)
 	}
-	defer sub.Unsubscribe()
+	defer func() { _ = sub.Unsubscribe() }() // fails on a connection that is gone, and with it the subscription
 	if s.answers, err = b.nc.SubscribeSync(b.nc.NewInbox()); err != nil {
 		return false, fmt.Errorf("subscribe: %w", err)
 	}
-	defer s.answers.Unsubscribe()
+	defer func() { _ = s.answers.Unsubscribe() }()
 
 	if err = s.snapshot(ctx); err == nil {
 		synced = true

@@ -31,7 +31,7 @@ func (p *Portal) wsCalls(w http.ResponseWriter, r *http.Request, s session) {
 	if err != nil {
 		return // Accept has answered
 	}
-	defer c.CloseNow()
+	defer func() { _ = c.CloseNow() }()
 	ctx, cancel := context.WithTimeout(r.Context(), maxSocket)
 	defer cancel()
 	ctx = c.CloseRead(ctx) // ends when the client leaves; it has nothing to say
@@ -63,7 +63,7 @@ func (p *Portal) wsEcho(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer c.CloseNow()
+	defer func() { _ = c.CloseNow() }()
 	c.SetReadLimit(maxMessage)
 	ctx, cancel := context.WithTimeout(r.Context(), maxSocket)
 	defer cancel()

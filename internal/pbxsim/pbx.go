@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -77,7 +78,7 @@ func newPBX(now time.Time) *pbx {
 	for i, name := range people {
 		presence := []string{"available", "available", "busy", "available", "away", "available", "offline"}[mix(i, 3)%7]
 		b.extensions = append(b.extensions, extension{
-			Number: fmt.Sprint(1001 + i), Name: name, Presence: presence,
+			Number: strconv.Itoa(1001 + i), Name: name, Presence: presence,
 			Email: emailOf(name), Device: phones[mix(i, 5)%len(phones)],
 		})
 	}
@@ -104,7 +105,7 @@ func makeCDRs(now time.Time) []cdr {
 		a, z := mix(i, 17)%len(people), mix(i, 23)%len(people)
 		outside := fmt.Sprintf("020 7946 %04d", mix(i, 29)%1000) // a range reserved for fiction
 		c := cdr{ID: 20000 - i, At: at, Trunk: []string{"Telco SIP A", "Telco SIP B", "ISDN PRI"}[mix(i, 31)%3]}
-		ext := fmt.Sprint(1001 + a)
+		ext := strconv.Itoa(1001 + a)
 		switch mix(i, 37) % 3 {
 		case 0:
 			c.Direction, c.From, c.To, c.ToName = "inbound", outside, ext, people[a]
@@ -115,7 +116,7 @@ func makeCDRs(now time.Time) []cdr {
 				z = (a + 1) % len(people)
 			}
 			c.Direction, c.Trunk = "internal", ""
-			c.From, c.FromName, c.To, c.ToName = ext, people[a], fmt.Sprint(1001+z), people[z]
+			c.From, c.FromName, c.To, c.ToName = ext, people[a], strconv.Itoa(1001+z), people[z]
 		}
 		if mix(i, 41)%6 != 0 {
 			c.Talk = time.Duration(12+mix(i, 43)%1100) * time.Second

@@ -122,7 +122,7 @@ func (p *Portal) serveSignIn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Portal) signInPage(w http.ResponseWriter, r *http.Request, status int, name, message string) {
-	guard := ""
+	var guard string
 	if c, err := r.Cookie(guardCookie); err == nil {
 		guard = c.Value
 	} else {

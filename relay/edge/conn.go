@@ -70,7 +70,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	if now := time.Now(); now.Sub(c.armedW) > c.limit/8 {
 		c.armedW = now
-		if err := c.Conn.SetWriteDeadline(now.Add(c.limit)); err != nil {
+		if err := c.SetWriteDeadline(now.Add(c.limit)); err != nil {
 			return 0, err
 		}
 	}

@@ -57,7 +57,7 @@ var (
 // Codes of the log and the metrics that no browser ever sees.
 const (
 	codeGone  fault.Code = "browser_gone"
-	statusCut            = 499 // of the log, when the browser did not wait: nginx's number
+	statusCut int        = 499 // of the log, when the browser did not wait: nginx's number
 )
 
 func (e *Edge) begin(ctx *fasthttp.RequestCtx) *exchange {

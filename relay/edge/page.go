@@ -86,7 +86,7 @@ var reasons = map[fault.Code]string{
 
 // refuse answers with a page for people and a problem document for programs.
 func (x *exchange) refuse(err error) {
-	f, ok := err.(*fault.Error)
+	f, ok := err.(*fault.Error) //nolint:errorlint // what wraps a fault is for the log, not for the browser
 	if !ok {
 		x.err = err // the log gets what the browser does not
 		ok = errors.As(err, &f)

@@ -241,7 +241,7 @@ func (f *frames) headLen() int {
 
 func (f *frames) payload() uint64 {
 	short := uint64(f.head[1] & 0x7f)
-	ext := 0
+	var ext int
 	switch short {
 	case 126:
 		ext = 2
