@@ -57,7 +57,13 @@ type World struct {
 // Start runs an installation until the test ends. configure may be nil.
 func Start(t testing.TB, configure func(*up.Config)) *World {
 	t.Helper()
-	w := &World{T: t, Log: logger(t)}
+	return StartLogged(t, logger(t), configure)
+}
+
+// StartLogged is Start for a test that reads what is logged, by all parts.
+func StartLogged(t testing.TB, log *zap.Logger, configure func(*up.Config)) *World {
+	t.Helper()
+	w := &World{T: t, Log: log}
 	cfg := up.Default()
 	cfg.Data, cfg.Listen = t.TempDir(), "127.0.0.1:0"
 	cfg.Control.Admin, cfg.Relay.Admin = "127.0.0.1:0", "127.0.0.1:0"

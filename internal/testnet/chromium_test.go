@@ -1,0 +1,348 @@
+package testnet_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+
+	"trunkline/internal/testnet"
+)
+
+// need finds a program that Debian packages; without it the test is skipped,
+// but not where nobody would notice.
+func need(t *testing.T, program string) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts programs")
+	}
+	path, err := exec.LookPath(program)
+	if err != nil { // the system's programs are not in everybody's PATH
+		path, err = exec.LookPath("/usr/sbin/" + program)
+	}
+	if err != nil {
+		why := program + " is not installed: run `make test-deps`"
+		if os.Getenv("CI") != "" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+	return path
+}
+
+// startChromium runs a browser until the test ends, with a profile of its own,
+// that takes the world's certificates and nobody else's bad ones.
+func startChromium(t *testing.T, w *testnet.World, more ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(need(t, "chromium")), chromedp.Flag("headless", "new"), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("ignore-certificate-errors-spki-list", w.Up.CA().LeafSPKI()), // heeded only with a profile's directory
+		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(opts, more...)...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // waits until the profile is written to no more
+		closing, done := context.WithTimeout(ctx, testnet.Patience)
+		defer done()
+		if err := chromedp.Cancel(closing); err != nil {
+			t.Errorf("close chromium: %v", err)
+		}
+	})
+	return ctx
+}
+
+// tab is a page and everything that has gone wrong in it.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu    sync.Mutex
+	urls  map[network.RequestID]string
+	wrong []string
+}
+
+// person opens a tab with cookies of its own.
+func person(t *testing.T, chromium context.Context) *tab {
+	t.Helper()
+	return openTab(t, chromium, chromedp.WithNewBrowserContext())
+}
+
+func openTab(t *testing.T, parent context.Context, opts ...chromedp.ContextOption) *tab {
+	t.Helper()
+	p := &tab{t: t, urls: make(map[network.RequestID]string)}
+	ctx, cancel := chromedp.NewContext(parent, append(opts, chromedp.WithListener(p.heard))...)
+	t.Cleanup(cancel)
+	p.ctx = ctx
+	p.do("attach")
+	t.Cleanup(func() {
+		if t.Failed() {
+			p.shoot("failed-"+strings.ReplaceAll(t.Name(), "/", "-"), 1280, "light")
+		}
+	})
+	return p
+}
+
+// heard keeps what a person with the developer tools open would frown at.
+func (p *tab) heard(ev any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bad := func(format string, args ...any) { p.wrong = append(p.wrong, fmt.Sprintf(format, args...)) }
+	switch e := ev.(type) {
+	case *network.EventRequestWillBeSent:
+		p.urls[e.RequestID] = e.Request.URL
+	case *network.EventResponseReceived:
+		if e.Response.Status >= 400 {
+			bad("status %d: %s", e.Response.Status, e.Response.URL)
+		}
+	case *network.EventResponseReceivedExtraInfo:
+		for _, c := range e.BlockedCookies {
+			bad("cookie refused %v: %s", c.BlockedReasons, c.CookieLine)
+		}
+	case *network.EventLoadingFailed:
+		// Leaving a page cancels its event stream, a download its navigation.
+		// Without a URL it is the developer tools' own, for what came before them.
+		if url := p.urls[e.RequestID]; !e.Canceled && url != "" {
+			bad("request failed, %s %s: %s", e.ErrorText, e.BlockedReason, url)
+		}
+	case *network.EventWebSocketFrameError:
+		bad("WebSocket: %s", e.ErrorMessage)
+	case *runtime.EventExceptionThrown:
+		bad("exception: %s %s", e.ExceptionDetails.Text, e.ExceptionDetails.URL)
+	case *cdplog.EventEntryAdded: // breaches of a page's policy are here
+		if e.Entry.Level == cdplog.EntryLevelError || e.Entry.Source == cdplog.EntrySourceSecurity {
+			bad("log: %s %s", e.Entry.Text, e.Entry.URL)
+		}
+	}
+}
+
+// expect clears what went wrong and has said in it; anything else fails.
+func (p *tab) expect(said string) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.wrong {
+		if said == "" || !strings.Contains(w, said) {
+			p.t.Errorf("went wrong: %s", w)
+		}
+	}
+	if said != "" && len(p.wrong) == 0 {
+		p.t.Errorf("the browser did not report %q", said)
+	}
+	p.wrong = nil
+}
+
+// clean fails if anything has gone wrong since the last look.
+func (p *tab) clean() {
+	p.t.Helper()
+	p.expect("")
+}
+
+func (p *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx := p.ctx
+	if len(steps) > 0 { // attaching has the tab's own context: the tab ends with it
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, testnet.Patience)
+		defer cancel()
+	}
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		p.t.Fatalf("%s, at %s: %v", what, p.where(), err)
+	}
+}
+
+func (p *tab) where() string {
+	ctx, cancel := context.WithTimeout(p.ctx, time.Second)
+	defer cancel()
+	at, err := chromedp.Run(ctx, chromedp.Location())
+	if err != nil {
+		return err.Error()
+	}
+	return at
+}
+
+func (p *tab) open(url string) {
+	p.t.Helper()
+	p.do("open "+url, chromedp.Navigate(url))
+}
+
+func (p *tab) click(selector string) {
+	p.t.Helper()
+	p.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
+}
+
+func (p *tab) sees(selector string) {
+	p.t.Helper()
+	p.do("see "+selector, chromedp.WaitVisible(chromedp.CSS(selector)))
+}
+
+func (p *tab) types(selector, text string) {
+	p.t.Helper()
+	p.do("type into "+selector, chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// read is what an expression is in the page.
+func read[T any](p *tab, expression string) T {
+	p.t.Helper()
+	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// becomes waits until an expression is true in the page.
+func (p *tab) becomes(expression string) {
+	p.t.Helper()
+	if _, err := chromedp.Run(p.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(testnet.Patience))); err != nil {
+		p.t.Fatalf("at %s, never came true: %s: %v", p.where(), expression, err)
+	}
+}
+
+// follow does what opens a new tab, and is in that tab.
+func (p *tab) follow(step func()) *tab {
+	p.t.Helper()
+	tabs := chromedp.WaitNewTarget(p.ctx, func(i *target.Info) bool { return i.Type == "page" })
+	step()
+	select {
+	case id := <-tabs:
+		return openTab(p.t, p.ctx, chromedp.WithTargetID(id))
+	case <-time.After(testnet.Patience):
+		p.t.Fatal("no new tab opened")
+		return nil
+	}
+}
+
+// press gives the keys to whatever has the focus.
+func (p *tab) press(keys string) {
+	p.t.Helper()
+	p.do("press a key", chromedp.KeyEvent(keys))
+}
+
+// tabTo presses Tab until the selector has the focus, which must be visible.
+func (p *tab) tabTo(selector string) {
+	p.t.Helper()
+	for range 40 {
+		p.press("\t")
+		if read[bool](p, `document.activeElement.matches(`+quote(selector)+`)`) {
+			if outline := read[string](p, `getComputedStyle(document.activeElement).outlineStyle`); outline == "none" {
+				p.t.Errorf("%s has the focus and does not show it", selector)
+			}
+			return
+		}
+	}
+	p.t.Fatalf("Tab never comes to %s", selector)
+}
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `\'`) + "'" }
+
+// download does what makes the browser save one file, and is that file.
+func (p *tab) download(step func()) (path string) {
+	p.t.Helper()
+	dir := p.t.TempDir()
+	done := make(chan *browser.EventDownloadProgress, 1)
+	if err := chromedp.ListenBrowser(p.ctx, func(ev any) {
+		if e, ok := ev.(*browser.EventDownloadProgress); ok && e.State != browser.DownloadProgressStateInProgress {
+			select {
+			case done <- e:
+			default:
+			}
+		}
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := chromedp.CallBrowser(p.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior: browser.SetDownloadBehaviorBehaviorAllowAndName, DownloadPath: dir, EventsEnabled: new(true),
+		BrowserContextID: p.context(),
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+	step()
+	select {
+	case e := <-done:
+		if e.State != browser.DownloadProgressStateCompleted {
+			p.t.Fatalf("download %s after %v of %v bytes", e.State, e.ReceivedBytes, e.TotalBytes)
+		}
+		return filepath.Join(dir, e.GUID)
+	case <-time.After(testnet.Patience):
+		p.t.Fatal("the download did not end")
+		return ""
+	}
+}
+
+// context is whose cookies the tab has.
+func (p *tab) context() cdp.BrowserContextID {
+	p.t.Helper()
+	c := chromedp.FromContext(p.ctx)
+	all, err := chromedp.Targets(p.ctx)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	i := slices.IndexFunc(all, func(i *target.Info) bool { return i.TargetID == c.Target.TargetID })
+	if i < 0 {
+		p.t.Fatal("the tab is gone")
+	}
+	return all[i].BrowserContextID
+}
+
+// shots are pictures of the page as it is, for the eye: on a desk and on a
+// phone, by day and by night. TRUNKLINE_SCREENSHOTS is where to; without it
+// nobody would look.
+func (p *tab) shots(name string) {
+	p.t.Helper()
+	if os.Getenv("TRUNKLINE_SCREENSHOTS") == "" {
+		return
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{1280, 390} {
+			p.shoot(fmt.Sprintf("%s-%s-%d", name, scheme, width), width, scheme)
+		}
+	}
+	p.do("back to the desk", chromedp.EmulateViewport(1280, 900))
+	p.scheme("light")
+}
+
+func (p *tab) shoot(name string, width int64, scheme string) {
+	p.scheme(scheme)
+	if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(width, 900)); err != nil {
+		p.t.Errorf("picture %s: %v", name, err)
+		return
+	}
+	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	dir := os.Getenv("TRUNKLINE_SCREENSHOTS")
+	if dir == "" {
+		dir = p.t.ArtifactDir()
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+	}
+	if err != nil {
+		p.t.Errorf("picture %s: %v", name, err)
+	}
+}
+
+func (p *tab) scheme(name string) {
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}
+	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+		p.t.Errorf("emulate %s: %v", name, err)
+	}
+}
