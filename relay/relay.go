@@ -92,7 +92,7 @@ func (r *Relay) wire() error {
 	o := r.o
 	r.reports = newReporter(o.Bus, r.log.Named("reports"))
 	r.table = route.NewTable(o.Name, func(d id.Device, at bus.Route) {
-		r.uplink.End(d, time.Time{}, fault.New(fault.Replaced, "The device has a newer tunnel at %s.", at.Relay))
+		r.uplink.Superseded(d, at.Relay)
 	})
 	r.announce = route.NewAnnouncer(o.Bus, r.table, r.log.Named("route"))
 	r.trust = trust.New(trust.Options{
@@ -101,7 +101,8 @@ func (r *Relay) wire() error {
 	})
 	r.uplink = uplink.New(uplink.Options{
 		Config: o.Tunnels, Relay: o.Name, Admit: r.trust.AdmitTunnel, Refresh: r.trust.Refresh,
-		Announce: r.announce.Set, Withdraw: r.announce.Withdraw, Log: r.log.Named("uplink"), Registerer: o.Registerer,
+		Announce: r.announce.Set, Withdraw: r.announce.Withdraw,
+		Leaving: func(d id.Device) { r.edge.Forget(d) }, Log: r.log.Named("uplink"), Registerer: o.Registerer,
 	})
 	var err error
 	if r.edge, err = edge.New(r.edgeOptions()); err != nil {

@@ -24,6 +24,9 @@ type Handlers struct {
 	// OnPass judges a renewed pass. Its error is told to the agent; the tunnel
 	// goes on, since the pass that opened it was good.
 	OnPass func(pass string) error
+	// OnGoodbye is told once that the agent takes no more streams and will end
+	// the tunnel with the last one that runs.
+	OnGoodbye func()
 }
 
 // Run holds the tunnel until it ends and returns why, always a *fault.Error:
@@ -43,7 +46,9 @@ func (r *Relay) Run(ctx context.Context, h Handlers) error {
 				_ = r.post(message{Type: typeRefused, Fault: toWire(asFault(err))})
 			}
 		case m.Type == typeGoodbye:
-			r.leaving.CompareAndSwap(nil, agentsReason(m.Fault))
+			if r.leaving.CompareAndSwap(nil, agentsReason(m.Fault)) && h.OnGoodbye != nil {
+				h.OnGoodbye()
+			}
 		}
 	})
 }

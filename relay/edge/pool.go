@@ -172,6 +172,24 @@ func (p *pool) releaseLocked(device id.Device, d *streams) {
 	}
 }
 
+// forget closes the idle streams of a device.
+func (p *pool) forget(device id.Device) {
+	p.mu.Lock()
+	var out []*link
+	if d := p.devices[device]; d != nil {
+		out, d.idle = d.idle, nil
+		p.idle -= len(out)
+		p.m.idle.Sub(float64(len(out)))
+		if d.active == 0 {
+			delete(p.devices, device)
+		}
+	}
+	p.mu.Unlock()
+	for _, l := range out {
+		_ = l.Close()
+	}
+}
+
 // sweep closes what has been idle for too long.
 func (p *pool) sweep() {
 	var out []*link

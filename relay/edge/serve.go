@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"trunkline/internal/id"
 )
 
 // ErrFull says that there are as many connections as Limits.Conns allows.
@@ -122,6 +123,9 @@ func (e *Edge) leave(c *conn) {
 		e.empty = nil
 	}
 }
+
+// Forget closes the streams kept for a device's next request.
+func (e *Edge) Forget(device id.Device) { e.pool.forget(device) }
 
 // Drain ends the edge: idle connections at once, others after the request they
 // are at, upgraded ones (WebSockets, with 1012) when ctx ends, and the rest a

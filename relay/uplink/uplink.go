@@ -47,8 +47,11 @@ type Options struct {
 	// Refresh checks a pass renewed over an admitted tunnel.
 	Refresh func(pass string, device id.Device) (token.Pass, error)
 	// Announce makes a route known, up or down; Withdraw takes it back.
-	Announce   func(bus.Route)
-	Withdraw   func(id.Device)
+	Announce func(bus.Route)
+	Withdraw func(id.Device)
+	// Leaving is told of a device whose tunnel takes no more streams: idle
+	// ones that somebody keeps would hold it up.
+	Leaving    func(id.Device)
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
 }
@@ -73,6 +76,8 @@ type link struct {
 	route  atomic.Pointer[bus.Route] // nil until the first status
 	issued atomic.Int64              // of the newest pass it has shown, unix seconds
 	cause  atomic.Pointer[fault.Error]
+
+	leaving atomic.Bool // the agent said goodbye; running streams go on
 }
 
 func New(o Options) *Uplink {
@@ -140,6 +145,10 @@ func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunne
 				Agent: hello.Agent.Version, Remote: remote,
 			})
 		},
+		OnGoodbye: func() {
+			l.leaving.Store(true)
+			u.o.Leaving(l.device)
+		},
 		OnPass: func(raw string) error {
 			p, err := u.o.Refresh(raw, l.device)
 			if err == nil {
@@ -155,9 +164,26 @@ func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunne
 // without being waited for: its socket may be stuck.
 func (u *Uplink) take(l *link) {
 	if old, loaded := u.links.Swap(l.device, l); loaded {
-		u.metrics.replaced.Inc()
-		old.(*link).end(fault.New(fault.Replaced, "The device opened a newer tunnel."))
+		u.supersede(old.(*link), "The device opened a newer tunnel.")
 	}
+}
+
+// Superseded is for a device that has a newer tunnel at another relay.
+func (u *Uplink) Superseded(d id.Device, at id.Relay) {
+	if v, ok := u.links.Load(d); ok {
+		u.supersede(v.(*link), "The device has a newer tunnel at "+string(at)+".")
+	}
+}
+
+// supersede closes a tunnel that the device no longer speaks through. One that
+// was asked to move, or is taking its leave, ends with its last stream.
+func (u *Uplink) supersede(l *link, why string) {
+	if u.draining.Load() || l.leaving.Load() {
+		u.o.Leaving(l.device)
+		return
+	}
+	u.metrics.replaced.Inc()
+	l.end(fault.New(fault.Replaced, "%s", why))
 }
 
 // announce is called by a tunnel's own reader only, so a device's words keep
@@ -213,14 +239,17 @@ func (u *Uplink) Dial(ctx context.Context, d id.Device, h tunnel.Header) (*tunne
 	if !ok {
 		return nil, fault.New(fault.NotConnected, "The PBX is not connected.")
 	}
-	return v.(*link).relay.Open(ctx, h)
+	l := v.(*link)
+	if l.leaving.Load() {
+		return nil, fault.New(fault.NotConnected, "The agent on the PBX is stopping.").After(2 * time.Second)
+	}
+	return l.relay.Open(ctx, h)
 }
 
-// End closes the tunnel of d, if its pass was issued until at. The zero time
-// means any.
+// End closes the tunnel of d, if its pass was issued until at.
 func (u *Uplink) End(d id.Device, at time.Time, cause *fault.Error) {
 	v, ok := u.links.Load(d)
-	if l, _ := v.(*link); ok && (at.IsZero() || l.issued.Load() <= at.Unix()) {
+	if l, _ := v.(*link); ok && l.issued.Load() <= at.Unix() {
 		l.end(cause)
 	}
 }
