@@ -222,7 +222,8 @@ func TestLostConnectionIsNoEndOfFile(t *testing.T) {
 
 func TestStopLetsStreamsFinish(t *testing.T) {
 	finish := make(chan struct{})
-	w := start(t, setup{onStream: func(_ context.Context, _ tunnel.Header, c net.Conn) {
+	goodbyes := make(chan struct{}, 2)
+	w := start(t, setup{handlers: tunnel.Handlers{OnGoodbye: func() { goodbyes <- struct{}{} }}, onStream: func(_ context.Context, _ tunnel.Header, c net.Conn) {
 		defer c.Close()
 		_ = tunnel.AcceptStream(c)
 		<-finish
@@ -251,6 +252,7 @@ func TestStopLetsStreamsFinish(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+	within(t, time.Second, goodbyes)
 	select {
 	case err := <-stopped:
 		t.Fatalf("Stop did not wait for the stream: %v", err)
@@ -267,6 +269,9 @@ func TestStopLetsStreamsFinish(t *testing.T) {
 		t.Errorf("agent: %v", err)
 	}
 	wantCode(t, within(t, time.Second, w.relayRun), fault.AgentStopped)
+	if len(goodbyes) != 0 {
+		t.Error("the goodbye was told twice")
+	}
 }
 
 func TestStopCutsWhatDoesNotFinish(t *testing.T) {
