@@ -37,7 +37,7 @@ func connectCommand() *cobra.Command {
 			"The password is asked for, or read from a file or standard input; it is not kept.\n" +
 			"Running it again is harmless: the PBX stays the same device.",
 		Example: "  trunkline-agent connect --server https://console.example.com --email tech@example.com \\\n" +
-			"    --sn 3631A2345678 --model P560 --firmware 37.19.0.110",
+			"    --sn 3631A2345678 --model 'P-Series Appliance Edition' --firmware 37.19.0.110",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.connect(c) },
 	}

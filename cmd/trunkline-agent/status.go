@@ -67,7 +67,7 @@ func show(out io.Writer, r agent.Report) {
 	line("Since", r.Since.Local().Format(time.RFC1123))
 	line("Relay", string(r.Relay))
 	if r.Running && !r.NextTry.IsZero() {
-		line("Next try", fmt.Sprintf("%s, after %d", r.NextTry.Local().Format(time.RFC1123), r.Tried))
+		line("Next try", fmt.Sprintf("%s, after %d without success", r.NextTry.Local().Format(time.RFC1123), r.Tried))
 	}
 	line("Provider", r.Account)
 	line("Server", r.Server)
