@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime"
+	"time"
+)
+
+// options are what flags and tests say.
+type options struct {
+	rounds    int           // of every CPU figure
+	seconds   int           // of a measurement of requests
+	megabytes int           // of a transfer
+	tunnels   int           // idle ones
+	settle    time.Duration // from the last traffic to a reading of memory
+	only      *regexp.Regexp
+	quick     bool
+
+	trunkline, agent, self []string // programs, with their first arguments
+	outDir                 string
+	out                    io.Writer
+}
+
+// run measures what o.only selects and writes the report. Whatever it started
+// has ended and its files are gone when it returns.
+func run(ctx context.Context, o options) (err error) {
+	if o.self == nil {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		o.self = []string{self}
+	}
+	for _, need := range []string{"wrk", "nginx", o.trunkline[0], o.agent[0]} {
+		if err := needed(need); err != nil {
+			return err
+		}
+	}
+	runtime.LockOSThread() // see family
+	defer runtime.UnlockOSThread()
+	dir, err := os.MkdirTemp("", "trunkline-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	fam := &family{dir: dir}
+	defer fam.stop()
+
+	r := newReport(ctx, o)
+	r.preamble(o.out)
+	w, err := newWorld(ctx, o, fam)
+	if err != nil {
+		return err
+	}
+	if err := measureMemory(ctx, w, r); err != nil {
+		return fmt.Errorf("memory: %w", err)
+	}
+	if err := measureCPU(ctx, w, r); err != nil {
+		return fmt.Errorf("CPU: %w", err)
+	}
+	return r.finish(o)
+}
+
+func needed(program string) error {
+	switch program {
+	case "wrk", "nginx":
+		_, err := lookup(program)
+		return err
+	}
+	if _, err := os.Stat(program); err != nil {
+		return fmt.Errorf("%w; build it with: make build", err)
+	}
+	return nil
+}
+
+// say shows where a long run is.
+func (o options) say(format string, args ...any) { fmt.Fprintf(o.out, "  "+format+"\n", args...) }

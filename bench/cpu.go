@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/agent"
+	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
+)
+
+// The two that every CPU figure is measured on, in turn.
+const (
+	viaRelay = "relay"
+	viaNginx = "nginx"
+)
+
+// proxy is a process that is measured while it is loaded.
+type proxy struct {
+	via string
+	*child
+	// endpoint is asked for before every measurement: a visit's cookie ages,
+	// and the relay would seal every request's anew.
+	endpoint func(ctx context.Context, edge string) (endpoint, error)
+}
+
+// cpu is what the process used during load.
+func (p proxy) cpu(load func() error) (time.Duration, error) {
+	if err := p.forget(); err != nil {
+		return 0, err
+	}
+	before, err := cpuTime(p.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	if err := load(); err != nil {
+		if dead := p.alive(); dead != nil {
+			return 0, dead
+		}
+		return 0, err
+	}
+	after, err := cpuTime(p.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	return after - before, nil
+}
+
+// measureCPU takes every figure on the relay and on nginx, round by round, so
+// that whatever else the machine does hits both alike.
+func measureCPU(ctx context.Context, w *world, r *report) error {
+	figures := r.selected(cpuFigures())
+	if len(figures) == 0 {
+		return nil
+	}
+	proxies, err := startProxies(ctx, w)
+	if err != nil {
+		return err
+	}
+	if !w.o.quick {
+		for _, f := range figures { // connections, pools and caches fill here
+			for _, p := range proxies {
+				if _, err := f.measure(ctx, w, p, true); err != nil {
+					return fmt.Errorf("%s via %s, to warm up: %w", f.name, p.via, err)
+				}
+			}
+		}
+	}
+	for round := range w.o.rounds {
+		w.o.say("round %d of %d", round+1, w.o.rounds)
+		for _, f := range figures {
+			for i := range proxies {
+				p := proxies[(i+round)%len(proxies)] // neither is always first
+				s, err := f.measure(ctx, w, p, false)
+				if err != nil {
+					return fmt.Errorf("%s via %s: %w", f.name, p.via, err)
+				}
+				f.add(p.via, s)
+			}
+		}
+	}
+	return nil
+}
+
+// startProxies brings up a fresh relay with one PBX behind it, and nginx in
+// front of the same portal.
+func startProxies(ctx context.Context, w *world) ([]proxy, error) {
+	cert, key, err := leafPEM(w, zone)
+	if err != nil {
+		return nil, err
+	}
+	var portal portalReady
+	if _, err := w.fam.rexec(ctx, w.o, "portal", portalOrder{cert, key}, &portal); err != nil {
+		return nil, err
+	}
+	n, err := startNginx(ctx, w, portal.TLS)
+	if err != nil {
+		return nil, err
+	}
+	relay, err := w.startRelay(ctx, relayNames[1])
+	if err != nil {
+		return nil, err
+	}
+	device, err := w.startAgent(ctx, "http://"+portal.Plain)
+	if err != nil {
+		return nil, err
+	}
+	return []proxy{
+		{viaRelay, relay, func(ctx context.Context, edge string) (endpoint, error) { return w.endpoint(ctx, device, edge) }},
+		{viaNginx, n.child, func(_ context.Context, edge string) (endpoint, error) { return n.endpoint(edge), nil }},
+	}, nil
+}
+
+// startAgent activates a PBX as its staff would and runs the real agent.
+func (w *world) startAgent(ctx context.Context, portal string) (id.Device, error) {
+	dir := w.path("agent")
+	i, err := agent.Activate(ctx, agent.Activation{
+		Data: dir, Server: w.console(), CAFile: w.ca.File(), Email: w.email, Password: w.password,
+		Serial: "BENCH-CPU", Model: model, Firmware: firmware, Portal: portal,
+	}, zap.NewNop())
+	if err != nil {
+		return "", fmt.Errorf("activate: %w", err)
+	}
+	p, err := w.fam.start("agent", append(append([]string{}, w.o.agent...), "run", "--data", dir, "--admin", agent.AdminOff), nil, nil)
+	if err != nil {
+		return "", err
+	}
+	return i.Device, p.await(ctx, startTime, func() error {
+		d, err := w.api.Device(ctx, i.Device)
+		if err == nil && d.Status != controlapi.StatusConnected {
+			err = fmt.Errorf("the device is %s", d.Status)
+		}
+		return err
+	})
+}
+
+// endpoint is the relay's edge, with the cookie of a visit that has just begun.
+func (w *world) endpoint(ctx context.Context, d id.Device, edge string) (endpoint, error) {
+	v, _, err := w.visit(ctx, d)
+	if err != nil {
+		return endpoint{}, err
+	}
+	v.CloseIdleConnections()
+	origin, err := url.Parse(v.Origin)
+	if err != nil {
+		return endpoint{}, err
+	}
+	e := endpoint{scheme: "https", host: origin.Hostname(), port: w.portTLS, headers: map[string]string{"Host": origin.Host}}
+	for _, c := range v.Jar.Cookies(origin) {
+		e.headers["Cookie"] = (&http.Cookie{Name: c.Name, Value: c.Value}).String()
+	}
+	if edge == edgeHTTP {
+		// As a load balancer that terminated TLS sends it.
+		e.scheme, e.port = "http", w.portPlain
+		e.headers["X-Forwarded-Proto"], e.headers["X-Forwarded-For"] = "https", "192.0.2.1"
+	}
+	return e, nil
+}
+
+func (n *nginx) endpoint(edge string) endpoint {
+	if edge == edgeHTTP {
+		return endpoint{scheme: "http", host: nginxHost, port: n.portPlain}
+	}
+	return endpoint{scheme: "https", host: nginxHost, port: n.portTLS}
+}
+
+// version is what `trunkline version` prints: of the program that is measured,
+// not of bench.
+func (o options) version(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, o.trunkline[0], append(append([]string{}, o.trunkline[1:]...), "version")...).Output()
+	if err != nil {
+		return "unknown"
+	}
+	return word(string(out))
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// The two ways into a proxy.
+const (
+	edgeHTTP  = "http"
+	edgeHTTPS = "https"
+)
+
+// sample is one measurement of a figure.
+type sample struct {
+	ops   int64              // that the value is a mean of
+	value float64            // in the figure's unit
+	extra map[string]float64 // by unit, for the curious
+}
+
+// figure is one thing that is measured, and its samples.
+type figure struct {
+	name  string  // as in Go's benchmark format, without the prefix and without what was measured
+	title string  // for people
+	unit  string  // of its samples
+	goal  float64 // at most: of the ratio to nginx, or of the value where there is no nginx; 0: none
+	show  func(float64) string
+
+	measure func(ctx context.Context, w *world, p proxy, warm bool) (sample, error)
+	samples map[string][]sample // by what was measured
+}
+
+func (f *figure) add(via string, s sample) {
+	if f.samples == nil {
+		f.samples = make(map[string][]sample)
+	}
+	f.samples[via] = append(f.samples[via], s)
+}
+
+// cpuFigures are those of the design's table that nginx has a counterpart to.
+// Its goals are for plain HTTP, behind a load balancer that terminates TLS.
+func cpuFigures() []*figure {
+	var out []*figure
+	for _, edge := range []string{edgeHTTP, edgeHTTPS} {
+		goal := func(g float64) float64 {
+			if edge == edgeHTTPS {
+				return 0
+			}
+			return g
+		}
+		out = append(out,
+			requests(edge, 1, 1, goal(1.5)),
+			requests(edge, 1, 64, goal(0.8)),
+			requests(edge, 64, 64, goal(0.9)),
+			transfer(edge, "down", goal(0.9)),
+			transfer(edge, "up", goal(0.6)),
+		)
+	}
+	return out
+}
+
+func requests(edge string, kib, conns int, goal float64) *figure {
+	path := fmt.Sprintf("/%dkb", kib)
+	f := &figure{
+		name:  fmt.Sprintf("Request/size=%dKiB/conns=%d/edge=%s", kib, conns, edge),
+		title: fmt.Sprintf("CPU per request, %d KiB, %d conn., %s", kib, conns, edge),
+		unit:  "cpu-ns/op", goal: goal,
+		show: func(v float64) string { return fmt.Sprintf("%.1f us", v/1e3) },
+	}
+	f.measure = func(ctx context.Context, w *world, p proxy, warm bool) (sample, error) {
+		e, err := p.endpoint(ctx, edge)
+		if err != nil {
+			return sample{}, err
+		}
+		// wrk takes a redirect to the console for a success.
+		if err := e.fetch(ctx, w.conf, path, int64(kib)<<10); err != nil {
+			return sample{}, err
+		}
+		seconds := w.o.seconds
+		if warm {
+			seconds = 1
+		}
+		var r wrkResult
+		used, err := p.cpu(func() error {
+			r, err = runWrk(ctx, w, e, path, conns, seconds)
+			return err
+		})
+		if err != nil {
+			return sample{}, err
+		}
+		return sample{r.Requests, float64(used.Nanoseconds()) / float64(r.Requests), map[string]float64{
+			"p50-ns/op": float64(r.P50) * 1e3,
+			"req/s":     float64(r.Requests) / (float64(r.Micros) / 1e6),
+		}}, nil
+	}
+	return f
+}
+
+func transfer(edge, way string, goal float64) *figure {
+	f := &figure{
+		name:  fmt.Sprintf("Transfer/way=%s/edge=%s", way, edge),
+		title: fmt.Sprintf("CPU per GB %s, %s", way, edge),
+		unit:  "cpu-ns/GB", goal: goal,
+		show: func(v float64) string { return fmt.Sprintf("%.2f s", v/1e9) },
+	}
+	f.measure = func(ctx context.Context, w *world, p proxy, warm bool) (sample, error) {
+		e, err := p.endpoint(ctx, edge)
+		if err != nil {
+			return sample{}, err
+		}
+		n := int64(w.o.megabytes) * 1e6
+		if warm {
+			n = min(n, 50e6)
+		}
+		c := e.client(w.conf)
+		defer c.CloseIdleConnections()
+		move := func() error { return e.download(ctx, c, "/bytes?n="+strconv.FormatInt(n, 10), n) }
+		if way == "up" {
+			move = func() error { return e.upload(ctx, c, n) }
+		}
+		began := time.Now()
+		used, err := p.cpu(move)
+		if err != nil {
+			return sample{}, err
+		}
+		return sample{1, float64(used.Nanoseconds()) / (float64(n) / 1e9), map[string]float64{
+			"MB/s": float64(n) / 1e6 / time.Since(began).Seconds(),
+		}}, nil
+	}
+	return f
+}

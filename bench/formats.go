@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// benchmarks writes Go's benchmark format (golang.org/design/14313-benchmark-format),
+// a line per measurement. The configuration lines are only those that must be
+// equal for a comparison to make sense: benchstat puts what differs in another
+// into tables of their own.
+func (r *report) benchmarks(out io.Writer) {
+	fmt.Fprintf(out, "goos: %s\ngoarch: %s\npkg: trunkline/bench\ncpu: %s\n", runtime.GOOS, runtime.GOARCH, r.cpu)
+	units := make(map[string]string)
+	for _, f := range r.figures {
+		units[f.unit] = "lower"
+	}
+	units["p50-ns/op"], units["req/s"], units["MB/s"] = "lower", "higher", "higher"
+	for _, unit := range slices.Sorted(maps.Keys(units)) {
+		fmt.Fprintf(out, "Unit %s better=%s\n", unit, units[unit])
+	}
+	for _, f := range r.figures {
+		for _, via := range slices.Sorted(maps.Keys(f.samples)) {
+			for _, s := range f.samples[via] {
+				fmt.Fprintf(out, "Benchmark%s/via=%s-%d\t%d\t%.1f %s", f.name, via, runtime.NumCPU(), s.ops, s.value, f.unit)
+				for _, unit := range slices.Sorted(maps.Keys(s.extra)) {
+					fmt.Fprintf(out, "\t%.1f %s", s.extra[unit], unit)
+				}
+				fmt.Fprintln(out)
+			}
+		}
+	}
+}
+
+// entry is one figure, in the form that github-action-benchmark calls
+// customSmallerIsBetter.
+type entry struct {
+	Name  string  `json:"name"`
+	Unit  string  `json:"unit"`
+	Value float64 `json:"value"`           // the median
+	Range string  `json:"range,omitempty"` // half of it, in per cent
+	Extra string  `json:"extra,omitempty"`
+}
+
+func (r *report) json(out io.Writer) error {
+	about := fmt.Sprintf("trunkline %s, %s, %d x %s, %s, %s", r.version, r.nginx, runtime.NumCPU(), r.cpu, runtime.Version(), r.began.Format(time.RFC3339))
+	entries := []entry{}
+	for _, f := range r.figures {
+		for _, via := range slices.Sorted(maps.Keys(f.samples)) {
+			s := summarize(values(f.samples[via]))
+			extra := about
+			for _, unit := range slices.Sorted(maps.Keys(extras(f.samples[via]))) {
+				extra += fmt.Sprintf("\n%.1f %s", extras(f.samples[via])[unit], unit)
+			}
+			entries = append(entries, entry{f.name + "/via=" + via, f.unit, s.median, s.spread(), extra})
+		}
+		if v := ratios(f.samples[viaRelay], f.samples[viaNginx]); v != nil {
+			s := summarize(v)
+			entries = append(entries, entry{f.name + "/via=relay:nginx", "ratio", s.median, s.spread(), about})
+		}
+	}
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(entries)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"text/template"
+)
+
+// nginxConf is nginx as the design compares with it: a reverse proxy to a TLS
+// upstream, with no tunnel. One process; connections are kept on both sides; no
+// disk, no access log; its own defaults otherwise.
+var nginxConf = template.Must(template.New("nginx.conf").Parse(`
+daemon off;
+master_process off;
+pid {{.Dir}}/nginx.pid;
+error_log {{.Dir}}/nginx-error.log warn;
+events { worker_connections 1024; }
+http {
+	access_log off;
+	client_body_temp_path {{.Dir}}/body;
+	proxy_temp_path {{.Dir}}/proxy;
+	fastcgi_temp_path {{.Dir}}/fastcgi;
+	uwsgi_temp_path {{.Dir}}/uwsgi;
+	scgi_temp_path {{.Dir}}/scgi;
+	keepalive_requests 1000000000;
+	client_max_body_size 0;
+	upstream portal {
+		server {{.Upstream}};
+		keepalive 128;
+		keepalive_requests 1000000000;
+	}
+	server {
+		listen {{.Plain}};
+		listen {{.TLS}} ssl;
+		ssl_certificate {{.Dir}}/nginx.crt;
+		ssl_certificate_key {{.Dir}}/nginx.key;
+		ssl_protocols TLSv1.2 TLSv1.3;
+		location / {
+			proxy_pass https://portal;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_set_header Host $http_host;
+			proxy_ssl_protocols TLSv1.3;
+			proxy_request_buffering off;
+			proxy_max_temp_file_size 0;
+		}
+	}
+}
+`))
+
+// nginxHost is in the certificate that nginx serves.
+const nginxHost = "nginx." + zone
+
+type nginx struct {
+	*child
+	portPlain, portTLS string
+}
+
+func startNginx(ctx context.Context, w *world, upstream string) (*nginx, error) {
+	program, err := lookup("nginx")
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	n := &nginx{portPlain: ports[0], portTLS: ports[1]}
+	cert, key, err := leafPEM(w, nginxHost)
+	if err != nil {
+		return nil, err
+	}
+	var conf strings.Builder
+	if err := nginxConf.Execute(&conf, struct{ Dir, Upstream, Plain, TLS string }{
+		w.fam.dir, upstream, loopback(n.portPlain), loopback(n.portTLS),
+	}); err != nil {
+		return nil, err
+	}
+	file := w.path("nginx.conf")
+	if err := errors.Join(
+		os.WriteFile(w.path("nginx.crt"), cert, 0o600),
+		os.WriteFile(w.path("nginx.key"), key, 0o600),
+		os.WriteFile(file, []byte(conf.String()), 0o600),
+	); err != nil {
+		return nil, err
+	}
+	argv := []string{program, "-p", w.fam.dir, "-e", w.path("nginx-error.log"), "-c", file}
+	if n.child, err = w.fam.start("nginx", argv, nil, nil); err != nil {
+		return nil, err
+	}
+	return n, n.await(ctx, startTime, func() error {
+		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", loopback(n.portPlain))
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
+}
+
+// lookup finds a Debian program, nginx also where only root's PATH leads.
+func lookup(name string) (string, error) {
+	for _, at := range []string{name, filepath.Join("/usr/sbin", name)} {
+		if path, err := exec.LookPath(at); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is missing; install it with: make bench-deps", name)
+}
+
+// leafPEM is a leaf of the installation's CA for one name.
+func leafPEM(w *world, host string) (cert, key []byte, err error) {
+	leaf, err := w.ca.Certificate(&tls.ClientHelloInfo{ServerName: host})
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]})
+	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"trunkline/control"
+	"trunkline/control/license"
+	"trunkline/internal/bus"
+	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
+	"trunkline/internal/selfca"
+	"trunkline/internal/visitor"
+	"trunkline/relay"
+)
+
+const (
+	zone      = "localhost"
+	startTime = 30 * time.Second
+	firmware  = "83.19.0.110"
+	model     = "P-Series Software Edition"
+)
+
+// world is an installation: control with the bus in it, as a process, and one
+// relay at a time, as another.
+type world struct {
+	o    options
+	fam  *family
+	ca   *selfca.CA
+	api  *controlapi.Client // signed in
+	conf *tls.Config        // trusts ca
+
+	email, password                          string
+	control                                  control.Config
+	portConsole, portBus, portTLS, portPlain string
+	adminControl, adminRelay                 string
+}
+
+func newWorld(ctx context.Context, o options, fam *family) (*world, error) {
+	w := &world{o: o, fam: fam}
+	var err error
+	if w.ca, err = selfca.Open(w.path("tls"), zone); err != nil {
+		return nil, err
+	}
+	w.conf = &tls.Config{RootCAs: w.ca.Pool()}
+	ports, err := freePorts(6)
+	if err != nil {
+		return nil, err
+	}
+	w.portConsole, w.portBus, w.portTLS, w.portPlain = ports[0], ports[1], ports[2], ports[3]
+	w.adminControl, w.adminRelay = loopback(ports[4]), loopback(ports[5])
+	if err := w.startControl(ctx); err != nil {
+		return nil, err
+	}
+	return w, w.signIn(ctx)
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.fam.dir, name) }
+
+func loopback(port string) string { return net.JoinHostPort("127.0.0.1", port) }
+
+// freePorts takes ports from the kernel for programs that must be told theirs.
+func freePorts(n int) ([]string, error) {
+	var out []string
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close() // all at the end, so that they differ
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		out = append(out, port)
+	}
+	return out, nil
+}
+
+// relayNames may dial the bus. A relay is not started twice under one name: the
+// second would find the lease of the first.
+var relayNames = []id.Relay{"bench-memory", "bench-cpu"}
+
+func (w *world) startControl(ctx context.Context) error {
+	c := control.Default()
+	c.Data, c.CADir, c.Listen, c.Admin = w.path("control"), w.path("tls"), loopback(w.portConsole), w.adminControl
+	c.Bus = bus.Config{Listen: loopback(w.portBus)}
+	for _, name := range relayNames {
+		file := w.path(string(name) + ".password")
+		if err := os.WriteFile(file, []byte(rand.Text()), 0o600); err != nil {
+			return err
+		}
+		c.Bus.Logins = append(c.Bus.Logins, bus.Login{User: string(name), PasswordFile: file, Relay: name})
+	}
+	var err error
+	if c.Port, err = strconv.Atoi(w.portTLS); err != nil {
+		return err
+	}
+	if c.LicenseFile, c.LicenseKey, err = w.license(); err != nil {
+		return err
+	}
+	w.control = c
+	p, err := w.daemon("control", c)
+	if err != nil {
+		return err
+	}
+	return p.await(ctx, startTime, func() error { return readyz(ctx, w.adminControl) })
+}
+
+// license is bench's own, for as many PBXs as it needs.
+func (w *world) license() (file, key string, err error) {
+	pub, priv, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	b, err := license.Issue(priv, license.License{Holder: "bench", Plan: "bench", Connections: w.o.tunnels + 1})
+	if err != nil {
+		return "", "", err
+	}
+	file = w.path("licence")
+	return file, base64.StdEncoding.EncodeToString(pub), os.WriteFile(file, b, 0o600)
+}
+
+// daemon starts `trunkline <name> --config FILE`.
+func (w *world) daemon(name string, cfg any) (*child, error) {
+	b, err := yaml.Marshal(cfg)
+	if err != nil {
+		return nil, err
+	}
+	file := w.path(name + ".yaml")
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		return nil, err
+	}
+	return w.fam.start(name, append(append([]string{}, w.o.trunkline...), name, "--config", file), nil, nil)
+}
+
+// startRelay runs a fresh relay with its defaults; only addresses are set.
+func (w *world) startRelay(ctx context.Context, name id.Relay) (*child, error) {
+	r := relay.Default()
+	r.Name, r.Listen, r.CADir, r.Admin = name, loopback(w.portTLS), w.path("tls"), w.adminRelay
+	r.Edge.HTTPListen = loopback(w.portPlain)
+	r.Console = w.console()
+	r.Bus = bus.Config{URL: "nats://" + loopback(w.portBus), User: string(name), PasswordFile: w.path(string(name) + ".password")}
+	r.Drain = relay.Drain{Deadline: time.Second} // nobody waits for its end
+	p, err := w.daemon("relay", r)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.await(ctx, startTime, func() error { return readyz(ctx, w.adminRelay) })
+}
+
+func (w *world) console() string { return "https://" + w.control.ConsoleHost() + ":" + w.portConsole }
+
+func (w *world) signIn(ctx context.Context) error {
+	b, err := os.ReadFile(filepath.Join(w.control.Data, control.PasswordFile))
+	if err != nil {
+		return err
+	}
+	w.email, w.password = w.control.FirstAdmin, string(bytes.TrimSpace(b))
+	api, err := controlapi.NewClient(w.console(), &http.Client{Transport: controlapi.NewTransport(w.conf.Clone())})
+	if err != nil {
+		return err
+	}
+	s, err := api.SignIn(ctx, w.email, w.password)
+	if err != nil {
+		return fmt.Errorf("sign in: %w", err)
+	}
+	w.api = api.WithToken(s.Token)
+	return nil
+}
+
+// visit starts a visit to a device and opens it at the relay.
+func (w *world) visit(ctx context.Context, d id.Device) (*visitor.Visitor, id.Visit, error) {
+	start, err := w.api.StartVisit(ctx, controlapi.VisitRequest{Device: d})
+	if err != nil {
+		return nil, "", fmt.Errorf("start visit: %w", err)
+	}
+	v, err := visitor.Enter(ctx, w.conf.Clone(), w.console(), start)
+	return v, start.Visit.ID, err
+}
+
+// rexec starts one of bench's own children and decodes the line that says it
+// is ready.
+func (f *family) rexec(ctx context.Context, o options, name string, order, ready any) (*child, error) {
+	in, err := json.Marshal(order)
+	if err != nil {
+		return nil, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	c, err := f.start(name, append(append([]string{}, o.self...), childArg, name), bytes.NewReader(in), w)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return nil, err
+	}
+	answered := make(chan error, 1)
+	go func() { answered <- json.NewDecoder(r).Decode(ready) }()
+	select {
+	case err := <-answered:
+		if err != nil {
+			<-c.done // its end of the pipe is closed
+			return nil, c.alive()
+		}
+		return c, nil
+	case <-time.After(2 * time.Minute):
+		return nil, fmt.Errorf("%s is not ready after two minutes", name)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func readyz(ctx context.Context, admin string) error {
+	return adminGet(ctx, admin, "/readyz")
+}
+
+func adminGet(ctx context.Context, admin, path string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return errors.Join(drained(resp), resp.Body.Close())
+}
