@@ -70,12 +70,12 @@ type Uplink struct {
 
 // link is one tunnel of a device.
 type link struct {
-	device id.Device
-	relay  *tunnel.Relay
-	since  time.Time
-	route  atomic.Pointer[bus.Route] // nil until the first status
-	issued atomic.Int64              // of the newest pass it has shown, unix seconds
-	cause  atomic.Pointer[fault.Error]
+	device   id.Device
+	relay    *tunnel.Relay
+	since    time.Time
+	route    atomic.Pointer[bus.Route]   // nil until the first status
+	issued   atomic.Int64                // of the newest pass it has shown, unix seconds
+	replaced atomic.Pointer[fault.Error] // set when a newer tunnel of the device is known of
 
 	leaving atomic.Bool // the agent said goodbye; running streams go on
 }
@@ -215,14 +215,19 @@ func (u *Uplink) release(l *link, cause *fault.Error, log *zap.Logger) {
 	}
 }
 
-// end closes the tunnel for a reason; the first one given stands.
+// end closes the tunnel for a reason; it stands unless the tunnel was ending
+// already.
 func (l *link) end(cause *fault.Error) {
-	l.cause.CompareAndSwap(nil, cause)
+	if cause.Code == fault.Replaced {
+		l.replaced.Store(cause)
+	}
 	l.relay.Kill(cause)
 }
 
+// reason is why Run returned err. A tunnel that was at its end when a newer one
+// took over counts as replaced: the newer one's word on the device stands.
 func (l *link) reason(err error) *fault.Error {
-	if c := l.cause.Load(); c != nil {
+	if c := l.replaced.Load(); c != nil {
 		return c
 	}
 	var f *fault.Error
