@@ -51,6 +51,8 @@ type World struct {
 	API *controlapi.Client
 	Log *zap.Logger
 
+	Data string // the installation's directory
+
 	email, password string
 }
 
@@ -72,6 +74,7 @@ func StartLogged(t testing.TB, log *zap.Logger, configure func(*up.Config)) *Wor
 		configure(&cfg)
 	}
 	var err error
+	w.Data = cfg.Data
 	if w.Up, err = up.New(t.Context(), cfg, w.Log); err != nil {
 		t.Fatal(err)
 	}
