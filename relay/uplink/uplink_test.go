@@ -1,0 +1,316 @@
+package uplink_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zaptest"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/selfca"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
+	"trunkline/relay/uplink"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 10 * time.Second
+
+// world is an Uplink behind a real TLS listener. A pass is a device's id.
+type world struct {
+	*uplink.Uplink
+	t      *testing.T
+	reg    *prometheus.Registry
+	addr   string
+	client *tls.Config
+	ctx    context.Context
+
+	mu     sync.Mutex
+	routes map[id.Device]bus.Route
+	issued time.Time
+	left   []id.Device
+}
+
+func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
+	ca, err := selfca.Open(t.TempDir(), "localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, reg: prometheus.NewRegistry(), routes: make(map[id.Device]bus.Route), issued: time.Now()}
+	cfg := uplink.Default()
+	if configure != nil {
+		configure(&cfg)
+	}
+	w.Uplink = uplink.New(uplink.Options{
+		Config: cfg, Relay: "relay-1", Log: zaptest.NewLogger(t), Registerer: w.reg,
+		Admit: func(pass string, _, _ []byte) (token.Pass, error) {
+			var d id.Device
+			if err := d.UnmarshalText([]byte(pass)); err != nil {
+				return token.Pass{}, fault.New(fault.PassInvalid, "no device")
+			}
+			return token.Pass{Device: d, Site: "pbx-1", Issued: w.issued}, nil
+		},
+		Refresh:  func(string, id.Device) (token.Pass, error) { return token.Pass{Issued: time.Now()}, nil },
+		Announce: func(r bus.Route) { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r },
+		Withdraw: func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); delete(w.routes, d) },
+		Leaving:  func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); w.left = append(w.left, d) },
+	})
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		GetCertificate: ca.Certificate, NextProtos: []string{tunnel.ALPN}, MinVersion: tls.VersionTLS13,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.addr = ln.Addr().String()
+	w.client = &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{tunnel.ALPN}}
+	var stop context.CancelFunc
+	w.ctx, stop = context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { w.Serve(w.ctx, c.(*tls.Conn)) })
+		}
+	})
+	t.Cleanup(func() { ln.Close(); stop(); wg.Wait() })
+	return w
+}
+
+// agent is one tunnel's far end.
+type agent struct {
+	*tunnel.Agent
+	ended chan error
+	drain chan tunnel.Drain
+}
+
+func (w *world) dial(d id.Device) (*agent, error) {
+	w.t.Helper()
+	raw, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a, err := tunnel.Dial(w.ctx, tls.Client(raw, w.client), tunnel.Config{}, string(d), key, tunnel.AgentInfo{Version: "test"})
+	if err != nil {
+		return nil, err
+	}
+	out := &agent{Agent: a, ended: make(chan error, 1), drain: make(chan tunnel.Drain, 1)}
+	ctx, stop := context.WithCancel(w.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		out.ended <- a.Run(ctx, tunnel.AgentHandlers{
+			OnStream: func(_ context.Context, _ tunnel.Header, c net.Conn) {
+				defer c.Close()
+				if tunnel.AcceptStream(c) == nil {
+					b := make([]byte, 1)
+					_, _ = c.Read(b) // holds the stream until it is closed
+				}
+			},
+			OnDrain: func(d tunnel.Drain) { out.drain <- d },
+		})
+	}()
+	w.t.Cleanup(func() { stop(); <-done })
+	return out, nil
+}
+
+// connect is a tunnel that has been announced.
+func (w *world) connect(d id.Device) *agent {
+	w.t.Helper()
+	a, err := w.dial(d)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := a.SendStatus(tunnel.Status{Portal: tunnel.Portal{Origin: "http://127.0.0.1:8088"}}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.eventually("announced", func() bool { return w.route(d).Tunnel == a.Welcome().Tunnel })
+	return a
+}
+
+func (w *world) route(d id.Device) bus.Route {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.routes[d]
+}
+
+func (w *world) eventually(what string, ok func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+func (a *agent) mustEnd(t *testing.T) {
+	t.Helper()
+	select {
+	case <-a.ended:
+	case <-time.After(patience):
+		t.Fatal("the tunnel goes on")
+	}
+}
+
+func TestNewerTunnelTakesOver(t *testing.T) {
+	w := newWorld(t, nil)
+	d := id.NewDevice()
+	old := w.connect(d)
+	young := w.connect(d)
+	old.mustEnd(t)
+	if r := w.route(d); r.Down != "" || r.Tunnel != young.Welcome().Tunnel {
+		t.Errorf("the old tunnel's end undid the new one's route: %+v", r)
+	}
+	s, err := w.Dial(w.ctx, d, tunnel.Header{Service: "portal"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Reset()
+}
+
+func TestEndSaysWhy(t *testing.T) {
+	w := newWorld(t, nil)
+	for name, c := range map[string]struct {
+		end  func(*agent, id.Device)
+		want fault.Code
+	}{
+		"goodbye": {func(a *agent, _ id.Device) { _ = a.Stop(w.ctx) }, fault.AgentStopped},
+		"removed": {func(_ *agent, d id.Device) {
+			w.End(d, time.Now(), fault.New(fault.DeviceRemoved, "removed"))
+		}, fault.DeviceRemoved},
+	} {
+		d := id.NewDevice()
+		c.end(w.connect(d), d)
+		w.eventually(name, func() bool { return w.route(d).Down == c.want })
+		_, err := w.Dial(w.ctx, d, tunnel.Header{Service: "portal"})
+		if !errors.Is(err, &fault.Error{Code: fault.NotConnected}) {
+			t.Errorf("%s: a stream opens: %v", name, err)
+		}
+	}
+}
+
+// A tunnel admitted by a pass that is newer than the revocation stays.
+func TestRevocationSparesNewerPasses(t *testing.T) {
+	w := newWorld(t, nil)
+	d := id.NewDevice()
+	w.connect(d)
+	w.End(d, w.issued.Add(-2*time.Second), fault.New(fault.DeviceRemoved, "removed"))
+	if r := w.route(d); r.Down != "" {
+		t.Errorf("down: %s", r.Down)
+	}
+}
+
+func TestNewerTunnelElsewhere(t *testing.T) {
+	w := newWorld(t, nil)
+	d := id.NewDevice()
+	a := w.connect(d)
+	w.Superseded(d, "relay-2")
+	a.mustEnd(t)
+	w.eventually("withdrawn", func() bool { return w.route(d).Relay == "" })
+}
+
+func TestRefusals(t *testing.T) {
+	w := newWorld(t, func(c *uplink.Config) { c.Max = 1 })
+	_, err := w.dial("nonsense")
+	if !errors.Is(err, &fault.Error{Code: fault.PassInvalid}) {
+		t.Errorf("bad pass: %v", err)
+	}
+	w.connect(id.NewDevice())
+	_, err = w.dial(id.NewDevice())
+	if !errors.Is(err, &fault.Error{Code: fault.TooMany}) {
+		t.Errorf("beyond tunnels.max: %v", err)
+	}
+	w.eventually("both counted by their codes", func() bool {
+		n, err := testutil.GatherAndCount(w.reg, "trunkline_relay_tunnels_refused_total")
+		return err == nil && n == 2
+	})
+}
+
+func TestAgentWithoutStatusIsEnded(t *testing.T) {
+	w := newWorld(t, func(c *uplink.Config) { c.FirstStatus = 20 * time.Millisecond })
+	d := id.NewDevice()
+	a, err := w.dial(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.mustEnd(t)
+	w.eventually("counted out", func() bool { return w.Count() == 0 })
+	if r := w.route(d); r.Relay != "" {
+		t.Errorf("announced all the same: %+v", r)
+	}
+}
+
+// Drain: agents are told, new tunnels refused, a running stream is let to its
+// end, and only then is the tunnel closed.
+func TestDrainLetsStreamsEnd(t *testing.T) {
+	w := newWorld(t, nil)
+	busy, idle := id.NewDevice(), id.NewDevice()
+	a, b := w.connect(busy), w.connect(idle)
+	s, err := w.Dial(w.ctx, busy, tunnel.Header{Service: "portal"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(w.ctx, patience)
+		defer cancel()
+		w.Drain(ctx, 0)
+	}()
+	for _, x := range []*agent{a, b} {
+		select {
+		case <-x.drain:
+		case <-time.After(patience):
+			t.Fatal("an agent was not told to move")
+		}
+	}
+	if _, err := w.dial(id.NewDevice()); !errors.Is(err, &fault.Error{Code: fault.Draining}) {
+		t.Errorf("a new tunnel while draining: %v", err)
+	}
+	b.mustEnd(t)
+	select {
+	case <-a.ended:
+		t.Error("a tunnel was closed under its running stream")
+	case <-done:
+		t.Error("Drain returned before the stream had ended")
+	default:
+	}
+	s.Reset()
+	a.mustEnd(t)
+	<-done
+}
+
+func TestDrainCutsAtTheDeadline(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.connect(id.NewDevice())
+	d := id.NewDevice()
+	w.connect(d)
+	if _, err := w.Dial(w.ctx, d, tunnel.Header{Service: "portal"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, 50*time.Millisecond)
+	defer cancel()
+	w.Drain(ctx, 0)
+	a.mustEnd(t)
+	if w.Count() != 0 {
+		t.Errorf("%d tunnels are left", w.Count())
+	}
+}
