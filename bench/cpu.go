@@ -74,6 +74,10 @@ func measureCPU(ctx context.Context, w *world, r *report) error {
 	}
 	for round := range w.o.rounds {
 		w.o.say("round %d of %d", round+1, w.o.rounds)
+		before, err := w.fam.usage()
+		if err != nil {
+			return err
+		}
 		for _, f := range figures {
 			for i := range proxies {
 				p := proxies[(i+round)%len(proxies)] // neither is always first
@@ -84,6 +88,11 @@ func measureCPU(ctx context.Context, w *world, r *report) error {
 				f.add(p.via, s)
 			}
 		}
+		after, err := w.fam.usage()
+		if err != nil {
+			return err
+		}
+		r.others = append(r.others, after.others(before))
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func parseFlags(args []string) (options, error) {
 
 func defaults() options {
 	return options{
-		rounds: 5, seconds: 4, megabytes: 1000, tunnels: 1000, settle: 35 * time.Second,
+		rounds: 6, seconds: 3, megabytes: 1000, tunnels: 1000, settle: 35 * time.Second,
 		only: regexp.MustCompile(""), outDir: filepath.Join("bin", "bench"), out: os.Stdout,
 	}
 }

@@ -41,10 +41,31 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
+func TestParseMachine(t *testing.T) {
+	total, busy, err := parseMachine([]byte("cpu  100 1 200 5000 50 3 4 5 7 7\ncpu0 1 1 1 1 1 1 1 1 1 1\n"))
+	if err != nil || total != 53630*time.Millisecond || busy != 3130*time.Millisecond {
+		t.Errorf("%v, %v, %v", total, busy, err)
+	}
+	for _, bad := range []string{"", "cpu0 1 1 1 1 1 1 1 1", "cpu 1 1", "cpu 1 1 1 1 1 x 1 1"} {
+		if total, busy, err := parseMachine([]byte(bad)); err == nil || total != 0 || busy != 0 {
+			t.Errorf("%q: %v, %v, %v", bad, total, busy, err)
+		}
+	}
+	// Ten seconds of two processors: they worked for twelve, nine were ours.
+	a := usage{total: time.Hour, busy: time.Minute, own: time.Second}
+	b := usage{a.total + 20*time.Second, a.busy + 12*time.Second, a.own + 9*time.Second}
+	if got := b.others(a); got != 0.15 {
+		t.Errorf("others used %v", got)
+	}
+}
+
 // The kernel's files are as the parsers take them to be.
 func TestOwnProcess(t *testing.T) {
 	if used, err := cpuTime(os.Getpid()); err != nil || used < 0 {
 		t.Errorf("%v, %v", used, err)
+	}
+	if u, err := (&family{}).usage(); err != nil || u.busy < u.own || u.total < u.busy {
+		t.Errorf("%+v, %v", u, err)
 	}
 	if size, err := rss(os.Getpid()); err != nil || size < 1<<20 {
 		t.Errorf("%d, %v", size, err)

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,12 +22,12 @@ type report struct {
 	version string // of the programs measured
 	cpu     string
 	nginx   string
-	load    float64 // of the machine before the run
 	figures []*figure
+	others  []float64 // share of the machine that strangers used, by round
 }
 
 func newReport(ctx context.Context, o options) *report {
-	return &report{o: o, began: time.Now().UTC(), version: o.version(ctx), cpu: cpuModel(), nginx: nginxVersion(ctx), load: loadAverage()}
+	return &report{o: o, began: time.Now().UTC(), version: o.version(ctx), cpu: cpuModel(), nginx: nginxVersion(ctx)}
 }
 
 // chosen are those that -only names.
@@ -53,9 +52,6 @@ func (r *report) preamble(out io.Writer) {
 	fmt.Fprintf(out, "trunkline %s beside %s, on %d x %s, %s\n", r.version, r.nginx, runtime.NumCPU(), r.cpu, runtime.Version())
 	if r.o.quick {
 		fmt.Fprintln(out, "A quick run: it shows that the benchmark works. Its figures mean little.")
-	}
-	if r.load > 1 && !r.o.quick {
-		fmt.Fprintf(out, "The machine is busy (load average %.1f): look at the ratios only, or come back when it is quiet.\n", r.load)
 	}
 }
 
@@ -89,6 +85,9 @@ func (r *report) table(out io.Writer) {
 		relay, other := f.samples[viaRelay], f.samples[viaNginx]
 		own, base := summarize(values(relay)), summarize(values(other))
 		row := []string{f.title, f.show(own.median), own.spread(), "-", "", "-", "-"}
+		if len(relay) < 2 {
+			row[2] = "" // of one there is no range
+		}
 		if len(other) > 0 {
 			row[3], row[4] = f.show(base.median), base.spread()
 			row[5] = fmt.Sprintf("%.2f", summarize(ratios(relay, other)).median)
@@ -102,7 +101,13 @@ func (r *report) table(out io.Writer) {
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	_ = t.Flush() // to a terminal
-	fmt.Fprintf(out, "\nMedians of %d rounds, ± half the range; ratios are of the same round. Memory is measured once, on %d tunnels.\n", r.o.rounds, r.o.tunnels)
+	fmt.Fprintf(out, "\nMedians of %d rounds, ± half the range; ratios are of the same round. Memory is measured once, with %d tunnels.\n", r.o.rounds, r.o.tunnels)
+	if others := summarize(r.others); len(r.others) > 0 {
+		fmt.Fprintf(out, "Others used %.0f%% of the machine meanwhile (%.0f to %.0f%%).\n", 100*others.median, 100*others.low, 100*others.high)
+		if others.high > noisy {
+			fmt.Fprintln(out, "That is much: measure again when it is quiet.")
+		}
+	}
 }
 
 func cpuModel() string {
@@ -113,13 +118,6 @@ func cpuModel() string {
 		}
 	}
 	return runtime.GOARCH
-}
-
-func loadAverage() float64 {
-	b, _ := os.ReadFile("/proc/loadavg")
-	first, _, _ := strings.Cut(string(b), " ")
-	v, _ := strconv.ParseFloat(first, 64) // 0 where there is none: no warning then
-	return v
 }
 
 func nginxVersion(ctx context.Context) string {
