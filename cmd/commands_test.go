@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,7 +29,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 func commands() map[string]command {
 	return map[string]command{
 		"exits": exits, "start": start, "term": term, "died": died, "get": get,
-		"mode": mode, "leaks": leaks, "sql": execSQL, "occupy": occupy, "fill": fill, "damage": damage,
+		"mode": mode, "leaks": leaks, "sql": execSQL, "occupy": occupy, "fill": fill, "damage": damage, "waitfor": waitFor,
 	}
 }
 
@@ -259,4 +260,15 @@ func damage(ts *testscript.TestScript, neg bool, args []string) {
 		b[i] = 0xA5
 	}
 	ts.Check(os.WriteFile(path, b, 0o600))
+}
+
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "waitfor REGEXP FILE")
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(patience); !pattern.MatchString(ts.ReadFile(args[1])); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("%s has no %s in it:\n%s", args[1], args[0], ts.ReadFile(args[1]))
+		}
+	}
 }

@@ -8,6 +8,7 @@
 //	term NAME [CODE]             sends SIGTERM and waits; it must exit with CODE, 0 if none is given
 //	died NAME CODE               waits until it has exited by itself
 //	get STATUS URL               fetches URL until it answers STATUS; stdout is the body
+//	waitfor REGEXP FILE          waits until FILE has it
 //	mode OCTAL FILE              the file's permissions
 //	[!] leaks SECRETFILE FILE... some FILE holds what is in SECRETFILE
 //	sql DATABASE STATEMENT       changes an SQLite database
@@ -26,6 +27,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	loadtest "trunkline/cmd/trunkline-loadtest/cli"
 	trunkline "trunkline/cmd/trunkline/cli"
 	"trunkline/internal/service"
 )
@@ -35,7 +37,8 @@ func TestMain(m *testing.M) {
 		return func() { os.Exit(service.Main(root())) }
 	}
 	testscript.Main(m, map[string]func(){
-		"trunkline": program(trunkline.Root),
+		"trunkline":          program(trunkline.Root),
+		"trunkline-loadtest": program(loadtest.Root),
 	})
 }
 
