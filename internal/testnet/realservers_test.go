@@ -221,7 +221,7 @@ func (n *nginx) browse(t *testing.T, w *testnet.World, p *tab, pbx *testnet.PBX)
 		}
 	}
 	p.clean()
-	const put = `fetch("/up/browser", {method: "PUT", body: new Uint8Array(%d << 20)}).then((r) => r.status)`
+	const put = `fetch("/up/browser", {method: "PUT", body: new Blob([new Uint8Array(%d << 20)])}).then((r) => r.status)`
 	for megabytes, want := range map[int]int{5: 201, 9: 413} {
 		got, err := chromedp.Run(p.ctx, chromedp.Evaluate[int](fmt.Sprintf(put, megabytes), chromedp.EvalAwaitPromise))
 		if err != nil || got != want && got != 204 {
