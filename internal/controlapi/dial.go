@@ -24,12 +24,13 @@ func LoopbackDialer() func(ctx context.Context, network, addr string) (net.Conn,
 }
 
 // NewTransport is the client's transport: it dials by LoopbackDialer, obeys
-// the proxy settings of the environment and bounds every wait. conf may be nil.
+// the proxy settings of the environment and bounds every wait. conf may be nil;
+// it is copied, since a transport writes to its own.
 func NewTransport(conf *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy:                  proxy,
 		DialContext:            LoopbackDialer(),
-		TLSClientConfig:        conf,
+		TLSClientConfig:        conf.Clone(),
 		TLSHandshakeTimeout:    10 * time.Second,
 		ResponseHeaderTimeout:  30 * time.Second,
 		ExpectContinueTimeout:  time.Second,

@@ -24,14 +24,14 @@ func TestKillTellsTheAgentWhy(t *testing.T) {
 	began := time.Now()
 	w.relay.Kill(cause)
 	w.relay.Kill(fault.New(fault.Draining, "the first cause stands"))
-	if err := within(t, 2*time.Second, w.relayRun); !errors.Is(err, cause) {
+	if err := within(t, 20*time.Second, w.relayRun); !errors.Is(err, cause) {
 		t.Errorf("relay: %v", err)
 	}
 	var got *fault.Error
-	if err := within(t, time.Second, w.agentRun); !errors.As(err, &got) || got.Code != fault.Replaced || got.Retry != time.Minute {
+	if err := within(t, 20*time.Second, w.agentRun); !errors.As(err, &got) || got.Code != fault.Replaced || got.Retry != time.Minute {
 		t.Errorf("agent: %v", err)
 	}
-	if d := time.Since(began); d > 500*time.Millisecond {
+	if d := time.Since(began); d > 10*time.Second { // the silence limit would have been 45 s
 		t.Errorf("a willing agent took %v to be gone", d)
 	}
 	_, err := s.Read(make([]byte, 1))
@@ -113,10 +113,10 @@ func TestBlackholedPeersAreFoundByBothSides(t *testing.T) {
 		_, err = s.Read(make([]byte, 1))
 	}
 	wantCode(t, err, fault.ConnectionLost)
-	wantCode(t, within(t, 3*time.Second, w.relayRun), fault.PeerSilent)
-	wantCode(t, within(t, 3*time.Second, w.agentRun), fault.PeerSilent)
+	wantCode(t, within(t, 20*time.Second, w.relayRun), fault.PeerSilent)
+	wantCode(t, within(t, 20*time.Second, w.agentRun), fault.PeerSilent)
 	// A second goes into trying to say goodbye.
-	if d := time.Since(began); d < shortSilence/2 || d > shortSilence+2*time.Second {
+	if d := time.Since(began); d < shortSilence/2 || d > shortSilence+20*time.Second {
 		t.Errorf("found after %v", d)
 	}
 }
@@ -134,7 +134,7 @@ func TestTrafficCountsAsLife(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantCode(t, within(t, 3*time.Second, w.relayRun), fault.PeerSilent)
+	wantCode(t, within(t, 20*time.Second, w.relayRun), fault.PeerSilent)
 }
 
 // A socket that takes no more bytes holds up neither Kill nor Run, nor the
@@ -170,12 +170,12 @@ func TestKillWithAStuckSocket(t *testing.T) {
 	began := time.Now()
 	streams[0].Close()
 	w.relay.Kill(fault.New(fault.Replaced, "newer"))
-	if d := time.Since(began); d > 100*time.Millisecond {
+	if d := time.Since(began); d > 10*time.Second { // a write to the socket would wait for 30 s
 		t.Errorf("Close and Kill took %v", d)
 	}
-	wantCode(t, within(t, 3*time.Second, w.relayRun), fault.Replaced)
+	wantCode(t, within(t, 20*time.Second, w.relayRun), fault.Replaced)
 	for range streams {
-		within(t, time.Second, written)
+		within(t, 20*time.Second, written)
 	}
 	for _, s := range streams {
 		s.Close()
@@ -191,8 +191,8 @@ func TestCutConnectionIsLostOnBothSides(t *testing.T) {
 		return a, b
 	}})
 	server.Close()
-	wantCode(t, within(t, time.Second, w.relayRun), fault.ConnectionLost)
-	wantCode(t, within(t, time.Second, w.agentRun), fault.ConnectionLost)
+	wantCode(t, within(t, 20*time.Second, w.relayRun), fault.ConnectionLost)
+	wantCode(t, within(t, 20*time.Second, w.agentRun), fault.ConnectionLost)
 }
 
 // A response whose tunnel broke must not look complete.
@@ -252,7 +252,7 @@ func TestStopLetsStreamsFinish(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	within(t, time.Second, goodbyes)
+	within(t, 20*time.Second, goodbyes)
 	select {
 	case err := <-stopped:
 		t.Fatalf("Stop did not wait for the stream: %v", err)
@@ -262,13 +262,13 @@ func TestStopLetsStreamsFinish(t *testing.T) {
 	if b, err := io.ReadAll(s); err != nil || string(b) != "the end" {
 		t.Errorf("read %q, %v", b, err)
 	}
-	if err := within(t, 2*time.Second, stopped); err != nil {
+	if err := within(t, 20*time.Second, stopped); err != nil {
 		t.Error(err)
 	}
-	if err := within(t, time.Second, w.agentRun); err != nil {
+	if err := within(t, 20*time.Second, w.agentRun); err != nil {
 		t.Errorf("agent: %v", err)
 	}
-	wantCode(t, within(t, time.Second, w.relayRun), fault.AgentStopped)
+	wantCode(t, within(t, 20*time.Second, w.relayRun), fault.AgentStopped)
 	if len(goodbyes) != 0 {
 		t.Error("the goodbye was told twice")
 	}
@@ -285,10 +285,10 @@ func TestStopCutsWhatDoesNotFinish(t *testing.T) {
 	if err := w.agent.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	if err := within(t, 2*time.Second, w.agentRun); err != nil {
+	if err := within(t, 20*time.Second, w.agentRun); err != nil {
 		t.Errorf("agent: %v", err)
 	}
-	wantCode(t, within(t, 2*time.Second, w.relayRun), fault.AgentStopped)
+	wantCode(t, within(t, 20*time.Second, w.relayRun), fault.AgentStopped)
 }
 
 func TestAliveSeesWhatTheAgentDid(t *testing.T) {
@@ -349,10 +349,10 @@ func TestCloseEndsBothDirections(t *testing.T) {
 	_, _ = io.ReadFull(s, make([]byte, 10))
 	time.Sleep(20 * time.Millisecond) // for the window to fill
 	s.Reset()
-	if err := within(t, time.Second, agentWrite); !errors.Is(err, syscall.EPIPE) {
+	if err := within(t, 20*time.Second, agentWrite); !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("the agent's write: %v", err)
 	}
-	if err := within(t, time.Second, agentRead); err != nil {
+	if err := within(t, 20*time.Second, agentRead); err != nil {
 		t.Errorf("the agent's read: %v", err)
 	}
 	if _, err := s.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
@@ -380,7 +380,7 @@ func TestCloseWakesTheReader(t *testing.T) {
 	go func() { _, err := s.Read(make([]byte, 1)); got <- err }()
 	time.Sleep(10 * time.Millisecond)
 	s.Close()
-	if err := within(t, time.Second, got); !errors.Is(err, net.ErrClosed) {
+	if err := within(t, 20*time.Second, got); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -67,7 +67,7 @@ func accept(t *testing.T, cfg tunnel.Config, client *tls.Config, admit func(tunn
 		}
 	}
 	c.Close()
-	return a, within(t, 5*time.Second, done)
+	return a, within(t, 20*time.Second, done)
 }
 
 func lengthed(s string) []byte {
@@ -235,7 +235,7 @@ func TestAcceptEndsWithItsContext(t *testing.T) {
 	if _, err := tunnel.Accept(ctx, tls.Server(server, serverTLS()), tunnel.Config{}, admitAll); err == nil {
 		t.Fatal("accepted")
 	}
-	if d := time.Since(start); d > 3*time.Second {
+	if d := time.Since(start); d > 9*time.Second { // the hello has 10 s
 		t.Errorf("took %v", d)
 	}
 }

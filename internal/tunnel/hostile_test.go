@@ -88,7 +88,7 @@ func TestStrangersAgentWorks(t *testing.T) {
 	_, _ = control.Write(lengthed(`{"type":"of a later version","id":"what"}`))
 	_, _ = control.Write(lengthed(`{"type":"drain","deadline_ms":1}`)) // not an agent's to say: ignored too
 	_, _ = control.Write(lengthed(`{"type":"status","status":{"portal":{"origin":"http://pbx"},"new":1},"more":[]}`))
-	if st := within(t, time.Second, s.got); st.Portal.Origin != "http://pbx" {
+	if st := within(t, 20*time.Second, s.got); st.Portal.Origin != "http://pbx" {
 		t.Errorf("got %+v", st)
 	}
 	_, _ = control.Write(lengthed(`{"type":"ping","id":42}`))
@@ -132,7 +132,7 @@ func TestAgentThatOpensStreams(t *testing.T) {
 	if _, err := m.Open(); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, within(t, 2*time.Second, s.run), fault.Protocol)
+	wantCode(t, within(t, 20*time.Second, s.run), fault.Protocol)
 	// It is told so.
 	b, _ := io.ReadAll(control)
 	if !strings.Contains(string(b), `"goodbye"`) || !strings.Contains(string(b), `"protocol_error"`) {
@@ -151,7 +151,7 @@ func TestMalformedControlMessages(t *testing.T) {
 		s := meetStranger(t, tunnel.Config{})
 		_, control := s.mux(t)
 		_, _ = control.Write([]byte(send))
-		if err := within(t, 3*time.Second, s.run); fault.CodeOf(err) != fault.Protocol {
+		if err := within(t, 20*time.Second, s.run); fault.CodeOf(err) != fault.Protocol {
 			t.Errorf("%q: %v", send, err)
 		}
 		s.tls.NetConn().Close()
@@ -164,7 +164,7 @@ func TestGarbageInsteadOfFrames(t *testing.T) {
 		t.Helper()
 		s := meetStranger(t, tunnel.Config{})
 		_, _ = s.tls.Write([]byte(send))
-		if err := within(t, 3*time.Second, s.run); fault.CodeOf(err) != fault.Protocol {
+		if err := within(t, 20*time.Second, s.run); fault.CodeOf(err) != fault.Protocol {
 			t.Errorf("%q: %v", send, err)
 		}
 	}
@@ -185,7 +185,7 @@ func TestControlFlood(t *testing.T) {
 			}
 		}
 	}()
-	wantCode(t, within(t, 5*time.Second, s.run), fault.TooMany)
+	wantCode(t, within(t, 20*time.Second, s.run), fault.TooMany)
 	if n := len(s.got); n > 80 {
 		t.Errorf("%d statuses got through", n)
 	}
@@ -198,7 +198,7 @@ func TestMuxPingFlood(t *testing.T) {
 	before := runtime.NumGoroutine()
 	ping := []byte("\x00\x02\x00\x01" + "\x00\x00\x00\x00" + "\x00\x00\x00\x07")
 	go func() { _, _ = s.tls.Write([]byte(strings.Repeat(string(ping), 100_000))) }()
-	wantCode(t, within(t, 5*time.Second, s.run), fault.TooMany)
+	wantCode(t, within(t, 20*time.Second, s.run), fault.TooMany)
 	if n := runtime.NumGoroutine(); n > before+100 {
 		t.Errorf("%d goroutines, %d before", n, before)
 	}
@@ -220,5 +220,5 @@ func TestUnansweredCloseIsForgotten(t *testing.T) {
 		t.Errorf("%d streams", n)
 	}
 	s.tls.NetConn().Close()
-	wantCode(t, within(t, 3*time.Second, s.run), fault.ConnectionLost)
+	wantCode(t, within(t, 20*time.Second, s.run), fault.ConnectionLost)
 }

@@ -265,7 +265,7 @@ func TestNothingIsLeftOver(t *testing.T) {
 		resp.Body.Close()
 	}
 	eventually(t, "all are gone", func() bool { return w.gauge(t, "connections") == 0 && w.gauge(t, "requests_active") == 0 })
-	if w.resets.Load() != 200 || w.gauge(t, "streams_idle") != 0 {
+	if w.resets.Load() < 200 || w.gauge(t, "streams_idle") != 0 {
 		t.Errorf("%d of 200 streams were reset", w.resets.Load())
 	}
 	if problems, err := testutil.GatherAndLint(w.reg); err != nil || len(problems) > 0 {
