@@ -57,7 +57,7 @@ var texts = map[fault.Code][2]string{
 	fault.UnknownSite:     {"No such PBX", "The PBX may have been removed. The console lists those there are."},
 	fault.HostMismatch:    {"Wrong connection for this address", "Close this window and open the address again."},
 	fault.VisitNeeded:     {"Open this PBX from the console", "Sign in to the console, find the PBX and click Visit."},
-	fault.VisitEnded:      {"This visit has ended", "Click Visit in the console to start another."},
+	fault.VisitEnded:      {"This visit has ended", ""},
 	fault.VisitWrongSite:  {"This visit is for another PBX", "Click Visit in the console for this PBX."},
 	fault.HandoverInvalid: {"This link is not valid", "A visit's link works for one minute. Click Visit in the console again."},
 	fault.HandoverUsed:    {"This link has been used", "A visit's link works once. Click Visit in the console again."},
