@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -33,9 +34,11 @@ type split struct {
 }
 
 func newSplit(_ context.Context, d *demo) (*split, error) {
-	self, err := os.Executable()
+	// By the name it was started by, not by its file: the next start of a child
+	// is then what an upgrade has put there.
+	self, err := exec.LookPath(os.Args[0])
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	s := &split{d: d, self: self, control: control.Default(), relay: relay.Default()}
 	caDir := filepath.Join(d.o.Data, "tls")
@@ -50,7 +53,7 @@ func newSplit(_ context.Context, d *demo) (*split, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.relay.Listen, s.relay.CADir, s.relay.Console = d.o.Listen, caDir, "https://"+s.control.ConsoleHost()+":"+ports.control
+	s.relay.Listen, s.relay.CADir, s.relay.Console = ports.listen, caDir, "https://"+s.control.ConsoleHost()+":"+ports.control
 	s.relay.Bus = bus.Config{URL: "nats://127.0.0.1:" + ports.bus, User: string(s.relay.Name), PasswordFile: password}
 	s.relay.Drain = relay.Drain{Deadline: 3 * time.Second}
 	s.control.Data, s.control.CADir, s.control.Listen = d.o.Data, caDir, "127.0.0.1:"+ports.control
@@ -64,15 +67,29 @@ func newSplit(_ context.Context, d *demo) (*split, error) {
 	return s, errors.Join(s.write("control.yaml", s.control), s.write("relay.yaml", s.relay))
 }
 
-type splitPorts struct{ sites, control, bus string }
+type splitPorts struct{ listen, sites, control, bus string }
 
 // ports takes the console's and the bus's from the kernel, and keeps the
-// sites' as told.
+// sites' as told. Told to take any, it takes any for the admin listeners too:
+// this demo is to run beside whatever runs already.
 func (s *split) ports() (p splitPorts, err error) {
-	if _, p.sites, err = net.SplitHostPort(s.d.o.Listen); err != nil {
+	host, port, err := net.SplitHostPort(s.d.o.Listen)
+	if err != nil {
 		return p, fmt.Errorf("listen: %w", err)
 	}
-	for _, port := range []*string{&p.control, &p.bus} {
+	p.sites = port
+	wanted := []*string{&p.control, &p.bus}
+	var admins [2]string
+	if port == "0" {
+		wanted = append(wanted, &p.sites, &admins[0], &admins[1])
+	}
+	defer func() {
+		p.listen = net.JoinHostPort(host, p.sites)
+		if admins[0] != "" {
+			s.control.Admin, s.relay.Admin = "127.0.0.1:"+admins[0], "127.0.0.1:"+admins[1]
+		}
+	}()
+	for _, port := range wanted {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return p, err
