@@ -29,12 +29,12 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 func commands() map[string]command {
 	return map[string]command{
 		"exits": exits, "start": start, "term": term, "died": died, "get": get,
-		"mode": mode, "leaks": leaks, "sql": execSQL, "occupy": occupy, "fill": fill, "damage": damage, "waitfor": waitFor,
+		"mode": mode, "leaks": leaks, "sql": execSQL, "occupy": occupy, "fill": fill, "damage": damage, "waitfor": waitFor, "which": which,
 	}
 }
 
-// running are a script's background programs.
-type running map[string]*background
+// processes are a script's background programs.
+type processes map[string]*background
 
 type background struct {
 	cmd   *exec.Cmd
@@ -45,7 +45,7 @@ type background struct {
 type runningKey struct{}
 
 func setup(e *testscript.Env) error {
-	e.Values[runningKey{}] = running{}
+	e.Values[runningKey{}] = processes{}
 	var held []net.Listener // so that no port is given twice
 	for i := range 6 {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -100,7 +100,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	b.cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"), "HOME="+ts.Getenv("HOME"), "TMPDIR="+ts.Getenv("TMPDIR"))
 	ts.Check(b.cmd.Start())
 	go func() { b.done <- b.cmd.Wait() }()
-	ts.Value(runningKey{}).(running)[name] = b
+	ts.Value(runningKey{}).(processes)[name] = b
 	ts.Defer(func() {
 		if !b.ended { // the script failed, or leaves it at that
 			b.cmd.Process.Kill()
@@ -141,7 +141,7 @@ func died(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func find(ts *testscript.TestScript, name string) *background {
-	b := ts.Value(runningKey{}).(running)[name]
+	b := ts.Value(runningKey{}).(processes)[name]
 	if b == nil {
 		ts.Fatalf("%s was not started", name)
 	}
@@ -271,4 +271,11 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s has no %s in it:\n%s", args[1], args[0], ts.ReadFile(args[1]))
 		}
 	}
+}
+
+func which(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "which VARIABLE PROGRAM")
+	path, err := lookPath(ts, args[1])
+	ts.Check(err)
+	ts.Setenv(args[0], path)
 }

@@ -14,6 +14,7 @@
 //	sql DATABASE STATEMENT       changes an SQLite database
 //	damage FILE                  writes over it from its second page on
 //	fill FILE...                 puts variables' values into files
+//	which VARIABLE PROGRAM       PROGRAM's path goes to VARIABLE
 //	occupy VARIABLE              listens on a port, whose address goes to VARIABLE
 //
 // and the variables PORT1 to PORT6, ports that were free just now.
@@ -27,6 +28,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	agent "trunkline/cmd/trunkline-agent/cli"
 	loadtest "trunkline/cmd/trunkline-loadtest/cli"
 	trunkline "trunkline/cmd/trunkline/cli"
 	"trunkline/internal/service"
@@ -38,6 +40,7 @@ func TestMain(m *testing.M) {
 	}
 	testscript.Main(m, map[string]func(){
 		"trunkline":          program(trunkline.Root),
+		"trunkline-agent":    program(agent.Root),
 		"trunkline-loadtest": program(loadtest.Root),
 	})
 }
