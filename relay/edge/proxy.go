@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"trunkline/internal/fault"
@@ -117,7 +118,8 @@ func (x *exchange) send() (*upload, error) {
 	if err := l.SetDeadline(now.Add(x.e.o.Limits.Answer)); err != nil {
 		return nil, fmt.Errorf("send request: %w", err)
 	}
-	if _, err := l.Write(head); err != nil {
+	// Whoever has closed the stream may have said why: that is still to be read.
+	if _, err := l.Write(head); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return nil, fmt.Errorf("send request: %w", err)
 	}
 	if body == nil {
