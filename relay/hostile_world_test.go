@@ -87,6 +87,7 @@ func entryText(e observer.LoggedEntry) string {
 
 // bystander visits a PBX until its test ends.
 type bystander struct {
+	pbx  *testnet.PBX
 	v    *visitor.Visitor
 	mu   sync.Mutex
 	ok   int
@@ -96,7 +97,7 @@ type bystander struct {
 func (s *stage) watch(t *testing.T, p *testnet.PBX) *bystander {
 	v := p.Visit()
 	v.Transport.(*http.Transport).DisableKeepAlives = true
-	b := &bystander{v: v}
+	b := &bystander{pbx: p, v: v}
 	testnet.Go(t, "bystander", func(ctx context.Context) error {
 		for ctx.Err() == nil {
 			b.fetch(ctx)
@@ -284,7 +285,7 @@ func hear(r *bufio.Reader, method string) (answer, error) {
 	return answer{resp, string(b)}, err
 }
 
-var pageCode = regexp.MustCompile(`Code <code>([a-z_]+)</code>`)
+var pageCode = regexp.MustCompile(`<code>([a-z_]+)</code>`)
 
 // code is the fault's in an error page or a problem document.
 func (a answer) code() fault.Code {
