@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 	"time"
 )
+
+var errEnded = errors.New("ended by itself")
 
 const stopTime = 10 * time.Second // then a child that ignores SIGTERM is killed
 
@@ -84,7 +87,7 @@ func (c *child) stop() {
 func (c *child) alive() error {
 	select {
 	case <-c.done:
-		return fmt.Errorf("%s ended: %v; its last words:\n%s", c.name, c.err, c.tail())
+		return fmt.Errorf("%s: %w; its last words:\n%s", c.name, cmp.Or(c.err, errEnded), c.tail())
 	default:
 		return nil
 	}

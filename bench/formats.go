@@ -53,11 +53,11 @@ func (r *report) json(out io.Writer) error {
 	for _, f := range r.figures {
 		for _, via := range slices.Sorted(maps.Keys(f.samples)) {
 			s := summarize(values(f.samples[via]))
-			extra := about
-			for _, unit := range slices.Sorted(maps.Keys(extras(f.samples[via]))) {
-				extra += fmt.Sprintf("\n%.1f %s", extras(f.samples[via])[unit], unit)
+			extra, more := []byte(about), extras(f.samples[via])
+			for _, unit := range slices.Sorted(maps.Keys(more)) {
+				extra = fmt.Appendf(extra, "\n%.1f %s", more[unit], unit)
 			}
-			entries = append(entries, entry{f.name + "/via=" + via, f.unit, s.median, s.spread(), extra})
+			entries = append(entries, entry{f.name + "/via=" + via, f.unit, s.median, s.spread(), string(extra)})
 		}
 		if v := ratios(f.samples[viaRelay], f.samples[viaNginx]); v != nil {
 			s := summarize(v)

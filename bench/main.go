@@ -4,71 +4,65 @@
 // loads them, and stops them again.
 //
 //	make bench                        everything, about ten minutes
-//	go run ./bench -only conns=64     some figures, by regular expression
-//	go run ./bench -quick             does it work? The figures mean little
+//	go run ./bench --only conns=64    some figures, by regular expression
+//	go run ./bench --quick            does it work? The figures mean little
 //
 // What the figures mean, and how to compare two runs, is in docs/performance.md.
 // Bench is not a load test of an installation; cmd/trunkline-loadtest is.
 package main
 
 import (
-	"context"
-	"flag"
-	"fmt"
+	"errors"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
-	"syscall"
 	"time"
+
+	"github.com/spf13/cobra"
+
+	"trunkline/internal/service"
 )
 
-func main() {
-	if len(os.Args) > 2 && os.Args[1] == childArg {
-		os.Exit(childMain(os.Args[2]))
-	}
-	o, err := parseFlags(os.Args[1:])
-	if err != nil {
-		os.Exit(2) // flag has said why
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends at once; the kernel ends the children then
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(service.Main(root())) } //nolint:forbidigo // this is a main; the linter knows those in cmd
 
-func parseFlags(args []string) (options, error) {
+func root() *cobra.Command {
 	o := defaults()
-	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	bin := f.String("bin", "bin", "directory of trunkline and trunkline-agent, as make build leaves them")
-	only := f.String("only", "", "measure only the figures whose name matches this regular expression")
-	quick := f.Bool("quick", false, "see in half a minute whether it works; the figures mean little")
+	var bin, only string
+	c := &cobra.Command{
+		Use: "bench", Short: "Measure what the relay costs, beside nginx", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
+			if o.only, err = regexp.Compile(only); err != nil {
+				return service.Usagef("--only: %w", err)
+			}
+			if o.quick {
+				o.hurry(c.Flags().Changed)
+			}
+			if min(o.rounds, o.seconds, o.megabytes, o.tunnels) < 1 {
+				return service.Usagef("--rounds, --seconds, --megabytes and --tunnels: at least 1")
+			}
+			o.trunkline = []string{filepath.Join(bin, "trunkline")}
+			o.agent = []string{filepath.Join(bin, "trunkline-agent")}
+			if err := run(c.Context(), o); c.Context().Err() == nil {
+				return err
+			}
+			return errors.New("interrupted; what it started has been stopped")
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&bin, "bin", "bin", "directory of trunkline and trunkline-agent, as make build leaves them")
+	f.StringVar(&only, "only", "", "measure only the figures whose name matches this regular expression")
+	f.BoolVar(&o.quick, "quick", false, "see in half a minute whether it works; the figures mean little")
 	f.IntVar(&o.rounds, "rounds", o.rounds, "times that every CPU figure is measured")
 	f.IntVar(&o.seconds, "seconds", o.seconds, "length of each measurement of requests")
 	f.IntVar(&o.megabytes, "megabytes", o.megabytes, "size of each transfer")
 	f.IntVar(&o.tunnels, "tunnels", o.tunnels, "idle tunnels to measure the memory of")
 	f.StringVar(&o.outDir, "out", o.outDir, "directory for the result files")
-	if err := f.Parse(args); err != nil {
-		return o, err
-	}
-	if *quick {
-		o.quicken()
-		f.Visit(func(fl *flag.Flag) { _ = f.Set(fl.Name, fl.Value.String()) })
-		_ = f.Parse(args) // what was said outweighs what quick means
-	}
-	var err error
-	if o.only, err = regexp.Compile(*only); err == nil && (f.NArg() > 0 || o.rounds < 1 || o.seconds < 1 || o.megabytes < 1 || o.tunnels < 1) {
-		err = fmt.Errorf("no arguments, and no number below 1")
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		return o, err
-	}
-	o.trunkline = []string{filepath.Join(*bin, "trunkline")}
-	o.agent = []string{filepath.Join(*bin, "trunkline-agent")}
-	return o, nil
+	c.AddCommand(&cobra.Command{
+		Use: childArg + " NAME", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return runChild(c.Context(), args[0]) },
+	})
+	return c
 }
 
 func defaults() options {
@@ -78,6 +72,15 @@ func defaults() options {
 	}
 }
 
-func (o *options) quicken() {
-	o.quick, o.rounds, o.seconds, o.megabytes, o.tunnels, o.settle = true, 1, 1, 30, 20, time.Second
+// hurry makes a run short, but for what was said.
+func (o *options) hurry(said func(flag string) bool) {
+	o.quick, o.settle = true, time.Second
+	for flag, to := range map[string]struct {
+		field *int
+		value int
+	}{"rounds": {&o.rounds, 1}, "seconds": {&o.seconds, 1}, "megabytes": {&o.megabytes, 100}, "tunnels": {&o.tunnels, 20}} {
+		if !said(flag) {
+			*to.field = to.value
+		}
+	}
 }

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 {
 		switch os.Args[1] {
 		case childArg:
-			os.Exit(childMain(os.Args[2]))
+			os.Exit(service.Main(root()))
 		case "trunkline":
 			root := cli.Root()
 			root.SetArgs(os.Args[2:])

@@ -90,7 +90,9 @@ func (r *report) table(out io.Writer) {
 		}
 		if len(other) > 0 {
 			row[3], row[4] = f.show(base.median), base.spread()
-			row[5] = fmt.Sprintf("%.2f", summarize(ratios(relay, other)).median)
+			if v := ratios(relay, other); len(v) > 0 { // a short run may be below the clock's grain
+				row[5] = fmt.Sprintf("%.2f", summarize(v).median)
+			}
 		}
 		switch {
 		case f.goal > 0 && len(other) > 0:

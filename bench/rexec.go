@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,23 +24,14 @@ import (
 // of JSON to standard output.
 const childArg = "bench-child"
 
-func childMain(name string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var err error
+func runChild(ctx context.Context, name string) error {
 	switch name {
 	case "portal":
-		err = portalChild(ctx)
+		return portalChild(ctx)
 	case "tunnels":
-		err = tunnelsChild(ctx)
-	default:
-		err = fmt.Errorf("no child is called %q", name)
+		return tunnelsChild(ctx)
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
+	return fmt.Errorf("no child is called %q", name)
 }
 
 type portalOrder struct{ Cert, Key []byte } // PEM

@@ -28,8 +28,8 @@ func quick(t *testing.T, only string) (options, *bytes.Buffer) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var out bytes.Buffer
 	o := defaults()
-	o.quicken()
-	o.tunnels, o.megabytes, o.settle = 5, 10, 350*time.Millisecond
+	o.hurry(func(string) bool { return false })
+	o.tunnels, o.megabytes, o.settle = 5, 100, 350*time.Millisecond
 	o.self, o.trunkline, o.agent = []string{self}, []string{self, "trunkline"}, []string{self, "agent"}
 	o.outDir, o.out, o.only = t.TempDir(), &out, regexp.MustCompile(only)
 	return o, &out
@@ -112,6 +112,16 @@ func nothingLeft(t *testing.T) {
 		if b, err := os.ReadFile(file); err == nil && len(bytes.TrimSpace(b)) > 0 {
 			t.Errorf("processes left: %s", b)
 		}
+	}
+}
+
+// What was said outweighs what --quick means.
+func TestHurry(t *testing.T) {
+	o := defaults()
+	o.rounds = 4
+	o.hurry(func(flag string) bool { return flag == "rounds" })
+	if o.rounds != 4 || o.seconds != 1 || !o.quick {
+		t.Errorf("%+v", o)
 	}
 }
 
