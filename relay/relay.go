@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -170,7 +171,8 @@ func (r *Relay) SitePort() string {
 
 func (r *Relay) consoleURL() string {
 	if r.o.Console != "" {
-		return r.o.Console
+		// As browsers write it in Origin, with which the edge compares it.
+		return strings.TrimSuffix(strings.TrimSuffix(r.o.Console, "/"), ":443")
 	}
 	return "https://console." + r.o.Zone + r.SitePort()
 }
@@ -224,9 +226,10 @@ func (r *Relay) Run(ctx context.Context) error {
 	case <-life.Done(): // a part ended by itself: that is an error, and it is in g
 	}
 	stop()
-	err := errors.Join(r.Close(), g.Wait())
+	_ = r.Close() // mostly closed already, by who accepts
+	err := g.Wait()
 	r.log.Info("relay stopped")
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err

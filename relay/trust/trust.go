@@ -66,12 +66,12 @@ func New(o Options) *Trust {
 
 // Run follows the bus until ctx ends.
 func (t *Trust) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return t.watchKeys(ctx) })
+	g, life := errgroup.WithContext(ctx)
+	g.Go(func() error { return t.watchKeys(life) })
 	g.Go(func() error {
-		return bus.NewBucket[bus.Revocation](t.o.Bus, bus.Revocations).Watch(ctx, t.applyRevocation)
+		return bus.NewBucket[bus.Revocation](t.o.Bus, bus.Revocations).Watch(life, t.applyRevocation)
 	})
-	g.Go(func() error { return t.sweepSeats(ctx) })
+	g.Go(func() error { return t.sweepSeats(life) })
 	err := g.Wait()
 	if ctx.Err() != nil {
 		return nil

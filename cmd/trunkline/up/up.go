@@ -114,7 +114,10 @@ func (c *Config) share(port int) {
 		c.Control.Port = port
 	}
 	if c.Relay.Console == "" {
-		c.Relay.Console = fmt.Sprintf("https://%s:%d", c.Control.ConsoleHost(), c.Control.Port)
+		c.Relay.Console = "https://" + c.Control.ConsoleHost()
+		if c.Control.Port != 443 { // an origin has no default port in it, and the edge compares origins
+			c.Relay.Console += fmt.Sprintf(":%d", c.Control.Port)
+		}
 	}
 }
 
