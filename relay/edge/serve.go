@@ -18,7 +18,7 @@ import (
 var ErrFull = errors.New("edge: too many connections")
 
 // ServeTLS serves a browser whose handshake is done, until its connection is
-// closed. It owns c.
+// closed. It owns c. It errs with ErrFull only.
 func (e *Edge) ServeTLS(c *tls.Conn) error {
 	return e.serveConn(&conn{Conn: c, remote: addrOf(c), sni: sniOf(c.ConnectionState())})
 }
@@ -96,9 +96,11 @@ func (e *Edge) serveConn(c *conn) error {
 		_ = c.Conn.Close()
 		return ErrFull
 	}
-	err := e.server.ServeConn(c)
+	// Every request has had its event, the malformed one too; fasthttp's errors
+	// quote its head, cookies and all.
+	_ = e.server.ServeConn(c)
 	<-done // fasthttp returns early from a connection it has handed over
-	return err
+	return nil
 }
 
 func (e *Edge) join(c *conn) bool {
