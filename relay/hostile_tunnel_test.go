@@ -263,7 +263,7 @@ func TestHostileHellos(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				if took := time.Since(began); took > 3*time.Second {
+				if took := time.Since(began); took > 20*time.Second {
 					t.Errorf("took %v", took)
 				}
 				return code
