@@ -113,7 +113,7 @@ func (w *web) Run(ctx context.Context) error {
 		_ = w.srv.Close() // what is left has had its time
 	}
 	for range n {
-		<-errs
+		_ = <-errs // ErrServerClosed: we have just closed it
 	}
 	if failed != nil && !errors.Is(failed, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", failed)
