@@ -112,8 +112,9 @@ func (w *web) Run(ctx context.Context) error {
 	if w.srv.Shutdown(dctx) != nil {
 		_ = w.srv.Close() // what is left has had its time
 	}
-	for range n {
-		_ = <-errs // ErrServerClosed: we have just closed it
+	for ; n > 0; n-- {
+		//nolint:errcheck // ErrServerClosed: we have just closed it
+		<-errs
 	}
 	if failed != nil && !errors.Is(failed, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", failed)
