@@ -101,7 +101,7 @@ func (r *Relay) wire() error {
 		DeviceRevoked: func(d id.Device, at time.Time, cause *fault.Error) { r.uplink.End(d, at, cause) },
 	})
 	r.uplink = uplink.New(uplink.Options{
-		Config: o.Tunnels, Relay: o.Name, Admit: r.trust.AdmitTunnel, Refresh: r.trust.Refresh,
+		Config: o.Tunnels, Relay: o.Name, Admit: r.trust.AdmitTunnel, Revoked: r.trust.Revoked, Refresh: r.trust.Refresh,
 		Announce: r.announce.Set, Withdraw: r.announce.Withdraw,
 		Leaving: func(d id.Device) { r.edge.Forget(d) }, Log: r.log.Named("uplink"), Registerer: o.Registerer,
 	})

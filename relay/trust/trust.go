@@ -102,17 +102,25 @@ func (t *Trust) AdmitTunnel(pass string, exporter, proof []byte) (token.Pass, er
 	if !tunnel.VerifyProof(p.Key, exporter, pass, proof) {
 		return token.Pass{}, fault.New(fault.ProofInvalid, "The hello is not signed by the device's key for this connection.")
 	}
-	if r, ok := t.revocation("device." + string(p.Device)); ok && !p.Issued.After(r.At) {
-		return token.Pass{}, fault.New(r.Code, "%s", fault.Reason(r.Code))
+	if f := t.Revoked(p.Device, p.Issued); f != nil {
+		return token.Pass{}, f
 	}
 	return p, nil
+}
+
+// Revoked says why a pass of device, issued then, is void; nil if it is not.
+func (t *Trust) Revoked(device id.Device, issued time.Time) *fault.Error {
+	if r, ok := t.revocation("device." + string(device)); ok && !issued.After(r.At) {
+		return fault.New(r.Code, "%s", fault.Reason(r.Code))
+	}
+	return nil
 }
 
 // Refresh checks a renewed pass that came over an admitted tunnel of device.
 func (t *Trust) Refresh(pass string, device id.Device) (token.Pass, error) {
 	p, err := token.VerifyPass(pass, t.keys.Load().passKey, t.o.Now())
 	if err == nil && p.Device != device {
-		err = fault.New(fault.PassInvalid, "The pass is another device's.")
+		p, err = token.Pass{}, fault.New(fault.PassInvalid, "The pass is another device's.")
 	}
 	return p, err
 }

@@ -13,7 +13,7 @@ import (
 // closed when its last stream has ended. It returns when all tunnels are gone,
 // or closes the rest when ctx ends.
 func (u *Uplink) Drain(ctx context.Context, spread time.Duration) {
-	u.draining.Store(true)
+	gone := u.startDrain()
 	deadline, _ := ctx.Deadline()
 	u.links.Range(func(_, v any) bool {
 		l := v.(*link)
@@ -27,7 +27,22 @@ func (u *Uplink) Drain(ctx context.Context, spread time.Duration) {
 		v.(*link).end(fault.New(fault.Draining, "The relay stopped."))
 		return true
 	})
-	u.wg.Wait()
+	<-gone // soon: a tunnel that was ended does not wait for its socket
+}
+
+// startDrain closes the door. Who comes after it is refused and not counted:
+// there may be no end of them.
+func (u *Uplink) startDrain() (gone <-chan struct{}) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.draining = true
+	empty := make(chan struct{})
+	if u.count == 0 {
+		close(empty)
+	} else {
+		u.empty = empty
+	}
+	return empty
 }
 
 // moveTime is what an agent gets to open its new tunnel before the old one,

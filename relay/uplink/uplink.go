@@ -44,6 +44,9 @@ type Options struct {
 	Relay id.Relay
 	// Admit is the door of tunnels.
 	Admit func(pass string, exporter, proof []byte) (token.Pass, error)
+	// Revoked says why a device's passes issued until then are void, or nil. It
+	// is asked once more when End can find the tunnel.
+	Revoked func(device id.Device, issued time.Time) *fault.Error
 	// Refresh checks a pass renewed over an admitted tunnel.
 	Refresh func(pass string, device id.Device) (token.Pass, error)
 	// Announce makes a route known, up or down; Withdraw takes it back.
@@ -58,14 +61,19 @@ type Options struct {
 
 // Uplink holds the tunnels of one relay. Safe for concurrent use.
 type Uplink struct {
-	o        Options
-	metrics  *metrics
-	draining atomic.Bool
+	o       Options
+	metrics *metrics
 
 	links sync.Map // id.Device -> *link: the newest tunnel of each device
-	count atomic.Int64
 
-	wg sync.WaitGroup // of every Serve
+	// words keeps what is said of a device in the order in which its tunnels
+	// take over from each other.
+	words sync.Mutex
+
+	mu       sync.Mutex // guards what follows
+	draining bool
+	count    int           // tunnels held, and those about to be
+	empty    chan struct{} // made by Drain, closed when count is 0
 }
 
 // link is one tunnel of a device.
@@ -73,7 +81,7 @@ type link struct {
 	device   id.Device
 	relay    *tunnel.Relay
 	since    time.Time
-	route    atomic.Pointer[bus.Route]   // nil until the first status
+	route    atomic.Pointer[bus.Route]   // announced last, by it or the one before; nil: nothing
 	issued   atomic.Int64                // of the newest pass it has shown, unix seconds
 	replaced atomic.Pointer[fault.Error] // set when a newer tunnel of the device is known of
 
@@ -82,24 +90,31 @@ type link struct {
 
 func New(o Options) *Uplink {
 	u := &Uplink{o: o}
-	u.metrics = newMetrics(o.Registerer, func() float64 { return float64(u.count.Load()) })
+	u.metrics = newMetrics(o.Registerer, func() float64 { return float64(u.Count()) })
 	return u
 }
 
 // Serve holds one agent's connection until its end. It owns c.
 func (u *Uplink) Serve(ctx context.Context, c *tls.Conn) {
-	u.wg.Add(1)
-	defer u.wg.Done()
 	remote := c.RemoteAddr().String()
 	log := u.o.Log.With(zap.String("remote", remote))
 
 	var pass token.Pass
 	var hello tunnel.Hello
+	entered := false
+	defer func() {
+		if entered {
+			u.leave()
+		}
+	}()
 	r, err := tunnel.Accept(ctx, c, tunnel.Config{HelloTimeout: u.o.Hello, Ping: u.o.Ping, Window: u.o.Window},
 		func(h tunnel.Hello, exporter []byte) (tunnel.Welcome, error) {
 			hello = h
 			var err error
-			pass, err = u.admit(h, exporter)
+			if err = u.enter(); err == nil {
+				entered = true
+				pass, err = u.o.Admit(h.Pass, exporter, h.Proof)
+			}
 			return tunnel.Welcome{Relay: u.o.Relay, Tunnel: id.NewTunnel(), Ping: u.o.Ping}, err
 		})
 	if err != nil {
@@ -113,22 +128,14 @@ func (u *Uplink) Serve(ctx context.Context, c *tls.Conn) {
 	u.hold(ctx, l, pass, hello, remote, log)
 }
 
-func (u *Uplink) admit(h tunnel.Hello, exporter []byte) (token.Pass, error) {
-	if u.draining.Load() {
-		return token.Pass{}, fault.New(fault.Draining, "This relay is stopping; use another one, or come again.").After(2 * time.Second)
-	}
-	if u.count.Load() >= int64(u.o.Max) {
-		return token.Pass{}, fault.New(fault.TooMany, "This relay holds all the tunnels it may (tunnels.max).").After(time.Minute)
-	}
-	return u.o.Admit(h.Pass, exporter, h.Proof)
-}
-
 // hold runs an admitted tunnel.
 func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunnel.Hello, remote string, log *zap.Logger) {
 	log = log.With(zap.String("device", string(pass.Device)), zap.String("site", string(pass.Site)))
-	u.count.Add(1)
-	defer u.count.Add(-1)
 	u.take(l)
+	// A revocation that came after the door and before take has found nothing.
+	if f := u.o.Revoked(l.device, pass.Issued); f != nil {
+		l.end(f)
+	}
 	log.Info("tunnel up", zap.String("agent", hello.Agent.Version))
 	u.metrics.accepted.Inc()
 
@@ -151,10 +158,15 @@ func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunne
 		},
 		OnPass: func(raw string) error {
 			p, err := u.o.Refresh(raw, l.device)
-			if err == nil {
-				l.issued.Store(p.Issued.Unix())
+			switch {
+			case err != nil:
+				return err
+			case !p.Key.Equal(pass.Key):
+				// Whoever holds the tunnel has not proved that key to be theirs.
+				return fault.New(fault.PassInvalid, "The pass is bound to another key than this tunnel's.")
 			}
-			return err
+			l.issued.Store(max(l.issued.Load(), p.Issued.Unix()))
+			return nil
 		},
 	})
 	u.release(l, l.reason(err), log)
@@ -163,7 +175,15 @@ func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunne
 // take makes l the device's tunnel. The newest wins; an older one is closed
 // without being waited for: its socket may be stuck.
 func (u *Uplink) take(l *link) {
-	if old, loaded := u.links.Swap(l.device, l); loaded {
+	u.words.Lock()
+	old, loaded := u.links.Swap(l.device, l)
+	if loaded {
+		// What was announced stands until l says otherwise. Should l end before
+		// its first status, it has that to take back.
+		l.route.CompareAndSwap(nil, old.(*link).route.Load())
+	}
+	u.words.Unlock()
+	if loaded {
 		u.supersede(old.(*link), "The device opened a newer tunnel.")
 	}
 }
@@ -178,7 +198,7 @@ func (u *Uplink) Superseded(d id.Device, at id.Relay) {
 // supersede closes a tunnel that the device no longer speaks through. One that
 // was asked to move, or is taking its leave, ends with its last stream.
 func (u *Uplink) supersede(l *link, why string) {
-	if u.draining.Load() || l.leaving.Load() {
+	if u.isDraining() || l.leaving.Load() {
 		u.o.Leaving(l.device)
 		return
 	}
@@ -189,6 +209,8 @@ func (u *Uplink) supersede(l *link, why string) {
 // announce is called by a tunnel's own reader only, so a device's words keep
 // their order; but not after a newer tunnel took over.
 func (u *Uplink) announce(l *link, r bus.Route) {
+	u.words.Lock()
+	defer u.words.Unlock()
 	l.route.Store(&r)
 	if now, ok := u.links.Load(l.device); ok && now == l {
 		u.o.Announce(r)
@@ -200,6 +222,8 @@ func (u *Uplink) release(l *link, cause *fault.Error, log *zap.Logger) {
 	u.metrics.ended.WithLabelValues(string(cause.Code)).Inc()
 	log.Info("tunnel down", zap.String("code", string(cause.Code)), zap.Error(cause),
 		zap.Int64("dur_ms", time.Since(l.since).Milliseconds()))
+	u.words.Lock()
+	defer u.words.Unlock()
 	if !u.links.CompareAndDelete(l.device, l) {
 		return
 	}
@@ -258,6 +282,3 @@ func (u *Uplink) End(d id.Device, at time.Time, cause *fault.Error) {
 		l.end(cause)
 	}
 }
-
-// Count is the number of tunnels held.
-func (u *Uplink) Count() int { return int(u.count.Load()) }

@@ -41,6 +41,9 @@ type world struct {
 	routes map[id.Device]bus.Route
 	issued time.Time
 	left   []id.Device
+
+	admitted func(id.Device) // called just after the door
+	revoked  map[id.Device]*fault.Error
 }
 
 func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
@@ -60,9 +63,19 @@ func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
 			if err := d.UnmarshalText([]byte(pass)); err != nil {
 				return token.Pass{}, fault.New(fault.PassInvalid, "no device")
 			}
+			if w.admitted != nil {
+				defer w.admitted(d)
+			}
 			return token.Pass{Device: d, Site: "pbx-1", Issued: w.issued}, nil
 		},
-		Refresh:  func(string, id.Device) (token.Pass, error) { return token.Pass{Issued: time.Now()}, nil },
+		Revoked: func(d id.Device, _ time.Time) *fault.Error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.revoked[d]
+		},
+		Refresh: func(pass string, _ id.Device) (token.Pass, error) {
+			return token.Pass{Issued: time.Now().Add(time.Hour), Key: ed25519.PublicKey(pass)}, nil
+		},
 		Announce: func(r bus.Route) { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r },
 		Withdraw: func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); delete(w.routes, d) },
 		Leaving:  func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); w.left = append(w.left, d) },

@@ -1,0 +1,43 @@
+package uplink
+
+import (
+	"time"
+
+	"trunkline/internal/fault"
+)
+
+// enter counts a tunnel in, if there is room for one.
+func (u *Uplink) enter() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.draining:
+		return fault.New(fault.Draining, "This relay is stopping; use another one, or come again.").After(2 * time.Second)
+	case u.count >= u.o.Max:
+		return fault.New(fault.TooMany, "This relay holds all the tunnels it may (tunnels.max).").After(time.Minute)
+	}
+	u.count++
+	return nil
+}
+
+func (u *Uplink) leave() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.count--; u.count == 0 && u.empty != nil {
+		close(u.empty)
+		u.empty = nil
+	}
+}
+
+func (u *Uplink) isDraining() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.draining
+}
+
+// Count is the number of tunnels held.
+func (u *Uplink) Count() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.count
+}
