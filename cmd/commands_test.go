@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -46,19 +47,25 @@ type runningKey struct{}
 
 func setup(e *testscript.Env) error {
 	e.Values[runningKey{}] = processes{}
-	var held []net.Listener // so that no port is given twice
 	for i := range 6 {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return err
-		}
-		held = append(held, ln)
-		e.Setenv(fmt.Sprintf("PORT%d", i+1), strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
-	}
-	for _, ln := range held {
-		ln.Close()
+		e.Setenv(fmt.Sprintf("PORT%d", i+1), strconv.Itoa(freePort()))
 	}
 	return nil
+}
+
+// lastPort was given away. Ports are below those that the kernel gives to
+// whoever asks for any, so that none of these gets them in between.
+var lastPort atomic.Int64
+
+func freePort() int {
+	for {
+		port := 20_000 + int(lastPort.Add(1)+int64(os.Getpid())*97)%12_000
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			ln.Close()
+			return port
+		}
+	}
 }
 
 func want(ts *testscript.TestScript, neg bool, args []string, least int, usage string) {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"path/filepath"
 	"reflect"
+	"syscall"
 
 	"go.uber.org/zap"
 
@@ -137,11 +138,25 @@ func New(ctx context.Context, cfg Config, log *zap.Logger) (*Up, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, &service.UsageError{Err: err}
 	}
-	u := &Up{log: log}
-	if err := u.build(ctx, cfg); err != nil {
-		return nil, errors.Join(err, u.close())
+	for try := 1; ; try++ {
+		u := &Up{log: log}
+		err := u.build(ctx, cfg)
+		if err == nil {
+			return u, nil
+		}
+		err = errors.Join(err, u.close())
+		// A port that was free when it was chosen may be somebody's by now.
+		if !anyPort(cfg.Listen) || !errors.Is(err, syscall.EADDRINUSE) || try == portTries {
+			return nil, err
+		}
 	}
-	return u, nil
+}
+
+const portTries = 3
+
+func anyPort(listen string) bool {
+	_, port, err := net.SplitHostPort(listen)
+	return err == nil && port == "0"
 }
 
 func (u *Up) build(ctx context.Context, cfg Config) error {
@@ -187,7 +202,7 @@ func fixPort(listen string) (addr string, port int, err error) {
 	if err != nil {
 		return "", 0, &service.UsageError{Err: fmt.Errorf("listen: %w", err)}
 	}
-	if p == "0" {
+	if anyPort(listen) {
 		ln, err := net.Listen("tcp", listen)
 		if err != nil {
 			return "", 0, err
