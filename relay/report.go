@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/fault"
 )
 
 // maxReports bounds what waits for control to come back. Beyond it the oldest
@@ -16,13 +17,17 @@ const maxReports = 10_000
 
 // reporter tells control of visits, and keeps trying while control is away.
 type reporter struct {
-	bus   *bus.Bus
+	call  func(context.Context, bus.VisitEvent) error
 	queue chan bus.VisitEvent
 	log   *zap.Logger
 }
 
 func newReporter(b *bus.Bus, log *zap.Logger) *reporter {
-	return &reporter{bus: b, queue: make(chan bus.VisitEvent, maxReports), log: log}
+	call := func(ctx context.Context, e bus.VisitEvent) error {
+		_, err := bus.Call[bus.VisitEvent, struct{}](ctx, b, bus.SubjectVisitEvent, e)
+		return err
+	}
+	return &reporter{call: call, queue: make(chan bus.VisitEvent, maxReports), log: log}
 }
 
 // Add never blocks.
@@ -46,11 +51,14 @@ func (r *reporter) Run(ctx context.Context) error {
 	for {
 		select {
 		case e := <-r.queue:
-			for r.send(ctx, e) != nil && ctx.Err() == nil {
+			for r.send(ctx, e) != nil {
 				select {
 				case <-time.After(500*time.Millisecond + rand.N(2*time.Second)):
+					continue
 				case <-ctx.Done():
 				}
+				r.flush(context.WithoutCancel(ctx), e)
+				return nil
 			}
 		case <-ctx.Done():
 			r.flush(context.WithoutCancel(ctx))
@@ -59,9 +67,14 @@ func (r *reporter) Run(ctx context.Context) error {
 	}
 }
 
-func (r *reporter) flush(ctx context.Context) {
+func (r *reporter) flush(ctx context.Context, first ...bus.VisitEvent) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
+	for _, e := range first {
+		if r.send(ctx, e) != nil {
+			return
+		}
+	}
 	for {
 		select {
 		case e := <-r.queue:
@@ -74,9 +87,17 @@ func (r *reporter) flush(ctx context.Context) {
 	}
 }
 
+// send errs if it is worth another try. What control refuses (it may have lost
+// the visit with an old database) it refuses for ever, and the reports behind
+// must not wait for that.
 func (r *reporter) send(ctx context.Context, e bus.VisitEvent) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := bus.Call[bus.VisitEvent, struct{}](ctx, r.bus, bus.SubjectVisitEvent, e)
+	err := r.call(ctx, e)
+	switch fault.CodeOf(err) {
+	case fault.NotFound, fault.Invalid:
+		r.log.Warn("report refused", zap.String("visit", string(e.Visit)), zap.String("kind", e.Kind), zap.Error(err))
+		return nil
+	}
 	return err
 }
