@@ -81,6 +81,9 @@ func (c Config) Validate() error {
 	if c.Admin != "" {
 		bad("admin", address(c.Admin))
 	}
+	if err := c.Bus.Validate(); err != nil {
+		bad("bus: %w", err)
+	}
 	return errors.Join(errs...)
 }
 

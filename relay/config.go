@@ -104,6 +104,9 @@ func (c Config) Validate() error {
 	if c.Drain.Spread < 0 {
 		bad("drain.spread", errors.New("a time cannot be negative"))
 	}
+	if err := c.Bus.Validate(); err != nil {
+		bad("bus: %w", err)
+	}
 	return errors.Join(errs...)
 }
 

@@ -53,7 +53,7 @@ type Bus struct {
 // on for ever: that one need not be there yet. An error is one of
 // configuration, or an embedded server that cannot start.
 func Open(ctx context.Context, c Config, log *zap.Logger) (*Bus, error) {
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {

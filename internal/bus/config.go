@@ -46,7 +46,7 @@ type Login struct {
 	Relay        id.Relay `yaml:"relay"`
 }
 
-func (c Config) validate() error {
+func (c Config) Validate() error {
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		return errors.New("bus: cert_file and key_file go together")
 	}

@@ -40,6 +40,7 @@ func (b *Bus) clientOptions() []nats.Option {
 				b.log.Warn("bus connection lost", zap.Error(err))
 			}
 		}),
+		nats.ReconnectErrHandler(b.notConnected()),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			if errors.Is(err, nats.ErrSlowConsumer) {
 				// A watcher reads the bucket where messages were dropped.
@@ -48,6 +49,18 @@ func (b *Bus) clientOptions() []nats.Option {
 			}
 			b.log.Warn("bus error", zap.Error(err))
 		}),
+	}
+}
+
+// notConnected logs why the server takes us not, once per reason: it is tried
+// every few seconds for as long as it takes.
+func (b *Bus) notConnected() nats.ConnErrHandler {
+	last := "" // the client calls handlers one at a time
+	return func(_ *nats.Conn, err error) {
+		if err != nil && err.Error() != last {
+			last = err.Error()
+			b.log.Warn("bus cannot be reached; trying on", zap.Error(err))
+		}
 	}
 }
 

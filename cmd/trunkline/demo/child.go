@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,7 +36,7 @@ func (c child) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if time.Since(began) < time.Second {
+		if time.Since(began) < time.Second && !killed(err) {
 			return fmt.Errorf("%s ended at once (%w); its log is %s", c.name, err, c.log)
 		}
 		c.say("%s ended (%v); starting it again", c.name, err)
@@ -45,6 +46,17 @@ func (c child) run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// killed is the end that somebody tries out, and no sign that the next start
+// will fare no better.
+func killed(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled()
 }
 
 func (c child) once(ctx context.Context) error {
