@@ -17,20 +17,13 @@ import (
 	"trunkline/internal/tunnel"
 )
 
-const (
-	handshakeTime = 10 * time.Second
-	// maxHandshakes bounds the memory and the CPU that strangers can claim at
-	// once; what comes beyond it is closed before it costs anything.
-	maxHandshakes = 512
-)
-
 // public is the one TLS listener, split by ALPN and host name.
 type public struct {
 	relay   *Relay
 	tunnels *tls.Config
 	sites   *tls.Config
 	hosts   *tls.Config
-	slots   chan struct{}
+	shaking *handshakes
 	results *prometheus.CounterVec
 	log     *zap.Logger
 	wg      sync.WaitGroup
@@ -38,7 +31,7 @@ type public struct {
 
 func newPublic(r *Relay) (*public, error) {
 	p := &public{
-		relay: r, log: r.log.Named("public"), slots: make(chan struct{}, maxHandshakes),
+		relay: r, log: r.log.Named("public"), shaking: newHandshakes(),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_relay_connections_total",
 			Help: "Connections to the public listener: tunnel, site, host (served by another plane), failed (no TLS came about) or shed.",
@@ -67,6 +60,7 @@ func newPublic(r *Relay) (*public, error) {
 }
 
 func (p *public) configFor(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	p.shaking.heard(h.Conn)
 	switch {
 	case slices.Contains(h.SupportedProtos, tunnel.ALPN):
 		return p.tunnels, nil
@@ -96,13 +90,12 @@ func (p *public) Run(ctx context.Context) error {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		select {
-		case p.slots <- struct{}{}:
-			p.wg.Go(func() { p.serve(ctx, c, outer) })
-		default:
+		if !p.shaking.begin(c) {
 			p.results.WithLabelValues("shed").Inc()
 			c.Close()
+			continue
 		}
+		p.wg.Go(func() { p.serve(ctx, c, outer) })
 	}
 }
 
@@ -111,7 +104,7 @@ func (p *public) serve(ctx context.Context, raw net.Conn, cfg *tls.Config) {
 	hctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	err := c.HandshakeContext(hctx)
 	cancel()
-	<-p.slots
+	p.shaking.end(raw)
 	if err != nil {
 		p.results.WithLabelValues("failed").Inc()
 		p.log.Debug("handshake", zap.Error(err))
