@@ -59,6 +59,13 @@ func (p *puppet) dial(t *testing.T, pass string) (*tunnel.Agent, error) {
 	return tunnel.Dial(t.Context(), p.s.open(t, "localhost", tunnel.ALPN), tunnel.Config{}, pass, p.key, tunnel.AgentInfo{Version: "puppet"})
 }
 
+// tunnelTLS is an agent's connection before its handshake.
+func (s *stage) tunnelTLS(raw net.Conn) *tls.Conn {
+	cfg := s.TLS.Clone()
+	cfg.ServerName, cfg.NextProtos = "localhost", []string{tunnel.ALPN}
+	return tls.Client(raw, cfg)
+}
+
 // hello is what goes over the wire, for connection c.
 func (p *puppet) hello(t *testing.T, c *tls.Conn) []byte {
 	t.Helper()
