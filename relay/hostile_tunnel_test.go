@@ -328,13 +328,13 @@ func TestHostileTunnels(t *testing.T) {
 		{"many streams, by yamux itself", fault.Protocol, openMany},
 		{"more than the window", fault.Protocol, overrun},
 		{"yamux pings without end", fault.TooMany, func(c *tls.Conn) { c.Write(slices.Repeat(frame(2, 1, 0, 7), 1000)) }},
-		{"control messages without end", fault.TooMany, func(c *tls.Conn) { control(c, slices.Repeat(ping, 1000)) }},
-		{"control message without end", fault.Protocol, func(c *tls.Conn) { control(c, []byte{0xff, 0xff, 0xff, 0xff}) }},
-		{"control message of no form", fault.Protocol, func(c *tls.Conn) { control(c, block([]byte("status?"))) }},
+		{"control messages without end", fault.TooMany, func(c *tls.Conn) { sendControl(c, slices.Repeat(ping, 1000)) }},
+		{"control message without end", fault.Protocol, func(c *tls.Conn) { sendControl(c, []byte{0xff, 0xff, 0xff, 0xff}) }},
+		{"control message of no form", fault.Protocol, func(c *tls.Conn) { sendControl(c, block([]byte("status?"))) }},
 		{"a portal that is no origin", fault.Protocol, func(c *tls.Conn) {
-			control(c, block(map[string]any{"type": "status", "status": map[string]any{"portal": map[string]any{"origin": "http://pbx\r\nX: y"}}}))
+			sendControl(c, block(map[string]any{"type": "status", "status": map[string]any{"portal": map[string]any{"origin": "http://pbx\r\nX: y"}}}))
 		}},
-		{"no status", fault.Protocol, func(c *tls.Conn) { control(c, ping) }},
+		{"no status", fault.Protocol, func(c *tls.Conn) { sendControl(c, ping) }},
 		{"control stream closed", fault.ConnectionLost, func(c *tls.Conn) { c.Write(frame(1, 4, 1, 0)) }},
 		{"gone", fault.ConnectionLost, func(c *tls.Conn) { c.NetConn().Close() }},
 	} {
@@ -399,8 +399,8 @@ func parting(c io.Reader) (fault.Code, error) {
 	return "", nil
 }
 
-// control sends bytes on the control stream, which is 1.
-func control(c *tls.Conn, b []byte) {
+// sendControl sends bytes on the control stream, which is 1.
+func sendControl(c *tls.Conn, b []byte) {
 	for chunk := range slices.Chunk(b, 16<<10) {
 		c.Write(append(frame(0, 0, 1, uint32(len(chunk))), chunk...))
 	}
