@@ -54,6 +54,7 @@ func newStage(t *testing.T, configure func(*up.Config)) *stage {
 	s.portal = s.Portal(nil)
 	s.pbx = s.Connect("3631A20C0042", s.portal.URL())
 	s.visitor = s.pbx.Visit()
+	t.Cleanup(func() { s.checkLabels(t) })
 	s.bystander = s.watch(t, s.Connect("3631A20C0043", s.portal.URL()))
 	return s
 }
@@ -78,6 +79,26 @@ func (s *stage) checkLogs(t *testing.T) {
 		if e.Level >= zapcore.ErrorLevel {
 			t.Errorf("logged: %s", line)
 		}
+	}
+}
+
+var names = regexp.MustCompile(`(acc|usr|dev|vis|tun)_[0-9a-z]{16}|pbx-[0-9a-z]{8}|3631A20|@|\d+\.\d+\.\d+\.\d+|https?:`)
+
+// checkLabels holds the metrics to naming nobody and to being few.
+func (s *stage) checkLabels(t *testing.T) {
+	t.Helper()
+	ours := 0
+	for series := range s.metrics(t) {
+		if !strings.HasPrefix(series, "trunkline_") {
+			continue
+		}
+		ours++
+		if names.MatchString(series) {
+			t.Errorf("a metric names somebody: %s", series)
+		}
+	}
+	if ours < 30 || ours > 1000 {
+		t.Errorf("there are %d series", ours)
 	}
 }
 
