@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,10 +20,15 @@ import (
 // it cannot take now is repeated, also at the very end.
 func TestReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // guards got and away
 		var got []id.Visit
 		away := true
+		setAway := func(v bool) { mu.Lock(); defer mu.Unlock(); away = v }
+		heard := func() []id.Visit { mu.Lock(); defer mu.Unlock(); return slices.Clone(got) }
 		r := newReporter(nil, zaptest.NewLogger(t))
 		r.call = func(ctx context.Context, e bus.VisitEvent) error {
+			mu.Lock()
+			defer mu.Unlock()
 			switch {
 			case e.Visit == "lost":
 				return fault.New(fault.NotFound, "There is no such visit.")
@@ -39,18 +45,18 @@ func TestReports(t *testing.T) {
 			r.Add(bus.VisitEvent{Visit: v})
 		}
 		time.Sleep(time.Minute)
-		away = false
+		setAway(false)
 		time.Sleep(time.Minute)
-		if want := []id.Visit{"one", "two"}; !slices.Equal(got, want) {
-			t.Errorf("control heard of %v, want %v", got, want)
+		if want := []id.Visit{"one", "two"}; !slices.Equal(heard(), want) {
+			t.Errorf("control heard of %v, want %v", heard(), want)
 		}
-		away = true
+		setAway(true)
 		r.Add(bus.VisitEvent{Visit: "three"})
 		synctest.Wait() // it has been tried
-		away = false
+		setAway(false)
 		stop()
-		if err := <-done; err != nil || !slices.Contains(got, "three") {
-			t.Errorf("the last report is lost: %v, %v", got, err)
+		if err := <-done; err != nil || !slices.Contains(heard(), "three") {
+			t.Errorf("the last report is lost: %v, %v", heard(), err)
 		}
 	})
 }
