@@ -45,8 +45,8 @@ func NewAnnouncer(b *bus.Bus, table *Table, log *zap.Logger) *Announcer {
 
 // Set announces a route, up or down.
 func (a *Announcer) Set(r bus.Route) {
-	a.table.SetOwn(r)
 	a.mu.Lock()
+	a.table.SetOwn(r)
 	a.own[r.Device], a.pending[r.Device] = r, true
 	if delete(a.expiry, r.Device); r.Down != "" {
 		a.expiry[r.Device] = time.Now().Add(keepDown)
@@ -57,13 +57,17 @@ func (a *Announcer) Set(r bus.Route) {
 
 // Withdraw takes a route back: the device is somebody else's now.
 func (a *Announcer) Withdraw(d id.Device) {
-	a.table.DropOwn(d)
 	a.mu.Lock()
+	a.withdrawLocked(d)
+	a.mu.Unlock()
+	a.nudge()
+}
+
+func (a *Announcer) withdrawLocked(d id.Device) {
+	a.table.DropOwn(d)
 	delete(a.own, d)
 	delete(a.expiry, d)
 	a.pending[d] = true
-	a.mu.Unlock()
-	a.nudge()
 }
 
 // Refill announces everything again: the bucket came back empty.
@@ -170,15 +174,13 @@ func (a *Announcer) next() (d id.Device, r bus.Route, have, ok bool) {
 }
 
 func (a *Announcer) expire(now time.Time) {
+	// In one go: a device that comes back meanwhile must not lose its new route.
 	a.mu.Lock()
-	var gone []id.Device
+	defer a.mu.Unlock()
 	for d, at := range a.expiry {
 		if now.After(at) {
-			gone = append(gone, d)
+			a.withdrawLocked(d)
 		}
 	}
-	a.mu.Unlock()
-	for _, d := range gone {
-		a.Withdraw(d)
-	}
+	a.nudge()
 }

@@ -7,6 +7,7 @@
 package route
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -133,10 +134,15 @@ func (t *Table) Own() []bus.Route {
 func (t *Table) ownIs(r bus.Route) bool {
 	for _, e := range t.entries[r.Device] {
 		if e.route.Relay == t.self {
-			return e.route.Tunnel == r.Tunnel && e.route.Down == r.Down
+			return sameWord(e.route, r)
 		}
 	}
 	return true // left by an earlier life of this relay
+}
+
+func sameWord(a, b bus.Route) bool {
+	return a.Tunnel == b.Tunnel && a.Down == b.Down && a.Role == b.Role &&
+		a.Portal.Origin == b.Portal.Origin && slices.Equal(a.Portal.Aliases, b.Portal.Aliases)
 }
 
 func (t *Table) isNewest(r bus.Route) bool {
@@ -215,21 +221,29 @@ func (t *Table) better(a, b entry) bool {
 	return a.rev > b.rev
 }
 
-// synced forgets, after a while, what the bucket no longer has. Own routes are
-// not in doubt: the tunnels are here.
+// synced forgets what the bucket no longer has: at once if it is the bucket
+// that had it, after a while if it came back empty. Own routes are not in
+// doubt: the tunnels are here.
 func (t *Table) synced() {
 	t.mu.Lock()
 	fresh, epoch := t.fresh, t.epoch
 	t.fresh = nil
-	var stale []string
+	var gone, stale []string
 	for d, list := range t.entries {
 		for _, e := range list {
 			if key := bus.RouteKey(e.route.Relay, d); e.route.Relay != t.self && !fresh[key] {
-				stale = append(stale, key)
+				if e.epoch == epoch {
+					gone = append(gone, key)
+				} else {
+					stale = append(stale, key)
+				}
 			}
 		}
 	}
 	t.mu.Unlock()
+	for _, key := range gone { // nothing comes between: events come from one goroutine
+		t.drop(key, func(entry) bool { return true })
+	}
 	if len(stale) == 0 {
 		return
 	}

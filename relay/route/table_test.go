@@ -126,6 +126,32 @@ func TestEmptyBucketKeepsLastKnownRoutes(t *testing.T) {
 	w.at(other, "")
 }
 
+// A route that was deleted while we did not listen is gone when we do again.
+func TestMissedDelete(t *testing.T) {
+	w := newWorld(t)
+	w.put(w.route(other, ""))
+	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Reset, Epoch: "e1"})
+	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Synced, Epoch: "e1"})
+	if _, ok := w.table.Device(w.device); ok {
+		t.Error("the bucket has it no more, the table does")
+	}
+}
+
+// The portal moved; the echo of what was said before must not move it back.
+func TestLateEchoOfAnOlderStatus(t *testing.T) {
+	w := newWorld(t)
+	first := w.route(self, "")
+	first.Portal.Origin = "https://127.0.0.1:8088"
+	w.table.SetOwn(first)
+	second := first
+	second.Portal.Origin = "http://127.0.0.1"
+	w.table.SetOwn(second)
+	w.put(first)
+	if got, _ := w.table.Device(w.device); got.Portal.Origin != second.Portal.Origin {
+		t.Errorf("the portal is at %s, want %s", got.Portal.Origin, second.Portal.Origin)
+	}
+}
+
 func BenchmarkSite(b *testing.B) {
 	table := route.NewTable(self, func(id.Device, bus.Route) {})
 	var s id.Site

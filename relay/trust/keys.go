@@ -23,10 +23,11 @@ func (k *keyring) passKey(kid string) (token.PassKey, bool) { v, ok := k.pass[ki
 func (k *keyring) sealKey(kid string) (token.SealKey, bool) { v, ok := k.seal[kid]; return v, ok }
 
 // sealer is the key to seal a visit with at now: the newest one in force.
+// Control's clock may be ahead of ours.
 func (k *keyring) sealer(now time.Time) (token.SealKey, bool) {
 	var best token.SealKey
 	for _, s := range k.seal {
-		if !now.Before(s.NotBefore) && now.Before(s.NotAfter) && s.NotBefore.After(best.NotBefore) {
+		if !now.Before(s.NotBefore.Add(-token.Leeway)) && now.Before(s.NotAfter) && s.NotBefore.After(best.NotBefore) {
 			best = s
 		}
 	}

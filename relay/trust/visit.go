@@ -50,13 +50,13 @@ func (t *Trust) AdmitVisit(cookie string, site id.Site) (Guest, error) {
 	if v.Site != site {
 		return Guest{}, fault.New(fault.VisitWrongSite, "Your visit is to another PBX. Open this one from the console.")
 	}
-	s, aliveHere := t.seat(v, now)
+	// The cookie's Seen lags; what this relay saw itself counts more.
+	if err != nil && (now.After(v.Expires) || !t.aliveHere(v, now)) {
+		return Guest{}, err // and no seat: it would be reported as ended, though another relay may serve it
+	}
+	s := t.seat(v)
 	if s == nil {
 		return Guest{}, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
-	}
-	// The cookie's Seen lags; what this relay saw itself counts more.
-	if err != nil && (!aliveHere || now.After(v.Expires)) {
-		return Guest{}, err
 	}
 	s.seen.Store(now.UnixNano())
 	s.requests.Add(1)
@@ -106,6 +106,9 @@ func (t *Trust) redeem(ctx context.Context, handover string, site id.Site) (Gues
 	case h.Visit.Site != site:
 		return Guest{}, h.Visit, fault.New(fault.VisitWrongSite, "This link opens another PBX.")
 	}
+	if _, ok := t.keys.Load().sealer(t.o.Now()); !ok { // before the handover is used up
+		return Guest{}, h.Visit, fault.New(fault.NotReady, "This relay has just started. Try again shortly.").After(2 * time.Second)
+	}
 	h.Used = true
 	if _, err := t.handovers.Update(ctx, hash, h, rev); errors.Is(err, bus.ErrConflict) {
 		return Guest{}, h.Visit, usedHandover()
@@ -127,7 +130,7 @@ func (t *Trust) open(v token.Visit) (Guest, token.Visit, error) {
 	if err != nil {
 		return Guest{}, v, err
 	}
-	s, _ := t.seat(v, now)
+	s := t.seat(v)
 	if s == nil {
 		return Guest{}, v, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
 	}
@@ -140,13 +143,20 @@ func usedHandover() error {
 	return fault.New(fault.HandoverUsed, "This link was used already. Go back to the console and click Visit again.")
 }
 
-// seat finds or makes v's seat; nil if v was revoked. aliveHere: this relay
-// has seen it within its idle time.
-func (t *Trust) seat(v token.Visit, now time.Time) (s *seat, aliveHere bool) {
+// aliveHere reports whether this relay has seen v within its idle time.
+func (t *Trust) aliveHere(v token.Visit, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.seats[v.ID]
+	return ok && now.Before(time.Unix(0, s.seen.Load()).Add(v.Idle))
+}
+
+// seat finds or makes v's seat; nil if v was revoked.
+func (t *Trust) seat(v token.Visit) *seat {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, revoked := t.revocations["visit."+string(v.ID)]; revoked {
-		return nil, false
+		return nil
 	}
 	s, ok := t.seats[v.ID]
 	if !ok {
@@ -155,7 +165,7 @@ func (t *Trust) seat(v token.Visit, now time.Time) (s *seat, aliveHere bool) {
 		t.seats[v.ID] = s
 		t.metrics.visits.Set(float64(len(t.seats)))
 	}
-	return s, now.Before(time.Unix(0, s.seen.Load()).Add(v.Idle))
+	return s
 }
 
 func (s *seat) guest(t *Trust) Guest {
