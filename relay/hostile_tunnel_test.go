@@ -28,6 +28,7 @@ import (
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/testnet"
 	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 )
@@ -112,11 +113,21 @@ func heard(c io.Reader) (fault.Code, error) {
 // admitted is a connection behind its welcome, multiplexed by hand.
 func (p *puppet) admitted(t *testing.T) *tls.Conn {
 	t.Helper()
+	up := func() int {
+		return p.s.logs.FilterMessage("tunnel up").FilterField(zap.String("device", string(p.grant.Device))).Len()
+	}
+	before := up()
 	c := p.s.open(t, "localhost", tunnel.ALPN)
 	c.Write(p.hello(t, c))
 	if code, err := heard(c); code != "" || err != nil {
 		t.Fatalf("not admitted: %s, %v", code, err)
 	}
+	testnet.Eventually(t, "the tunnel is up", func() error { // who breaks off before is refused
+		if up() == before {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 	return c
 }
 

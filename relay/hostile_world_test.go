@@ -56,6 +56,7 @@ func newStage(t *testing.T, configure func(*up.Config)) *stage {
 	s.visitor = s.pbx.Visit()
 	t.Cleanup(func() { s.checkLabels(t) })
 	s.bystander = s.watch(t, s.Connect("3631A20C0043", s.portal.URL()))
+	s.bystander.goesOn(t, 1)
 	return s
 }
 
