@@ -123,7 +123,7 @@ func (p *pool) put(l *link) {
 	p.releaseLocked(l.device, d)
 	var out *link
 	switch {
-	case p.closed:
+	case p.closed, !l.Alive(): // a device that takes its leave has been forgotten before, perhaps
 		out = l
 	default:
 		if len(d.idle) >= p.limits.IdlePerDevice {

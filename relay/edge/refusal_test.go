@@ -1,7 +1,9 @@
 package edge_test
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -43,5 +45,43 @@ func TestRefusalBeforeTheRequest(t *testing.T) {
 		if resp.StatusCode != http.StatusBadGateway || !strings.Contains(text, string(fault.PortalRefused)) {
 			t.Errorf("body %s: %s %s", name, resp.Status, text)
 		}
+	}
+}
+
+// leaving is a stream of a device that has said goodbye meanwhile.
+type leaving struct {
+	stream
+	closed chan struct{}
+}
+
+func (leaving) Alive() bool    { return false }
+func (l leaving) Close() error { close(l.closed); return l.stream.Close() }
+
+// What ran on when a device took its leave must not be kept for a next request:
+// the agent waits for its end.
+func TestLastStreamOfALeavingDevice(t *testing.T) {
+	portal := rawPortal(t, func(c net.Conn, r *bufio.Reader) {
+		if _, err := http.ReadRequest(r); err == nil {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			_, _ = io.Copy(io.Discard, r)
+		}
+	})
+	closed := make(chan struct{})
+	w := newWorld(t, portal, func(o *edge.Options) {
+		o.Dial = func(ctx context.Context, _ id.Device, _ edge.Header) (edge.Stream, error) {
+			c, err := new(net.Dialer).DialContext(ctx, "tcp", portal)
+			if err != nil {
+				return nil, err
+			}
+			return leaving{stream{c.(*net.TCPConn)}, closed}, nil
+		}
+	})
+	if _, text := w.do(w.client(), w.request(http.MethodGet, "/", nil)); text != "ok" {
+		t.Fatalf("got %q", text)
+	}
+	select {
+	case <-closed:
+	case <-time.After(5 * time.Second):
+		t.Error("the stream is kept")
 	}
 }
