@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"go.uber.org/zap"
 )
@@ -38,16 +39,27 @@ func (c *Control) firstAdmin(ctx context.Context) error {
 func readOrMakePassword(path string) (password string, made bool, err error) {
 	b, err := os.ReadFile(path)
 	if err == nil {
-		return string(b), false, nil
+		// An editor or echo ends the line; no password does.
+		if password = strings.TrimSpace(string(b)); password == "" {
+			return "", false, fmt.Errorf("%s is empty: remove it, or write a password into it", path)
+		}
+		return password, false, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", false, err
 	}
 	password = rand.Text()
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	// A crash leaves no file or a whole one.
+	f, err := os.CreateTemp(filepath.Dir(path), PasswordFile+".*") // mode 0600
 	if err != nil {
 		return "", false, err
 	}
 	_, err = f.WriteString(password)
-	return password, true, errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return "", false, errors.Join(err, os.Remove(f.Name()))
+	}
+	return password, true, nil
 }

@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 )
 
 func loadOrMakeKey(path string) (*ecdsa.PrivateKey, error) {
@@ -59,6 +62,13 @@ func loadOrMakeCert(path, zone string, key *ecdsa.PrivateKey) (*x509.Certificate
 	}
 	if !key.PublicKey.Equal(cert.PublicKey) {
 		return nil, fmt.Errorf("%s: does not belong to ca.key beside it; remove both to start over", path)
+	}
+	const another = "move its directory away to make another, which clients then have to trust"
+	if !slices.Contains(cert.PermittedDNSDomains, zone) {
+		return nil, fmt.Errorf("%s: is good for %s only, not for the zone %s; %s", path, strings.Join(cert.PermittedDNSDomains, ", "), zone, another)
+	}
+	if time.Now().After(cert.NotAfter) {
+		return nil, fmt.Errorf("%s: expired at %s; %s", path, cert.NotAfter.Format(time.RFC3339), another)
 	}
 	return cert, nil
 }

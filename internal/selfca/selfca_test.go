@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net"
 	"os"
+	"strings"
 	"testing"
 
 	"trunkline/internal/selfca"
@@ -69,5 +70,16 @@ func TestOpenRefusesForeignKey(t *testing.T) {
 	}
 	if _, err := selfca.Open(dir, "localhost"); err == nil {
 		t.Error("opened a CA whose key is another's")
+	}
+}
+
+// A CA is good for its zone only: under another no client would believe it.
+func TestAnotherZone(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := selfca.Open(dir, "localhost"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := selfca.Open(dir, "pbx.example.com"); err == nil || !strings.Contains(err.Error(), "localhost") {
+		t.Errorf("a CA for localhost serves pbx.example.com: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -89,7 +90,7 @@ func (u *Up) AdminPassword() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("first admin's password: %w", err)
 	}
-	return string(b), nil
+	return strings.TrimSpace(string(b)), nil
 }
 
 // AdminAddrs are the admin listeners' addresses: control's, then the relay's.
