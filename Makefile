@@ -10,7 +10,7 @@ TOOLS    := $(CURDIR)/bin/tools
 GOLANGCI  := v2.15.0
 
 # Debian packages that tests drive: a browser and web servers nobody here wrote.
-TEST_DEBS  := chromium nginx prometheus
+TEST_DEBS  := chromium nginx prometheus wrk
 BENCH_DEBS := wrk nginx
 
 FUZZTIME ?= 20s
