@@ -62,14 +62,20 @@ type apart struct {
 
 func (a *apart) tls() *tls.Config { return &tls.Config{RootCAs: a.ca.Pool()} }
 
+// freeAddr is for processes that are told their addresses. It keeps clear of
+// the ports that the kernel gives to outgoing connections.
 func freeAddr(t *testing.T) (addr string, port int) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port = 20_000 + mrand.IntN(12_000)
+		addr = fmt.Sprintf("127.0.0.1:%d", port)
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr, port
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String(), ln.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return "", 0
 }
 
 func startApart(t *testing.T) *apart {

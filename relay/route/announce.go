@@ -70,11 +70,16 @@ func (a *Announcer) withdrawLocked(d id.Device) {
 	a.pending[d] = true
 }
 
-// Refill announces everything again: the bucket came back empty.
+// Refill announces again what the bucket came back without. Only that: a word
+// that is repeated is the newest, and would end the newer tunnel of a device
+// that moved while this relay was cut off.
 func (a *Announcer) Refill() {
+	lacking := a.table.Lacking()
 	a.mu.Lock()
-	for d := range a.own {
-		a.pending[d] = true
+	for _, d := range lacking {
+		if _, ok := a.own[d]; ok {
+			a.pending[d] = true
+		}
 	}
 	a.mu.Unlock()
 	a.nudge()

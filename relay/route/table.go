@@ -33,6 +33,7 @@ type Table struct {
 	entries map[id.Device][]entry // one per relay; nearly always a single one
 	epoch   string
 	fresh   map[string]bool // keys seen since the last Reset; nil once synced
+	lacking []id.Device     // own ones that the last snapshot lacked
 }
 
 type entry struct {
@@ -85,13 +86,13 @@ func (t *Table) put(e bus.Event[bus.Route]) {
 		return // a relay can only speak for itself: the bus checks the key, we check the value
 	}
 	t.mu.Lock()
-	if t.fresh != nil {
-		t.fresh[e.Key] = true
-	}
 	own := r.Relay == t.self
 	if own && !t.ownIs(r) {
 		t.mu.Unlock() // an echo of what has changed since
 		return
+	}
+	if t.fresh != nil {
+		t.fresh[e.Key] = true
 	}
 	t.set(entry{route: r, epoch: e.Epoch, rev: e.Rev})
 	lost := !own && r.Down == "" && t.isNewest(r)
@@ -112,6 +113,13 @@ func (t *Table) SetOwn(r bus.Route) {
 // DropOwn forgets this relay's route of d.
 func (t *Table) DropOwn(d id.Device) {
 	t.drop(bus.RouteKey(t.self, d), func(entry) bool { return true })
+}
+
+// Lacking lists this relay's devices that the last snapshot of the bus lacked.
+func (t *Table) Lacking() []id.Device {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lacking
 }
 
 // Own lists the routes that the bus has under this relay's name.
@@ -228,15 +236,19 @@ func (t *Table) synced() {
 	t.mu.Lock()
 	fresh, epoch := t.fresh, t.epoch
 	t.fresh = nil
+	t.lacking = nil
 	var gone, stale []string
 	for d, list := range t.entries {
 		for _, e := range list {
-			if key := bus.RouteKey(e.route.Relay, d); e.route.Relay != t.self && !fresh[key] {
-				if e.epoch == epoch {
-					gone = append(gone, key)
-				} else {
-					stale = append(stale, key)
-				}
+			key := bus.RouteKey(e.route.Relay, d)
+			switch {
+			case fresh[key]:
+			case e.route.Relay == t.self:
+				t.lacking = append(t.lacking, d)
+			case e.epoch == epoch:
+				gone = append(gone, key)
+			default:
+				stale = append(stale, key)
 			}
 		}
 	}

@@ -1,0 +1,108 @@
+package route_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/id"
+	"trunkline/relay/route"
+)
+
+// peer is a relay's table and announcer on a bus.
+type peer struct {
+	*route.Table
+	*route.Announcer
+	lost []id.Relay // to whom its tunnels were lost
+}
+
+func newPeer(t *testing.T, name id.Relay, b *bus.Bus) *peer {
+	p := &peer{}
+	p.Table = route.NewTable(name, func(_ id.Device, at bus.Route) { p.lost = append(p.lost, at.Relay) })
+	p.Announcer = route.NewAnnouncer(b, p.Table, zaptest.NewLogger(t))
+	return p
+}
+
+// read takes the snapshot of the bus, as a relay does that has its link back.
+func (p *peer) read(t *testing.T, b *bus.Bus) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	err := bus.NewBucket[bus.Route](b, bus.Routes).Watch(ctx, func(e bus.Event[bus.Route]) {
+		p.Apply(e)
+		if e.Kind == bus.Synced {
+			p.Refill()
+			stop()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *peer) say(t *testing.T) {
+	t.Helper()
+	if err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openBus(t *testing.T) *bus.Bus {
+	t.Helper()
+	b, err := bus.Open(t.Context(), bus.Config{}, zaptest.NewLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	if err := b.EnsureBuckets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func upAt(r id.Relay, d id.Device) bus.Route {
+	return bus.Route{Relay: r, Device: d, Site: id.NewSite(), Account: id.NewAccount(), Tunnel: id.NewTunnel(), Since: time.Now().UTC()}
+}
+
+// A device moved while its first relay was cut off from the bus. When that one
+// is back, its old word must not end the tunnel that lives.
+func TestReturningRelayDoesNotOverruleANewerTunnel(t *testing.T) {
+	b := openBus(t)
+	first, second := newPeer(t, self, b), newPeer(t, other, b)
+	d := id.NewDevice()
+	first.Set(upAt(self, d))
+	first.say(t)
+	second.Set(upAt(other, d))
+	second.say(t)
+	first.read(t, b)
+	if len(first.lost) != 1 {
+		t.Errorf("the first relay was told of %v", first.lost)
+	}
+	first.say(t) // its tunnel, which is stuck, has not ended yet
+	second.read(t, b)
+	if len(second.lost) != 0 {
+		t.Errorf("the tunnel that lives was ended for %v", second.lost)
+	}
+}
+
+func TestEmptyBucketIsRefilled(t *testing.T) {
+	b := openBus(t)
+	p := newPeer(t, self, b)
+	d := id.NewDevice()
+	p.Set(upAt(self, d))
+	p.say(t)
+	empty := openBus(t)
+	p2 := &peer{Table: p.Table, Announcer: p.Announcer}
+	p2.read(t, empty)
+	if p.Pending() != 1 {
+		t.Errorf("%d routes wait to be announced, want the one that is missing", p.Pending())
+	}
+	p.say(t)
+	p2.read(t, b)
+	if p.Pending() != 0 {
+		t.Errorf("%d routes are announced again that the bus has", p.Pending())
+	}
+}
