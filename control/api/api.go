@@ -34,7 +34,7 @@ type Fleet interface {
 	Watch(context.Context, fleet.Principal) <-chan fleet.DeviceEvent
 	StartVisit(context.Context, fleet.Principal, fleet.VisitRequest) (fleet.VisitStart, error)
 	EndVisit(context.Context, fleet.Principal, id.Visit) error
-	Visits(ctx context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.Visit], error)
+	Visits(ctx context.Context, p fleet.Principal, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error)
 	Subscription(context.Context, fleet.Principal) (fleet.Subscription, error)
 	Audit(context.Context, fleet.Principal, fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error)
 }

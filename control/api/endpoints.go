@@ -58,7 +58,7 @@ func (a *api) endVisit(ctx context.Context, who fleet.Principal, q visitPath) (n
 }
 
 func (a *api) visits(ctx context.Context, who fleet.Principal, q controlapi.PageQuery) (controlapi.VisitPage, error) {
-	p, err := a.fleet.Visits(ctx, who, q.Cursor, cmp.Or(q.Limit, defaultLimit))
+	p, err := a.fleet.Visits(ctx, who, fleet.VisitQuery{Cursor: q.Cursor, Limit: cmp.Or(q.Limit, defaultLimit)})
 	return page(p, visit), err
 }
 

@@ -73,7 +73,7 @@ var calls = []struct {
 	{"removeDevice", "DELETE", "/devices/" + string(aDevice), "", 204, []any{me(), aDevice}},
 	{"startVisit", "POST", "/visits", fmt.Sprintf(`{"device":%q,"method":"passwordless"}`, aDevice), 201, []any{me(),
 		fleet.VisitRequest{Device: aDevice, Method: "passwordless"}}},
-	{"listVisits", "GET", "/visits?limit=200", "", 200, []any{me(), "", 200}},
+	{"listVisits", "GET", "/visits?limit=200", "", 200, []any{me(), fleet.VisitQuery{Limit: 200}}},
 	{"endVisit", "DELETE", "/visits/" + string(aVisit), "", 204, []any{me(), aVisit}},
 	{"getSubscription", "GET", "/subscription", "", 200, []any{me()}},
 	{"listAudit", "GET", "/audit?action=sign_in", "", 200, []any{me(), fleet.AuditQuery{Action: "sign_in", Limit: 50}}},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -199,7 +200,7 @@ func TestClientAgainstHandler(t *testing.T) {
 	if err != nil || len(page.Items) != 1 || page.Next != "more" || page.Items[0].ReasonText == "" || page.Items[0].URL != "https://pbx-acme.example.com/" {
 		t.Fatal(page, err)
 	}
-	if q := w.fleet.last()[1].(fleet.DeviceQuery); q != (fleet.DeviceQuery{Search: "a&b", Status: "connected", Cursor: "c/+", Limit: 3}) {
+	if q := w.fleet.last()[1].(fleet.DeviceQuery); !reflect.DeepEqual(q, fleet.DeviceQuery{Search: "a&b", Status: "connected", Cursor: "c/+", Limit: 3}) {
 		t.Fatalf("%+v", q)
 	}
 	key := make([]byte, 64)

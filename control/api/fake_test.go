@@ -121,9 +121,9 @@ func (f *fake) StartVisit(_ context.Context, p fleet.Principal, r fleet.VisitReq
 	return or(fleet.VisitStart{Visit: aStart, URL: "https://pbx-acme.example.com/.trunkline/visit", Handover: "once"}, f.note(p, r))
 }
 func (f *fake) EndVisit(_ context.Context, p fleet.Principal, v id.Visit) error { return f.note(p, v) }
-func (f *fake) Visits(_ context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.Visit], error) {
+func (f *fake) Visits(_ context.Context, p fleet.Principal, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error) {
 	v := fleet.Visit{Visit: aStart, DeviceName: "Acme", Opened: then, Ended: then.Add(time.Minute), EndCode: fault.VisitEnded, Remote: "192.0.2.9", BytesIn: 1, BytesOut: 2, Requests: 3}
-	return or(fleet.Page[fleet.Visit]{Items: []fleet.Visit{v}, Total: 1}, f.note(p, cursor, limit))
+	return or(fleet.Page[fleet.Visit]{Items: []fleet.Visit{v}, Total: 1}, f.note(p, q))
 }
 func (f *fake) Subscription(_ context.Context, p fleet.Principal) (fleet.Subscription, error) {
 	return or(fleet.Subscription{Status: "Trial", Connections: 25, Used: 1}, f.note(p))

@@ -39,7 +39,7 @@ type Fleet interface {
 
 	StartVisit(ctx context.Context, p fleet.Principal, q fleet.VisitRequest) (fleet.VisitStart, error)
 	EndVisit(ctx context.Context, p fleet.Principal, v id.Visit) error
-	Visits(ctx context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.Visit], error)
+	Visits(ctx context.Context, p fleet.Principal, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error)
 
 	Subscription(ctx context.Context, p fleet.Principal) (fleet.Subscription, error)
 	Audit(ctx context.Context, p fleet.Principal, q fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error)

@@ -33,7 +33,7 @@ func (c *console) devicePage(w *response, r *http.Request, p fleet.Principal) er
 	if err != nil {
 		return err
 	}
-	got, err := c.o.Fleet.Visits(r.Context(), p, "", visitsLooked)
+	got, err := c.o.Fleet.Visits(r.Context(), p, fleet.VisitQuery{Limit: visitsLooked})
 	if err != nil {
 		return err
 	}

@@ -219,10 +219,10 @@ func (f *fake) EndVisit(context.Context, fleet.Principal, id.Visit) error {
 	return f.called("EndVisit")
 }
 
-func (f *fake) Visits(_ context.Context, _ fleet.Principal, cursor string, limit int) (fleet.Page[fleet.Visit], error) {
+func (f *fake) Visits(_ context.Context, _ fleet.Principal, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return cut(f.visits, cursor, limit), f.called("Visits")
+	return cut(f.visits, q.Cursor, q.Limit), f.called("Visits")
 }
 
 func (f *fake) Subscription(context.Context, fleet.Principal) (fleet.Subscription, error) {

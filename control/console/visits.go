@@ -74,7 +74,7 @@ func (c *console) visitsPage(w *response, r *http.Request, p fleet.Principal) er
 		return err
 	}
 	q.Search = "" // visits have none
-	got, err := c.o.Fleet.Visits(r.Context(), p, q.Cursor, pageSize)
+	got, err := c.o.Fleet.Visits(r.Context(), p, fleet.VisitQuery{Cursor: q.Cursor, Limit: pageSize})
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (f *Fleet) activate(tx Tx, a Activation, account id.Account, now time.Time)
 	}
 	d = Device{
 		ID: id.NewDevice(), Account: account, Serial: a.Serial, Name: defaultName(short, a.Serial),
-		Activated: now, Presence: Presence{Status: StatusNever},
+		Created: now, Activated: now, Presence: Presence{Status: StatusNever},
 	}
 	if d.Site, err = addSite(tx, account, now); err != nil {
 		return out, err
@@ -164,7 +164,7 @@ func addSite(tx Tx, account id.Account, now time.Time) (id.Site, error) {
 	var err error
 	for range 5 {
 		s := id.NewSite()
-		if err = tx.AddSite(s, account, now); !errors.Is(err, ErrTaken) {
+		if err = tx.AddSite(Site{ID: s, Account: account, Created: now, Licensed: true}); !errors.Is(err, ErrTaken) {
 			return s, err
 		}
 	}

@@ -79,7 +79,7 @@ func TestNobody(t *testing.T) {
 	_, e2 := w.Device(t.Context(), p, "d")
 	_, e3 := w.SiteDevice(t.Context(), p, "s")
 	_, e4 := w.StartVisit(t.Context(), p, fleet.VisitRequest{})
-	_, e5 := w.Visits(t.Context(), p, "", 0)
+	_, e5 := w.Visits(t.Context(), p, fleet.VisitQuery{})
 	_, e6 := w.Subscription(t.Context(), p)
 	_, e7 := w.Audit(t.Context(), p, fleet.AuditQuery{})
 	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, w.EndVisit(t.Context(), p, "v"), w.RemoveDevice(t.Context(), p, "d"), w.SignOut(t.Context(), p)} {

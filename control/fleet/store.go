@@ -69,9 +69,13 @@ type deviceTx interface {
 	Devices(account id.Account, q DeviceQuery) (Page[Device], error)
 	// ConnectedDevices are those whose kept presence says connected.
 	ConnectedDevices() ([]Device, error)
-	// AddSite errs with ErrTaken if the label is in use.
-	AddSite(s id.Site, account id.Account, created time.Time) error
-	// CountSites counts the whole installation's.
+	// AddSite errs with ErrTaken if the label is in use. A site that is
+	// licensed counts in its account's Used, here and in UpdateSite.
+	AddSite(s Site) error
+	Site(s id.Site) (Site, error)
+	// UpdateSite writes everything but Account and Created.
+	UpdateSite(s Site) error
+	// CountSites counts the whole installation's that are licensed.
 	CountSites() (int, error)
 	AddDevice(d Device) error
 	// UpdateDevice writes everything but the presence.
@@ -91,7 +95,7 @@ type visitTx interface {
 	// CountTraffic sets what one relay has counted for a visit. Counters only
 	// grow: a late report of less changes nothing.
 	CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error
-	Visits(account id.Account, cursor string, limit int) (Page[Visit], error)
+	Visits(account id.Account, q VisitQuery) (Page[Visit], error)
 	// LiveVisits are the ones not ended, of device d or ("") of all.
 	LiveVisits(d id.Device) ([]Visit, error)
 	// Handovers gives the hashes and visits that nobody has opened yet.

@@ -9,48 +9,8 @@ import (
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
 )
-
-// Role is what a user may do in the user's account.
-type Role string
-
-const (
-	RoleOwner      Role = "owner"
-	RoleAdmin      Role = "admin"
-	RoleTechnician Role = "technician"
-	RoleAuditor    Role = "auditor" // reads everything, changes nothing, visits nothing
-)
-
-// Account is a provider (the root) or a reseller (Parent set).
-type Account struct {
-	ID      id.Account
-	Parent  id.Account // "" for the root
-	Name    string
-	Created time.Time
-}
-
-// User is a person in one account.
-type User struct {
-	ID      id.User
-	Account id.Account
-	Email   string // lower case
-	Name    string
-	Role    Role
-	Hash    string // argon2id, PHC string
-	Created time.Time
-}
-
-// Principal is who asks: a signed-in user, or nobody (the zero value).
-type Principal struct {
-	User    id.User
-	Account id.Account
-	Email   string
-	Name    string
-	Role    Role
-	Remote  netip.Addr
-	// Session is the hash under which the principal's session is stored.
-	Session string
-}
 
 // Status of a device as staff see it.
 type Status string
@@ -59,6 +19,7 @@ const (
 	StatusConnected    Status = "connected"
 	StatusDisconnected Status = "disconnected"
 	StatusNever        Status = "never_connected"
+	StatusNotActivated Status = "not_activated" // added, and waiting for its PBX
 )
 
 // Presence is a device's status, why, and since when.
@@ -69,29 +30,52 @@ type Presence struct {
 	Relay  id.Relay
 	Remote string // the agent's address
 	Agent  string // the agent's version
+	Logins tunnel.Logins
 }
 
-// Device is one PBX server.
+// Device is one PBX server. One that was added and not activated yet has no
+// Site, Serial and Key.
 type Device struct {
-	ID        id.Device
-	Account   id.Account
-	Site      id.Site
-	Serial    id.Serial
-	Name      string
-	Model     string
-	Firmware  string
-	Key       ed25519.PublicKey
-	Activated time.Time
-	Presence  Presence
+	ID           id.Device
+	Account      id.Account
+	Site         id.Site
+	Serial       id.Serial
+	Name         string
+	Group        id.Group // "" if none
+	Comment      string
+	Passwordless bool // allowed by the provider; the PBX has a switch of its own
+	Model        string
+	Firmware     string
+	Key          ed25519.PublicKey
+	Created      time.Time
+	Activated    time.Time
+	Presence     Presence
+	Code         CodeState
 
-	// HotStandby is what the PBX last said; nothing acts on it yet: every
-	// device is its own site.
+	// HotStandby is what the PBX last said.
 	HotStandby HotStandby
+	// Joined is when it joined the site of a peer that has not named it back
+	// yet; zero: nothing is open.
+	Joined time.Time
 	// Issued is when the newest pass was issued, Void the moment at and before
 	// which issued passes are void (zero: none are). Both in whole seconds.
 	Issued time.Time
 	Void   time.Time
+
+	// What follows is not the device's own; a list or a look-up fills it in.
+	Mark         Mark      // "" outside of a pair
+	Peer         id.Device // the pair's other member
+	OverCapacity bool      // its site has no connection
+	Owner        string    // the account's name
 }
+
+// Mark of a pair's member.
+type Mark string
+
+const (
+	MarkActive  Mark = "active"
+	MarkStandby Mark = "standby"
+)
 
 // HotStandby is what a PBX says of its pair; the zero value is a single PBX.
 type HotStandby struct {
@@ -99,9 +83,38 @@ type HotStandby struct {
 	Type    string // primary or secondary
 	Role    string // active or standby
 	Peer    id.Serial
+	Claim   uint64 // see tunnel.Standby
 }
 
-// Activation by e-mail: what an agent asks.
+// Site is what staff visit: a single device or a pair.
+type Site struct {
+	ID       id.Site
+	Account  id.Account
+	Created  time.Time
+	Licensed bool      // it has a connection
+	Active   id.Device // of a pair: who serves
+	Epoch    uint64    // grows with each change of Active
+	Claim    uint64    // by which Active serves
+	Alarm    string    // what is wrong with the pair
+}
+
+// CodeState is an authentication code as the database has it. The code itself
+// is shown once and not kept.
+type CodeState struct {
+	Hash    string    // SHA-256, hex; "" if there is none
+	Expires time.Time // UTC
+	Used    time.Time // zero: not yet
+}
+
+// StatusChange is an entry of a device's timeline.
+type StatusChange struct {
+	At     time.Time
+	Kind   string // a Status, or "activated", "roles_swapped", ...
+	Reason fault.Code
+	Detail string
+}
+
+// Activation is what an agent asks: by Code, or by Email and Password.
 type Activation struct {
 	Serial     id.Serial
 	Model      string
@@ -109,6 +122,7 @@ type Activation struct {
 	Key        ed25519.PublicKey
 	Proof      []byte // controlapi.ActivationProof by Key
 	HotStandby HotStandby
+	Code       string
 	Email      string
 	Password   string
 	Remote     netip.Addr
@@ -136,32 +150,67 @@ type Renewal struct {
 
 // Subscription of an account.
 type Subscription struct {
-	Status      string // "Subscribed", "Trial", "Not Subscribed"
-	Holder      string
-	Connections int
-	Used        int
-	Expires     time.Time // zero: never
+	Status        string // "Subscribed", "Trial", "Not Subscribed"
+	Holder        string
+	Plan          string
+	Connections   int       // what the account has in all
+	Used          int       // by its own sites
+	Allotted      int       // to its resellers
+	ResellersUsed int       // of that, by them and theirs
+	NotBefore     time.Time // zero: always
+	Expires       time.Time // zero: never
+	Grace         bool      // expired, and everything goes on for now
+	GraceEnds     time.Time // zero: never
+	Warning       string    // what is due and what to do; "" if nothing is
+	Next          string    // what happens next, in a sentence
+	Features      []string
+	Root          bool // the licence is this account's to install
 }
 
 // DeviceQuery selects and orders devices. Page by Cursor; Limit 1 to 200.
 type DeviceQuery struct {
-	Search string // in name, serial, site, model; case-insensitive
-	Status Status // "": all
-	Cursor string
-	Limit  int
+	Search  string     // in name, serial, site, model, comment; case-insensitive
+	Status  Status     // "": all
+	Sub     bool       // the devices of the accounts below, and not the account's own
+	Account id.Account // with Sub: of this one only
+	Group   string     // "": all; GroupNone: those without one; else an id.Group
+	Sort    string     // "name" (default), "since", "serial"
+	Desc    bool
+	Cursor  string
+	Limit   int
+
+	// Seen narrows the groups to those whose devices the asker may see. The
+	// rules fill it in.
+	Seen GroupFilter
 }
 
-// Page is part of a list; Next is "" on the last one.
+// GroupNone selects devices that are in no group.
+const GroupNone = "none"
+
+// GroupFilter is a set of groups, or of all but some. "" is no group.
+type GroupFilter struct {
+	Except bool // all but Groups; the zero value with Except true is everything
+	Groups []id.Group
+}
+
+// Page is part of a list; Next is "" on the last one. Total is counted up to
+// MaxTotal: if More is set there are more.
 type Page[T any] struct {
 	Items []T
 	Next  string
 	Total int
+	More  bool
 }
+
+// MaxTotal is how far lists are counted, so that a page of a long list costs
+// no more than one of a short list.
+const MaxTotal = 1000
 
 // VisitRequest asks for a visit of a site's active device, or of one device.
 type VisitRequest struct {
-	Device id.Device
-	Method string // token.MethodAccount (default) or token.MethodPasswordless
+	Device id.Device // this one, whatever its role; or
+	Site   id.Site   // the site, wherever it is served
+	Method string    // token.MethodAccount (default) or token.MethodPasswordless
 }
 
 // VisitStart is a granted visit: POST Handover as form field "handover" to URL.
@@ -184,6 +233,15 @@ type Visit struct {
 	Requests   int64
 }
 
+// VisitQuery selects visits, newest first.
+type VisitQuery struct {
+	Live   bool // only those that are on
+	Device id.Device
+	User   id.User
+	Cursor string
+	Limit  int
+}
+
 // AuditEntry records a decision. Refusals are entries too.
 type AuditEntry struct {
 	Seq     int64
@@ -199,10 +257,14 @@ type AuditEntry struct {
 
 // AuditQuery selects audit entries, newest first.
 type AuditQuery struct {
-	Search string
-	Action string
-	Cursor string
-	Limit  int
+	Search  string
+	Action  string
+	Actor   string    // e-mail
+	Outcome string    // "ok", "refused", or a fault's code
+	From    time.Time // zero: open
+	To      time.Time // zero: open; the entry's time is before it
+	Cursor  string
+	Limit   int
 }
 
 // DeviceEvent tells a watcher that a device it may see changed or went.

@@ -156,13 +156,14 @@ func (f *Fleet) EndVisit(ctx context.Context, p Principal, visit id.Visit) error
 }
 
 // Visits lists the account's visits, newest first.
-func (f *Fleet) Visits(ctx context.Context, p Principal, cursor string, limit int) (Page[Visit], error) {
+func (f *Fleet) Visits(ctx context.Context, p Principal, q VisitQuery) (Page[Visit], error) {
 	if err := p.check(); err != nil {
 		return Page[Visit]{}, err
 	}
 	var page Page[Visit]
 	err := f.view(ctx, "list visits", func(tx Tx) (err error) {
-		page, err = tx.Visits(p.Account, cursor, pageLimit(limit))
+		q.Limit = pageLimit(q.Limit)
+		page, err = tx.Visits(p.Account, q)
 		return err
 	})
 	return page, err

@@ -42,7 +42,7 @@ func (w *world) event(v id.Visit, kind string, more func(*bus.VisitEvent)) {
 
 func (w *world) visit(p fleet.Principal) fleet.Visit {
 	w.Helper()
-	page, err := w.Visits(w.Context(), p, "", 0)
+	page, err := w.Visits(w.Context(), p, fleet.VisitQuery{})
 	if err != nil || len(page.Items) != 1 {
 		w.Fatalf("%+v, %v", page, err)
 	}
@@ -159,7 +159,7 @@ func TestBusIsDown(t *testing.T) {
 	w.busDown = errors.New("no servers")
 	_, err := w.StartVisit(t.Context(), p, fleet.VisitRequest{Device: v.Visit.Device})
 	wantCode(t, err, fault.Unavailable)
-	if page, _ := w.Visits(t.Context(), p, "", 0); page.Items[0].EndCode != fault.Unavailable && page.Items[1].EndCode != fault.Unavailable {
+	if page, _ := w.Visits(t.Context(), p, fleet.VisitQuery{}); page.Items[0].EndCode != fault.Unavailable && page.Items[1].EndCode != fault.Unavailable {
 		t.Errorf("%+v", page)
 	}
 	if err := w.EndVisit(t.Context(), p, v.Visit.ID); err != nil {

@@ -2,17 +2,18 @@ package store
 
 import (
 	"database/sql"
+	"strings"
 	"time"
 
 	"trunkline/control/fleet"
 	"trunkline/internal/id"
 )
 
-const accountColumns = "id, parent, name, created"
+const accountColumns = "id, parent, path, name, allotted, used, created"
 
 func scanAccount(r scanner) (a fleet.Account, err error) {
 	var parent sql.NullString
-	err = r.Scan(&a.ID, &parent, &a.Name, stamp{&a.Created})
+	err = r.Scan(&a.ID, &parent, &a.Path, &a.Name, &a.Allotted, &a.Used, stamp{&a.Created})
 	a.Parent = id.Account(parent.String)
 	return a, err
 }
@@ -25,15 +26,27 @@ func (t *tx) Account(a id.Account) (fleet.Account, error) {
 	return one(t, scanAccount, "SELECT "+accountColumns+" FROM accounts WHERE id = $1", a)
 }
 
+// AddAccount makes the path; Used is the sites' to count.
 func (t *tx) AddAccount(a fleet.Account) error {
+	path := string(a.ID) + "/"
+	if a.Parent != "" {
+		p, err := t.Account(a.Parent)
+		if err != nil {
+			return err
+		}
+		path = p.Path + path
+	}
 	parent := sql.NullString{String: string(a.Parent), Valid: a.Parent != ""}
-	return t.insert("INSERT INTO accounts ("+accountColumns+") VALUES ($1, $2, $3, $4)", a.ID, parent, a.Name, micros(a.Created))
+	return t.insert("INSERT INTO accounts ("+accountColumns+", sort_name) VALUES ($1, $2, $3, $4, $5, 0, $6, $7)",
+		a.ID, parent, path, a.Name, a.Allotted, micros(a.Created), strings.ToLower(a.Name))
 }
 
-const userColumns = "u.id, u.account, u.email, u.name, u.role, u.hash, u.created"
+const userColumns = "u.id, u.account, u.email, u.name, u.role, u.hash, u.disabled, COALESCE(u.invite, ''), u.invite_expires, u.last_seen, u.created"
 
 func scanUser(r scanner) (u fleet.User, err error) {
-	err = r.Scan(&u.ID, &u.Account, &u.Email, &u.Name, &u.Role, &u.Hash, stamp{&u.Created})
+	var disabled int
+	err = r.Scan(&u.ID, &u.Account, &u.Email, &u.Name, &u.Role, &u.Hash, &disabled, &u.Invite, stamp{&u.Invited}, stamp{&u.LastSeen}, stamp{&u.Created})
+	u.Disabled = disabled != 0
 	return u, err
 }
 
@@ -46,8 +59,10 @@ func (t *tx) UserByEmail(email string) (fleet.User, error) {
 }
 
 func (t *tx) AddUser(u fleet.User) error {
-	return t.insert("INSERT INTO users (id, account, email, name, role, hash, created) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-		u.ID, u.Account, u.Email, u.Name, u.Role, u.Hash, micros(u.Created))
+	return t.insert(`INSERT INTO users (id, account, email, name, sort_name, role, hash, disabled, invite, invite_expires, last_seen, created)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		u.ID, u.Account, u.Email, u.Name, strings.ToLower(u.Name), u.Role, u.Hash, number(u.Disabled), optional(u.Invite), micros(u.Invited),
+		micros(u.LastSeen), micros(u.Created))
 }
 
 func (t *tx) AddSession(hash string, u id.User, created, expires time.Time, keep int) error {

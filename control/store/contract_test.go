@@ -19,7 +19,9 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	onEach(t, func(w *world) {
 		w.see(func(tx fleet.Tx) error {
 			root, err := tx.Root()
-			equal(w.T, root, w.account)
+			want := w.account
+			want.Path, want.Used = string(want.ID)+"/", 1
+			equal(w.T, root, want)
 			wantErr(w.T, err, nil)
 			u, err := tx.UserByEmail("a@example.com")
 			equal(w.T, u, w.user)
@@ -49,7 +51,9 @@ func TestUniqueValuesAreTaken(t *testing.T) {
 				return tx.AddAccount(fleet.Account{ID: id.NewAccount(), Name: "x", Created: at(0)})
 			},
 			"e-mail": func(tx fleet.Tx) error { u := w.user; u.ID = id.NewUser(); return tx.AddUser(u) },
-			"site":   func(tx fleet.Tx) error { return tx.AddSite(w.device.Site, w.account.ID, at(0)) },
+			"site": func(tx fleet.Tx) error {
+				return tx.AddSite(fleet.Site{ID: w.device.Site, Account: w.account.ID, Created: at(0), Licensed: true})
+			},
 			"serial": func(tx fleet.Tx) error { d := w.device; d.ID = id.NewDevice(); return tx.AddDevice(d) },
 		} {
 			if err := w.Tx(w.Context(), add); !errors.Is(err, fleet.ErrTaken) {
@@ -65,8 +69,8 @@ func TestTakenIsNotTheEndOfTheTransaction(t *testing.T) {
 	onEach(t, func(w *world) {
 		s := id.NewSite()
 		w.do(func(tx fleet.Tx) error {
-			wantErr(w.T, tx.AddSite(w.device.Site, w.account.ID, at(0)), fleet.ErrTaken)
-			return tx.AddSite(s, w.account.ID, at(0))
+			wantErr(w.T, tx.AddSite(fleet.Site{ID: w.device.Site, Account: w.account.ID, Created: at(0), Licensed: true}), fleet.ErrTaken)
+			return tx.AddSite(fleet.Site{ID: s, Account: w.account.ID, Created: at(0), Licensed: true})
 		})
 		w.see(func(tx fleet.Tx) error {
 			n, err := tx.CountSites()
@@ -103,7 +107,7 @@ func TestTransactionsDoNotOverlap(t *testing.T) {
 					}
 					defer inside.Add(-1)
 					runs.Add(1)
-					return tx.AddSite(id.NewSite(), w.account.ID, at(0))
+					return tx.AddSite(fleet.Site{ID: id.NewSite(), Account: w.account.ID, Created: at(0), Licensed: true})
 				})
 			}()
 		}

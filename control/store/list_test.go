@@ -107,7 +107,7 @@ func TestVisitPages(t *testing.T) {
 		for {
 			var p fleet.Page[fleet.Visit]
 			w.see(func(tx fleet.Tx) (err error) {
-				p, err = tx.Visits(w.account.ID, next, 3)
+				p, err = tx.Visits(w.account.ID, fleet.VisitQuery{Cursor: next, Limit: 3})
 				return err
 			})
 			equal(w.T, p.Total, 7)
@@ -162,7 +162,7 @@ func TestBadCursors(t *testing.T) {
 			w.see(func(tx fleet.Tx) error {
 				_, err := tx.Devices(w.account.ID, fleet.DeviceQuery{Limit: 1, Cursor: c})
 				wantErr(w.T, err, fleet.ErrBadCursor)
-				_, err = tx.Visits(w.account.ID, c, 1)
+				_, err = tx.Visits(w.account.ID, fleet.VisitQuery{Cursor: c, Limit: 1})
 				wantErr(w.T, err, fleet.ErrBadCursor)
 				return nil
 			})

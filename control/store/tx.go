@@ -85,6 +85,12 @@ func micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
+// optional is how a unique value is stored that may be missing: as NULL, of
+// which there can be many.
+func optional[T ~string](s T) sql.NullString {
+	return sql.NullString{String: string(s), Valid: s != ""}
+}
+
 // stamp scans a stored time.
 type stamp struct{ to *time.Time }
 
@@ -97,6 +103,18 @@ func (s stamp) Scan(v any) error {
 	if n != 0 {
 		*s.to = time.UnixMicro(n).UTC()
 	}
+	return nil
+}
+
+// flag scans a stored bool.
+type flag struct{ to *bool }
+
+func (f flag) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("flag: a %T", v)
+	}
+	*f.to = n != 0
 	return nil
 }
 

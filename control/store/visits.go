@@ -49,9 +49,19 @@ func (t *tx) CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error
 		v, r, max(in, 0), max(out, 0), max(requests, 0))
 }
 
-func (t *tx) Visits(account id.Account, after string, limit int) (fleet.Page[fleet.Visit], error) {
+func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error) {
+	after, limit := q.Cursor, q.Limit
 	var w where
 	w.and("v.account = ?", account)
+	if q.Live {
+		w.and("v.ended = 0")
+	}
+	if q.Device != "" {
+		w.and("v.device = ?", q.Device)
+	}
+	if q.User != "" {
+		w.and("v.user_id = ?", q.User)
+	}
 	total, err := t.count("SELECT COUNT(*) FROM visits v"+w.String(), w.args...)
 	if err != nil {
 		return fleet.Page[fleet.Visit]{}, err

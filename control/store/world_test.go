@@ -88,7 +88,7 @@ func (w *world) addDevice(sn id.Serial, name string) fleet.Device {
 		HotStandby: fleet.HotStandby{Enabled: true, Type: "primary", Role: "active", Peer: "SN-9999"},
 	}
 	w.do(func(tx fleet.Tx) error {
-		return errors.Join(tx.AddSite(d.Site, d.Account, at(1)), tx.AddDevice(d))
+		return errors.Join(tx.AddSite(fleet.Site{ID: d.Site, Account: d.Account, Created: at(1), Licensed: true}), tx.AddDevice(d))
 	})
 	return d
 }

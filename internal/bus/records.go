@@ -31,17 +31,18 @@ const (
 // Route says that a relay holds, or has lately lost, a device's tunnel. Of
 // several entries for one device the one with the highest KV revision counts.
 type Route struct {
-	Relay   id.Relay      `json:"relay"`
-	Device  id.Device     `json:"device"`
-	Site    id.Site       `json:"site"`
-	Account id.Account    `json:"account"`
-	Tunnel  id.Tunnel     `json:"tunnel"`
-	Since   time.Time     `json:"since"`          // of the state, UTC
-	Down    fault.Code    `json:"down,omitempty"` // why the tunnel ended; "" while it is up
-	Role    string        `json:"role,omitempty"` // active or standby, of a pair's member
-	Portal  tunnel.Portal `json:"portal"`
-	Agent   string        `json:"agent,omitempty"`  // version
-	Remote  string        `json:"remote,omitempty"` // the agent's address as the relay sees it
+	Relay   id.Relay        `json:"relay"`
+	Device  id.Device       `json:"device"`
+	Site    id.Site         `json:"site"`
+	Account id.Account      `json:"account"`
+	Tunnel  id.Tunnel       `json:"tunnel"`
+	Since   time.Time       `json:"since"`          // of the state, UTC
+	Down    fault.Code      `json:"down,omitempty"` // why the tunnel ended; "" while it is up
+	Portal  tunnel.Portal   `json:"portal"`
+	Standby *tunnel.Standby `json:"standby,omitempty"` // of a hot-standby pair's member
+	Logins  tunnel.Logins   `json:"logins,omitzero"`
+	Agent   string          `json:"agent,omitempty"`  // version
+	Remote  string          `json:"remote,omitempty"` // the agent's address as the relay sees it
 }
 
 // Lease says that a relay lives and where agents can dial it.

@@ -27,6 +27,19 @@ const (
 	WrongLogin      Code = "wrong_login"
 	CrossSite       Code = "cross_site_request"
 	VersionMismatch Code = "version_mismatch"
+	Changed         Code = "changed_meanwhile"      // If-Match names another state than the present one
+	KeyReused       Code = "idempotency_key_reused" // for another request
+	InProgress      Code = "in_progress"            // the same request is being served
+	Scope           Code = "insufficient_scope"     // of an API token
+)
+
+// Accounts, people and what they are given.
+const (
+	Taken             Code = "taken" // a name or an e-mail address that must be unique
+	InvitationInvalid Code = "invitation_invalid"
+	LastOwner         Code = "last_owner"
+	AccountInUse      Code = "account_in_use" // it has connected devices
+	LicenceInvalid    Code = "licence_invalid"
 )
 
 // Activation, passes and tunnels.
@@ -51,6 +64,9 @@ const (
 	ConnectionLost Code = "connection_lost"
 	AgentStopped   Code = "agent_stopped"
 	NotReady       Code = "not_ready"
+	OverCapacity   Code = "over_capacity"     // a device without a connection: its tunnel stays, its visits are refused
+	SiteMoved      Code = "site_moved"        // the device's site is another one now: renew the pass
+	RemoteOff      Code = "remote_access_off" // switched off on the PBX
 )
 
 // Visits and the edge.
@@ -69,21 +85,28 @@ const (
 	PortalGarbage   Code = "portal_bad_response"
 	PortalReset     Code = "portal_reset"
 	HeadersTooLarge Code = "headers_too_large"
+	EndedByPBX      Code = "visit_ended_by_pbx"
+	RolesSwapped    Code = "roles_swapped"       // the site's other device serves now
+	LoginFailed     Code = "portal_login_failed" // the agent could not sign the visitor in
 )
 
 // statuses maps every code to its HTTP status; a test holds it complete.
 var statuses = map[Code]int{
 	Internal: 500, Invalid: 400, TooLarge: 413, TooMany: 429, NotFound: 404, Unavailable: 503, Forbidden: 403,
 	SignInNeeded: 401, WrongLogin: 401, CrossSite: 403, VersionMismatch: 400,
+	Changed: 412, KeyReused: 422, InProgress: 409, Scope: 403,
+
+	Taken: 409, InvitationInvalid: 403, LastOwner: 409, AccountInUse: 409, LicenceInvalid: 422,
 
 	Rejected: 403, ModelRefused: 422, FirmwareOld: 422, NoConnections: 409, LicenceExpired: 403,
 	DeviceClaimed: 409, DeviceRemoved: 410, PassExpired: 401, PassEarly: 401, PassInvalid: 401, ProofInvalid: 401,
 	Protocol: 400, HelloTimeout: 408, PeerSilent: 408, Replaced: 409, Draining: 503, RelayLost: 503,
-	ConnectionLost: 503, AgentStopped: 503, NotReady: 503,
+	ConnectionLost: 503, AgentStopped: 503, NotReady: 503, OverCapacity: 409, SiteMoved: 409, RemoteOff: 503,
 
 	UnknownHost: 421, UnknownSite: 404, HostMismatch: 421, VisitNeeded: 401, VisitEnded: 401, VisitWrongSite: 403,
 	HandoverInvalid: 403, HandoverUsed: 403, NotConnected: 503, PortalRefused: 502, PortalTimeout: 504,
 	PortalGarbage: 502, PortalReset: 502, HeadersTooLarge: 431,
+	EndedByPBX: 401, RolesSwapped: 409, LoginFailed: 502,
 }
 
 // Error is a refusal that its receiver may read.

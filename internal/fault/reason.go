@@ -10,6 +10,8 @@ var reasons = map[Code]string{
 	Replaced:       "The PBX connected again elsewhere.",
 	DeviceRemoved:  "The provider removed this PBX.",
 	Protocol:       "The agent sent what the relay does not understand. Update it.",
+	SiteMoved:      "The PBX is joining or leaving a hot-standby pair; it is expected back within seconds.",
+	RemoteOff:      "Remote access was switched off on the PBX.",
 	TooMany:        "The agent sent more than it may.",
 }
 

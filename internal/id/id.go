@@ -17,6 +17,8 @@ type (
 	Device  string // "dev_" + 16: one PBX server
 	Visit   string // "vis_" + 16: one person's access to one site
 	Tunnel  string // "tun_" + 16: one TLS connection of an agent
+	Group   string // "grp_" + 16: devices of one account that rights are given on
+	Token   string // "tok_" + 16: an API token, by which it is listed and revoked; not its secret
 
 	// Relay is the operator's name of a relay node: a DNS label.
 	Relay string
@@ -37,6 +39,8 @@ func NewUser() User       { return User("usr_" + random(randLen)) }
 func NewDevice() Device   { return Device("dev_" + random(randLen)) }
 func NewVisit() Visit     { return Visit("vis_" + random(randLen)) }
 func NewTunnel() Tunnel   { return Tunnel("tun_" + random(randLen)) }
+func NewGroup() Group     { return Group("grp_" + random(randLen)) }
+func NewToken() Token     { return Token("tok_" + random(randLen)) }
 
 // NewSite makes a label that is hard to guess by chance but is no secret.
 // The store refuses a label that is taken; the caller tries again.
@@ -51,6 +55,8 @@ func (u *User) UnmarshalText(b []byte) error    { return prefixed(u, "usr_", b) 
 func (d *Device) UnmarshalText(b []byte) error  { return prefixed(d, "dev_", b) }
 func (v *Visit) UnmarshalText(b []byte) error   { return prefixed(v, "vis_", b) }
 func (t *Tunnel) UnmarshalText(b []byte) error  { return prefixed(t, "tun_", b) }
+func (g *Group) UnmarshalText(b []byte) error   { return prefixed(g, "grp_", b) }
+func (t *Token) UnmarshalText(b []byte) error   { return prefixed(t, "tok_", b) }
 
 func (r *Relay) UnmarshalText(b []byte) error {
 	if !isLabel(b) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 )
 
 // Types of control messages. Whoever gets another type, or one that is not
@@ -25,13 +26,33 @@ const (
 const (
 	aliasesMax = 32
 	originMax  = 300
+
+	autoLogoutMax = 120 // minutes
 )
 
 // Status says what is behind an agent's tunnel. The portal's origin is empty
 // while the agent does not know it.
 type Status struct {
-	Role   string `json:"role,omitempty"` // of a hot-standby pair: active, standby
-	Portal Portal `json:"portal"`
+	Portal  Portal   `json:"portal"`
+	Standby *Standby `json:"standby,omitempty"` // nil: a single PBX
+	Logins  Logins   `json:"logins,omitzero"`
+}
+
+// Standby is what a PBX says of its hot-standby pair.
+type Standby struct {
+	Type string    `json:"type"` // primary or secondary: it never changes
+	Role string    `json:"role"` // active or standby
+	Peer id.Serial `json:"peer"`
+	// Claim numbers the changes of Role: of two devices that say they are
+	// active the higher claim serves. It never falls.
+	Claim uint64 `json:"claim,omitempty"`
+}
+
+// Logins says how the PBX lets visitors in.
+type Logins struct {
+	Account      bool `json:"account,omitempty"`      // there is a dedicated remote account
+	Passwordless bool `json:"passwordless,omitempty"` // the PBX's switch is on and an adapter is there
+	AutoLogout   int  `json:"auto_logout,omitempty"`  // minutes without an operation that end a passwordless visit; 0: unsaid
 }
 
 // Drain is a relay's request to move.
@@ -118,8 +139,11 @@ func known(t string) bool {
 // valid keeps out what can be nobody's portal. What an origin may be on top of
 // that is the edge's business.
 func (s *Status) valid() error {
-	if !plain(s.Role, nameMax) {
-		return errors.New("status: bad role")
+	if err := s.Standby.valid(); err != nil {
+		return err
+	}
+	if s.Logins.AutoLogout < 0 || s.Logins.AutoLogout > autoLogoutMax {
+		return errors.New("status: auto_logout out of range")
 	}
 	if len(s.Portal.Aliases) > aliasesMax {
 		return errors.New("status: too many aliases")
@@ -133,6 +157,16 @@ func (s *Status) valid() error {
 		}
 	}
 	return nil
+}
+
+func (s *Standby) valid() error {
+	if s == nil {
+		return nil
+	}
+	if s.Type != "primary" && s.Type != "secondary" || s.Role != "active" && s.Role != "standby" {
+		return errors.New("status: standby: bad type or role")
+	}
+	return new(id.Serial).UnmarshalText([]byte(s.Peer))
 }
 
 func isOrigin(s string) bool {

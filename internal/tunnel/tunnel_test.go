@@ -54,7 +54,7 @@ func TestAgentTellsStatusAndPass(t *testing.T) {
 		},
 		onRefused: func(f *fault.Error) { refused <- f },
 	})
-	want := tunnel.Status{Role: "active", Portal: tunnel.Portal{Origin: "https://192.168.1.2:8088", Aliases: []string{"http://pbx"}}}
+	want := tunnel.Status{Standby: &tunnel.Standby{Type: "primary", Role: "active", Peer: "3631A20C0043", Claim: 7}, Logins: tunnel.Logins{Passwordless: true, AutoLogout: 15}, Portal: tunnel.Portal{Origin: "https://192.168.1.2:8088", Aliases: []string{"http://pbx"}}}
 	if err := w.agent.SendStatus(want); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"trunkline/internal/bus"
 	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
 )
 
 // forgetAfter is how long routes of a bucket that came back without them are
@@ -149,8 +150,12 @@ func (t *Table) ownIs(r bus.Route) bool {
 }
 
 func sameWord(a, b bus.Route) bool {
-	return a.Tunnel == b.Tunnel && a.Down == b.Down && a.Role == b.Role &&
+	return a.Tunnel == b.Tunnel && a.Down == b.Down && a.Logins == b.Logins && sameStandby(a.Standby, b.Standby) &&
 		a.Portal.Origin == b.Portal.Origin && slices.Equal(a.Portal.Aliases, b.Portal.Aliases)
+}
+
+func sameStandby(a, b *tunnel.Standby) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 func (t *Table) isNewest(r bus.Route) bool {

@@ -54,10 +54,10 @@ func TestPassOfAnotherKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Statuses come after the pass, in order.
-	if err := a.SendStatus(tunnel.Status{Role: "active"}); err != nil {
+	if err := a.SendStatus(tunnel.Status{Logins: tunnel.Logins{Account: true}}); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("status", func() bool { return w.route(d).Role == "active" })
+	w.eventually("status", func() bool { return w.route(d).Logins.Account })
 	w.End(d, time.Now().Add(time.Minute), fault.New(fault.Replaced, "key replaced"))
 	a.mustEnd(t)
 }

@@ -148,7 +148,7 @@ func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunne
 			silent.Stop()
 			u.announce(l, bus.Route{
 				Relay: u.o.Relay, Device: pass.Device, Site: pass.Site, Account: pass.Account,
-				Tunnel: l.relay.Welcome().Tunnel, Since: l.since, Role: s.Role, Portal: s.Portal,
+				Tunnel: l.relay.Welcome().Tunnel, Since: l.since, Portal: s.Portal, Standby: s.Standby, Logins: s.Logins,
 				Agent: hello.Agent.Version, Remote: remote,
 			})
 		},
