@@ -24,8 +24,8 @@ type Config struct {
 	Console     string            `yaml:"console"`      // the console's host name; default console.<zone>
 	Zone        string            `yaml:"zone"`         // sites are <site>.<zone>
 	Port        int               `yaml:"port"`         // the port browsers use for sites
-	LicenseFile string            `yaml:"license_file"` // none: 25 connections on trial
-	LicenseKey  string            `yaml:"license_key"`  // the key that verifies it: Ed25519, base64
+	LicenseFile string            `yaml:"license_file"` // none: what was installed in the console, else 25 connections on trial
+	LicenseKey  string            `yaml:"license_key"`  // the key that verifies licences: Ed25519, base64; none: none can be installed
 	OtherModels bool              `yaml:"other_models"` // accept device types that are not on the list
 	FirstAdmin  string            `yaml:"first_admin"`  // e-mail of the owner made on the first start
 	Admin       string            `yaml:"admin"`        // health, metrics, profiles; "" is off
@@ -68,8 +68,8 @@ func (c Config) Validate() error {
 	if c.Port < 1 || c.Port > 65535 {
 		bad("port", fmt.Errorf("%d is no port", c.Port))
 	}
-	if (c.LicenseFile == "") != (c.LicenseKey == "") {
-		bad("license_file and license_key", errors.New("give both or neither"))
+	if c.LicenseFile != "" && c.LicenseKey == "" {
+		bad("license_file", errors.New("license_key is missing: the key that verifies it"))
 	}
 	if c.LicenseKey != "" {
 		_, err := license.ParseKey(c.LicenseKey)

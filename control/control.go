@@ -10,6 +10,7 @@ package control
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	lic, err := loadLicense(o.Config)
+	lic, key, err := loadLicense(o.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 	if c.store, err = store.OpenSQLite(ctx, filepath.Join(o.Data, "trunkline.db"), o.Log.Named("store")); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	if err := c.wire(lic); err != nil {
+	if err := c.wire(lic, key); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	if err := c.firstAdmin(ctx); err != nil {
@@ -100,13 +101,13 @@ func New(ctx context.Context, o Options) (*Control, error) {
 	return c, nil
 }
 
-func (c *Control) wire(lic license.License) error {
+func (c *Control) wire(lic license.License, key ed25519.PublicKey) error {
 	o := c.o
 	var err error
 	c.fleet, err = fleet.New(fleet.Options{
 		Store: c.store, Log: o.Log.Named("fleet"), Registerer: o.Registerer,
-		License: func() license.License { return lic },
-		Zone:    o.Zone, Port: o.sitePort(), AllowOtherModels: o.OtherModels,
+		License: func() license.License { return lic }, LicenseKey: key,
+		Zone: o.Zone, Port: o.sitePort(), AllowOtherModels: o.OtherModels,
 		PutHandover: func(ctx context.Context, hash string, h bus.Handover) error {
 			_, err := c.handovers.Create(ctx, hash, h)
 			return err
@@ -140,23 +141,28 @@ func (c *Control) siteURL(s id.Site) string {
 	return "https://" + string(s) + "." + c.o.Zone + c.o.sitePort() + "/"
 }
 
-func loadLicense(c Config) (license.License, error) {
-	if c.LicenseFile == "" {
-		return license.Trial(), nil
-	}
-	b, err := os.ReadFile(c.LicenseFile)
-	if err != nil {
-		return license.License{}, fmt.Errorf("license_file: %w", err)
+// loadLicense also gives the key that verifies licences, nil if none is
+// configured.
+func loadLicense(c Config) (license.License, ed25519.PublicKey, error) {
+	if c.LicenseKey == "" {
+		return license.Trial(), nil, nil
 	}
 	key, err := license.ParseKey(c.LicenseKey)
 	if err != nil {
-		return license.License{}, fmt.Errorf("license_key: %w", err)
+		return license.License{}, nil, fmt.Errorf("license_key: %w", err)
+	}
+	if c.LicenseFile == "" {
+		return license.Trial(), key, nil
+	}
+	b, err := os.ReadFile(c.LicenseFile)
+	if err != nil {
+		return license.License{}, nil, fmt.Errorf("license_file: %w", err)
 	}
 	lic, err := license.Verify(key, b)
 	if err != nil {
-		return license.License{}, fmt.Errorf("license_file %s: %w", c.LicenseFile, err)
+		return license.License{}, nil, fmt.Errorf("license_file %s: %w", c.LicenseFile, err)
 	}
-	return lic, nil
+	return lic, key, nil
 }
 
 func (c *Control) publishKeys(ctx context.Context, pass []token.PassKey, seal []token.SealKey) error {

@@ -93,11 +93,7 @@ func (f *Fleet) activate(tx Tx, a Activation, account id.Account, now time.Time)
 	case !errors.Is(err, ErrNoRow):
 		return out, err
 	}
-	used, err := tx.CountSites()
-	if err != nil {
-		return out, err
-	}
-	if err := mayConnect(f.opts.License(), used, now); err != nil {
+	if err := f.mayConnect(tx, out.account, now); err != nil {
 		return out, err
 	}
 	d = Device{
@@ -131,17 +127,6 @@ func (d Device) as(a Activation, now time.Time) Device {
 	d.Model, d.Firmware, d.Key, d.HotStandby = a.Model, a.Firmware, a.Key, a.HotStandby
 	d.Issued = nextIssued(now, d.Void)
 	return d
-}
-
-// mayConnect decides whether one more site finds a connection.
-func mayConnect(l license.License, used int, now time.Time) error {
-	if err := inForce(l, now); err != nil {
-		return err
-	}
-	if used >= l.Connections {
-		return fault.New(fault.NoConnections, "All connections are in use (%d of %d). Remove a PBX that is not needed any more, or have the subscription extended.", used, l.Connections)
-	}
-	return nil
 }
 
 // inForce refuses what needs a licence once its grace time is over, or
@@ -202,25 +187,4 @@ func (a *Activation) normalise() (err error) {
 		return fault.New(fault.Invalid, "Hot standby needs a type (primary, secondary), a role (active, standby) and the other PBX's serial number.").In("hot_standby")
 	}
 	return nil
-}
-
-// Subscription is the account's plan and what it has used of it.
-func (f *Fleet) Subscription(ctx context.Context, p Principal) (Subscription, error) {
-	if err := p.check(); err != nil {
-		return Subscription{}, err
-	}
-	l := f.opts.License()
-	s := Subscription{Status: string(l.Status(f.clock())), Holder: l.Holder, Connections: l.Connections, Expires: l.Expires}
-	err := f.view(ctx, "subscription", func(tx Tx) (err error) {
-		if s.Holder == "" { // a trial has no holder: it is whoever runs it
-			root, err := tx.Root()
-			if err != nil {
-				return err
-			}
-			s.Holder = root.Name
-		}
-		s.Used, err = tx.CountSites()
-		return err
-	})
-	return s, err
 }

@@ -21,6 +21,8 @@ const (
 	ActionVisitStart   = "visit_start"
 	ActionVisitOpen    = "visit_open"
 	ActionVisitEnd     = "visit_end"
+
+	ActionLicenceInstall = "licence_install"
 )
 
 const outcomeOK = "ok"

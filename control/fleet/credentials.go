@@ -24,7 +24,11 @@ func (f *Fleet) credentials(ctx context.Context, e *AuditEntry, email, password 
 		email = "" // it is of any length, and may well be a password in the wrong field
 	}
 	keys := []string{addressKey(remote), "mail " + email}
-	if wait, first := f.throttle.take(e.At, keys...); wait > 0 {
+	wait, first, err := f.tries.begin(ctx, f.clock, keys...)
+	if err != nil {
+		return User{}, f.failed("check password", err)
+	}
+	if wait > 0 {
 		f.metrics.throttled.Inc()
 		refusal := fault.New(fault.TooMany, "Too many wrong passwords. Try again in %s.", wait.Round(time.Second)).After(wait)
 		if !first {
@@ -37,13 +41,14 @@ func (f *Fleet) credentials(ctx context.Context, e *AuditEntry, email, password 
 	u, ok, err := f.matchPassword(ctx, email, password, plausible)
 	switch {
 	case err != nil:
-		f.throttle.giveBack(f.clock(), keys...)
+		f.tries.end(f.clock(), true, keys...)
 		return User{}, f.failed("check password", err)
 	case !ok:
+		f.tries.end(f.clock(), false, keys...)
 		e.Account = u.Account
 		return User{}, f.refuse(ctx, *e, wrong)
 	}
-	f.throttle.giveBack(f.clock(), keys...)
+	f.tries.end(f.clock(), true, keys...)
 	e.Account = u.Account
 	return u, nil
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"sync"
@@ -25,8 +26,10 @@ type Options struct {
 	Now        func() time.Time
 	Registerer prometheus.Registerer
 
-	// License gives the licence in force now; it is asked each time.
-	License func() license.License
+	// License gives the licence that the configuration has; it is asked each
+	// time. One that was installed, and that LicenseKey verifies, can outrank it.
+	License    func() license.License
+	LicenseKey ed25519.PublicKey // nil: none can be installed
 
 	// A site's URL is https://<site>.<Zone><Port>; Port is "" or ":8443".
 	Zone string
@@ -61,7 +64,7 @@ type Fleet struct {
 	metrics *metrics
 
 	hasher    *hasher
-	throttle  *throttle // of passwords
+	tries     *tries    // of passwords
 	strangers *throttle // of audit entries for refused renewals
 	keys      atomic.Pointer[keyring]
 	stale     chan struct{} // the bus may lack something: republish; capacity 1
@@ -70,6 +73,9 @@ type Fleet struct {
 	watchers *watchers
 	orphans  atomic.Bool // devices that no relay has named are to be looked for
 	flushing sync.Mutex  // one flush at a time, so that watchers see one order
+
+	oddLicence   atomic.Int64 // when the one was installed that was last warned of
+	licenceStage string       // of the last warning; watchLicence's alone
 }
 
 // New checks the options. Nothing runs until Run.
@@ -100,13 +106,16 @@ func New(o Options) (*Fleet, error) {
 			return nil, err
 		}
 	}
+	if err := checkLicenseKey(o.LicenseKey); err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(o.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return &Fleet{
 		opts: o, store: o.Store, log: o.Log.With(zap.String("part", "fleet")), now: o.Now, metrics: m,
-		hasher: newHasher(), throttle: newThrottle(o.Throttle), strangers: newThrottle(Throttle{}),
+		hasher: newHasher(), tries: newTries(o.Throttle), strangers: newThrottle(Throttle{}),
 		stale:    make(chan struct{}, 1),
 		presence: newPresence(o.Now, m.devices),
 		watchers: &watchers{open: m.watchers, lagged: m.watchersLagged, set: make(map[*watcher]struct{})},

@@ -3,6 +3,7 @@ package fleet
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"trunkline/control/license"
 	"trunkline/internal/fault"
 )
 
@@ -15,6 +16,9 @@ type metrics struct {
 	watchersLagged prometheus.Counter
 	republishes    *prometheus.CounterVec
 	presenceWrites prometheus.Counter
+	connections    *prometheus.GaugeVec
+	licenceEnd     prometheus.Gauge
+	licenceValid   prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -53,12 +57,38 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Device status changes written to the database.",
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.decisions, m.throttled, m.hashes, m.devices, m.watchers, m.watchersLagged, m.republishes, m.presenceWrites} {
+	m.connections = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "trunkline_control_connections",
+		Help: "Connections of the installation, by what they are: licensed, used.",
+	}, []string{"kind"})
+	m.licenceEnd = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "trunkline_control_licence_expiry_timestamp_seconds",
+		Help: "When the licence expires, in seconds since 1970; 0 if it does not. Fourteen days of grace follow.",
+	})
+	m.licenceValid = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "trunkline_control_licence_in_force",
+		Help: "1 while devices may be activated and visits begun, in the days of grace too.",
+	})
+	for _, c := range []prometheus.Collector{m.decisions, m.throttled, m.hashes, m.devices, m.watchers, m.watchersLagged, m.republishes, m.presenceWrites, m.connections, m.licenceEnd, m.licenceValid} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
+}
+
+func (m *metrics) licence(s Subscription, used int) {
+	m.connections.WithLabelValues("licensed").Set(float64(s.Connections))
+	m.connections.WithLabelValues("used").Set(float64(used))
+	end, valid := 0.0, 1.0
+	if !s.Expires.IsZero() {
+		end = float64(s.Expires.Unix())
+	}
+	if s.Status == string(license.NotSubscribed) {
+		valid = 0
+	}
+	m.licenceEnd.Set(end)
+	m.licenceValid.Set(valid)
 }
 
 func (m *metrics) decided(action string, err error) {

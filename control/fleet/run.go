@@ -11,6 +11,7 @@ import (
 const (
 	sweepEvery     = 30 * time.Second
 	tickEvery      = time.Second
+	licenceEvery   = time.Minute
 	republishRetry = 2 * time.Second
 )
 
@@ -24,6 +25,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	g.Go(func() error { f.runSweep(ctx); return nil })
 	g.Go(func() error { f.runTick(ctx); return nil })
 	g.Go(func() error { f.runFlush(ctx); return nil })
+	g.Go(func() error { f.runLicence(ctx); return nil })
 	return g.Wait()
 }
 
@@ -58,6 +60,14 @@ func (f *Fleet) runSweep(ctx context.Context) {
 			if more, err = f.sweep(ctx); err != nil {
 				f.complain(ctx, "sweep", err)
 			}
+		}
+	})
+}
+
+func (f *Fleet) runLicence(ctx context.Context) {
+	every(ctx, licenceEvery, func() {
+		if err := f.watchLicence(ctx); err != nil {
+			f.complain(ctx, "watch licence", err)
 		}
 	})
 }

@@ -37,6 +37,8 @@ type Tx interface {
 	deviceTx
 	visitTx
 	secretTx
+	capacityTx
+	licenceTx
 
 	AddAudit(e AuditEntry) error
 	// AddAuditOnce is AddAudit unless an entry with that key is there already.

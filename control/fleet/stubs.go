@@ -66,11 +66,6 @@ func (f *Fleet) RemoveGroup(context.Context, Principal, id.Group) error { return
 
 func (f *Fleet) Overview(context.Context, Principal) (Overview, error) { return Overview{}, errStub }
 
-// InstallLicense puts a licence file in force. The root's owners and admins may.
-func (f *Fleet) InstallLicense(ctx context.Context, p Principal, file []byte) (Subscription, error) {
-	return Subscription{}, errStub
-}
-
 // EachAudit calls fn for every entry that q selects, newest first.
 func (f *Fleet) EachAudit(ctx context.Context, p Principal, q AuditQuery, fn func(AuditEntry) error) error {
 	return errStub

@@ -72,6 +72,18 @@ func (t *throttle) take(now time.Time, keys ...string) (wait time.Duration, firs
 	return 0, false
 }
 
+// lacks is the time that take would have to wait, and takes nothing.
+func (t *throttle) lacks(now time.Time, keys ...string) (wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range keys {
+		if b := t.bucketLocked(now, k); b.tokens < 1 {
+			wait = max(wait, time.Duration((1-b.tokens)*float64(t.Every)))
+		}
+	}
+	return wait
+}
+
 // giveBack undoes a take.
 func (t *throttle) giveBack(now time.Time, keys ...string) {
 	t.mu.Lock()

@@ -41,7 +41,11 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 		if err := mayVisit(p.Role, r.Method); err != nil {
 			return err
 		}
-		if err := inForce(f.opts.License(), now); err != nil {
+		l, err := f.license(tx, now)
+		if err != nil {
+			return err
+		}
+		if err := inForce(l, now); err != nil {
 			return err
 		}
 		if err := connected(d); err != nil {

@@ -85,8 +85,9 @@ func (w *world) restartOn(s fleet.Store) {
 	w.Helper()
 	f, err := fleet.New(fleet.Options{
 		Store: s, Log: zaptest.NewLogger(w.T), Now: w.now, Registerer: prometheus.NewRegistry(),
-		License: func() license.License { w.mu.Lock(); defer w.mu.Unlock(); return w.license },
-		Zone:    "example.com", Port: ":8443",
+		License:    func() license.License { w.mu.Lock(); defer w.mu.Unlock(); return w.license },
+		LicenseKey: vendor.Public().(ed25519.PublicKey),
+		Zone:       "example.com", Port: ":8443",
 		PutHandover: func(_ context.Context, hash string, h bus.Handover) error {
 			return w.onBus(func() error {
 				if _, ok := w.handovers[hash]; ok {
