@@ -9,8 +9,8 @@ import (
 	"trunkline/relay/trust"
 )
 
-func (r *Relay) admitVisit(cookie string, site id.Site) (edge.Guest, error) {
-	return guest(r.trust.AdmitVisit(cookie, site))
+func (r *Relay) admitVisit(cookie string, site id.Site, a edge.Activity, key uint64) (edge.Guest, error) {
+	return guest(r.trust.AdmitVisit(cookie, site, trust.Activity(a), key))
 }
 
 func (r *Relay) redeem(ctx context.Context, handover string, site id.Site, remote netip.Addr) (edge.Guest, error) {

@@ -72,6 +72,17 @@ func (a *answer) parse(b []byte) error {
 	return nil
 }
 
+// events reports whether the body is a stream of server-sent events, which
+// goes on whether or not somebody looks at it.
+func (a *answer) events() bool {
+	for _, f := range a.fields {
+		if len(f.name) == len("Content-Type") && strings.EqualFold(string(f.name), "Content-Type") {
+			return hasPrefixFold(f.value, "text/event-stream")
+		}
+	}
+	return false
+}
+
 func (a *answer) statusLine(line []byte) error {
 	if len(line) < 12 || !plausible(line) || line[7] != '0' && line[7] != '1' || line[8] != ' ' || len(line) > 12 && line[12] != ' ' {
 		return errAnswer

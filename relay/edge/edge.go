@@ -45,6 +45,8 @@ type Guest struct {
 	Cookie string              // if not "", the browser is given it: the visit resealed
 	Ended  <-chan struct{}     // closed when the visit ends; nil: never
 	Count  func(in, out int64) // of bytes from and to the browser, as they pass; may be nil
+	Busy   func()              // what a person began goes on; nil if none did
+	Spoke  func(key uint64)    // the browser sent a message on an upgraded connection; may be nil
 }
 
 // Route says where a site is served now.
@@ -70,7 +72,7 @@ type Options struct {
 	ConsoleURL string // where visits begin
 
 	// Admit checks the visit cookie; faults visit_needed, visit_ended, visit_for_other_site.
-	Admit func(cookie string, site id.Site) (Guest, error)
+	Admit func(cookie string, site id.Site, a Activity, key uint64) (Guest, error)
 	// Redeem turns a handover into a visit; faults handover_invalid, handover_used, unavailable.
 	Redeem func(ctx context.Context, handover string, site id.Site, remote netip.Addr) (Guest, error)
 	// End ends a visit at its visitor's wish; nil if that is not offered.

@@ -25,6 +25,7 @@ type exchange struct {
 	req         request
 	site        id.Site
 	guest       Guest
+	key         uint64 // of its kind, for Guest.Spoke
 	route       Route
 	origins     origins
 	remote      netip.Addr
@@ -166,11 +167,12 @@ func (x *exchange) admit() error {
 	if cookie == "" {
 		return fault.New(fault.VisitNeeded, "Open this PBX from the console.")
 	}
-	g, err := x.e.o.Admit(cookie, x.site)
+	a, key := x.activity()
+	g, err := x.e.o.Admit(cookie, x.site, a, key)
 	if err != nil {
 		return err
 	}
-	x.guest = g
+	x.guest, x.key = g, key
 	return nil
 }
 
@@ -235,6 +237,9 @@ func (x *exchange) count(now time.Time) {
 	if in != x.told.in || out != x.told.out {
 		x.guest.Count(in-x.told.in, out-x.told.out)
 		x.told.in, x.told.out = in, out
+		if x.guest.Busy != nil {
+			x.guest.Busy()
+		}
 	}
 }
 

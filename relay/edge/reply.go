@@ -26,6 +26,9 @@ func (x *exchange) reply(u *upload, a *answer) error {
 	defer putBuf(out)
 	head := x.appendFraming(x.appendAnswer(out[:0], a), a, length, keep)
 	d := download{x: x, l: x.link, left: length, chunked: chunked, reframe: length < 0 && !x.req.http10}
+	if a.events() {
+		x.guest.Busy = nil
+	}
 	err := d.run(head)
 	x.stopUpload(u)
 	if err != nil {

@@ -24,6 +24,7 @@ func (x *exchange) handOver(a *answer) error {
 	if _, err := x.c.Write(head); err != nil {
 		return errGone
 	}
+	x.guest.Busy = nil // what comes down says nothing of who looks at it
 	p := &pump{x: x, l: x.link, ws: strings.EqualFold(string(a.upgrade), "websocket"), limit: x.e.o.Limits.Upgrade}
 	ctx := x.ctx
 	x.ctx, x.upgraded = nil, true
@@ -144,7 +145,7 @@ func (p *pump) write(b []byte) error {
 func (p *pump) up(hc net.Conn) {
 	buf := getBuf(smallBuf)
 	defer putBuf(buf)
-	var armed time.Time
+	var armed, spoke time.Time
 	for {
 		n, err := hc.Read(buf)
 		if n > 0 {
@@ -159,6 +160,10 @@ func (p *pump) up(hc net.Conn) {
 			p.x.in.Add(int64(n))
 			p.touch()
 			p.tell()
+			if p.x.guest.Spoke != nil && now.Sub(spoke) > time.Second {
+				spoke = now
+				p.x.guest.Spoke(p.x.key + 1) // not its own handshake's
+			}
 		}
 		if err != nil && !(isTimeout(err) && !p.quiet() && !p.x.c.isInterrupted()) {
 			return

@@ -27,10 +27,11 @@ func (x *exchange) startUpload(body io.Reader) *upload {
 	u.moved.Store(time.Now().UnixNano())
 	x.uploading.Store(true)
 	x.c.roll(x.e.o.Limits.Progress)
+	busy := x.guest.Busy // now: the answer may come first, and be a stream of events
 	go func() {
 		defer close(u.done)
 		defer x.uploading.Store(false)
-		x.carryUp(u, body)
+		x.carryUp(u, body, busy)
 		if u.stopped.Load() {
 			u.browser = nil
 		}
@@ -42,7 +43,7 @@ func (x *exchange) startUpload(body io.Reader) *upload {
 }
 
 // carryUp copies the body, making the chunks of a chunked one anew.
-func (x *exchange) carryUp(u *upload, body io.Reader) {
+func (x *exchange) carryUp(u *upload, body io.Reader, busy func()) {
 	buf := getBuf(largeBuf)
 	defer putBuf(buf)
 	chunked, left := x.req.length < 0, x.req.length
@@ -59,6 +60,9 @@ func (x *exchange) carryUp(u *upload, body io.Reader) {
 			if now := time.Now(); now.Sub(armed) > x.link.limit/8 {
 				armed = now
 				u.moved.Store(now.UnixNano())
+				if busy != nil {
+					busy()
+				}
 				u.portal = x.link.SetWriteDeadline(now.Add(x.link.limit))
 			}
 			if u.portal == nil {

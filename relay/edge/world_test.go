@@ -100,7 +100,7 @@ func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world
 	o := edge.Options{
 		Zone: zone, ConsoleURL: console, Log: zap.New(core), Registerer: w.reg,
 		Limits: edge.Limits{Watch: 50 * time.Millisecond},
-		Admit: func(c string, s id.Site) (edge.Guest, error) {
+		Admit: func(c string, s id.Site, _ edge.Activity, _ uint64) (edge.Guest, error) {
 			if c != "good" {
 				return edge.Guest{}, fault.New(fault.VisitNeeded, "Open this PBX from the console.")
 			}

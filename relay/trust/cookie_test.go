@@ -7,6 +7,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/token"
+	"trunkline/relay/trust"
 )
 
 // A cookie that is too old here says nothing of the visit elsewhere: it is not
@@ -19,7 +20,7 @@ func TestOldCookieEndsNoVisit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.AdmitVisit(cookie, v.Site)
+	_, err = w.AdmitVisit(cookie, v.Site, trust.Person, 0)
 	want(t, err, fault.VisitEnded)
 
 	v.Seen = w.now() // by the relay that serves the visit
@@ -27,7 +28,7 @@ func TestOldCookieEndsNoVisit(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(6 * time.Second) // the sweep has gone by
-	if _, err := w.AdmitVisit(cookie, v.Site); err != nil {
+	if _, err := w.AdmitVisit(cookie, v.Site, trust.Person, 0); err != nil {
 		t.Errorf("the visit goes on elsewhere, and yet: %v", err)
 	}
 	w.mu.Lock()

@@ -179,10 +179,10 @@ func TestHandoverOpensOnce(t *testing.T) {
 	if err != nil || g.Cookie == "" || g.Visit.ID != v.ID {
 		t.Fatalf("%+v, %v", g, err)
 	}
-	if _, err := w.AdmitVisit(g.Cookie, v.Site); err != nil {
+	if _, err := w.AdmitVisit(g.Cookie, v.Site, trust.Person, 0); err != nil {
 		t.Errorf("the cookie does not open the site: %v", err)
 	}
-	_, err = w.AdmitVisit(g.Cookie, id.NewSite())
+	_, err = w.AdmitVisit(g.Cookie, id.NewSite(), trust.Person, 0)
 	want(t, err, fault.VisitWrongSite)
 	_, err = w.redeem(handover, v.Site)
 	want(t, err, fault.HandoverUsed)
@@ -254,7 +254,7 @@ func TestVisitEnds(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%s: what runs was not told", name)
 		}
-		_, err = w.AdmitVisit(g.Cookie, v.Site)
+		_, err = w.AdmitVisit(g.Cookie, v.Site, trust.Person, 0)
 		want(t, err, fault.VisitEnded)
 	}
 }
@@ -270,7 +270,7 @@ func TestIdle(t *testing.T) {
 	cookie := g.Cookie
 	for range 3 {
 		w.advance(10 * time.Minute)
-		g, err := w.AdmitVisit(cookie, v.Site) // the first cookie: the browser missed the new ones
+		g, err := w.AdmitVisit(cookie, v.Site, trust.Person, 0) // the first cookie: the browser missed the new ones
 		if err != nil {
 			t.Fatalf("in use, and yet: %v", err)
 		}
@@ -279,7 +279,7 @@ func TestIdle(t *testing.T) {
 		}
 	}
 	w.advance(16 * time.Minute)
-	_, err = w.AdmitVisit(cookie, v.Site)
+	_, err = w.AdmitVisit(cookie, v.Site, trust.Person, 0)
 	want(t, err, fault.VisitEnded)
 }
 
@@ -295,7 +295,7 @@ func TestVisitsGoOnWithoutTheBus(t *testing.T) {
 	if err := w.bus.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.AdmitVisit(g.Cookie, v.Site); err != nil {
+	if _, err := w.AdmitVisit(g.Cookie, v.Site, trust.Person, 0); err != nil {
 		t.Errorf("open visit: %v", err)
 	}
 	_, err = w.redeem(other, v.Site)

@@ -24,8 +24,10 @@ const (
 // seat is a visit that this relay serves.
 type seat struct {
 	visit token.Visit
-	seen  atomic.Int64 // unix nanoseconds of the last traffic
+	seen  atomic.Int64 // unix nanoseconds of the last operation
+	pace  cadence
 	ended chan struct{}
+	guest Guest // what a request is given, less its cookie
 
 	in, out, requests atomic.Int64
 }
@@ -36,11 +38,18 @@ type Guest struct {
 	Cookie string          // if not "", the visit's cookie, sealed anew
 	Ended  <-chan struct{} // closed when the visit is over
 	Count  func(in, out int64)
+	// Busy says that what a person began goes on: a long transfer is no
+	// idleness. It is nil for what a page does by itself.
+	Busy func()
+	// Spoke judges one more message of an upgraded connection, as AdmitVisit
+	// judges a request.
+	Spoke func(key uint64)
 }
 
 // AdmitVisit is the door of browsers: a cookie sealed by us, for this site,
-// neither ended nor revoked. Errors are faults.
-func (t *Trust) AdmitVisit(cookie string, site id.Site) (Guest, error) {
+// neither ended nor revoked. What a person does keeps the visit from being
+// idle; what the page does by itself does not (see cadence). Errors are faults.
+func (t *Trust) AdmitVisit(cookie string, site id.Site, a Activity, key uint64) (Guest, error) {
 	now := t.o.Now()
 	ring := t.keys.Load()
 	v, err := token.OpenVisit(cookie, ring.sealKey, now)
@@ -58,11 +67,16 @@ func (t *Trust) AdmitVisit(cookie string, site id.Site) (Guest, error) {
 	if s == nil {
 		return Guest{}, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
 	}
-	s.seen.Store(now.UnixNano())
+	s.sawAt(v.Seen.UnixNano()) // at another relay
 	s.requests.Add(1)
-	g := s.guest(t)
-	if now.Sub(v.Seen) > resealAfter {
-		v.Seen = now.UTC()
+	g := s.guest
+	if s.pace.operation(a, key, now) {
+		s.sawAt(now.UnixNano())
+	} else {
+		g.Busy = nil
+	}
+	if seen := time.Unix(0, s.seen.Load()).UTC(); seen.Sub(v.Seen) > resealAfter {
+		v.Seen = seen
 		if key, ok := ring.sealer(now); ok {
 			if g.Cookie, err = token.SealVisit(key, v); err != nil {
 				return Guest{}, err
@@ -134,7 +148,7 @@ func (t *Trust) open(v token.Visit) (Guest, token.Visit, error) {
 	if s == nil {
 		return Guest{}, v, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
 	}
-	g := s.guest(t)
+	g := s.guest
 	g.Cookie = cookie
 	return g, v, nil
 }
@@ -160,20 +174,41 @@ func (t *Trust) seat(v token.Visit) *seat {
 	}
 	s, ok := t.seats[v.ID]
 	if !ok {
-		s = &seat{visit: v, ended: make(chan struct{})}
-		s.seen.Store(v.Seen.UnixNano())
+		s = t.newSeat(v)
 		t.seats[v.ID] = s
 		t.metrics.visits.Set(float64(len(t.seats)))
 	}
 	return s
 }
 
-func (s *seat) guest(t *Trust) Guest {
-	return Guest{Visit: s.visit, Ended: s.ended, Count: func(in, out int64) {
-		s.in.Add(in)
-		s.out.Add(out)
-		s.seen.Store(t.o.Now().UnixNano())
-	}}
+// newSeat makes the funcs that every request of the visit is given, once.
+func (t *Trust) newSeat(v token.Visit) *seat {
+	s := &seat{visit: v, ended: make(chan struct{})}
+	s.seen.Store(v.Seen.UnixNano())
+	s.guest = Guest{
+		Visit: v, Ended: s.ended,
+		Count: func(in, out int64) {
+			s.in.Add(in)
+			s.out.Add(out)
+		},
+		Busy: func() { s.sawAt(t.o.Now().UnixNano()) },
+		Spoke: func(key uint64) {
+			if now := t.o.Now(); s.pace.operation(Asked, key, now) {
+				s.sawAt(now.UnixNano())
+			}
+		},
+	}
+	return s
+}
+
+// sawAt never goes back.
+func (s *seat) sawAt(at int64) {
+	for {
+		seen := s.seen.Load()
+		if at <= seen || s.seen.CompareAndSwap(seen, at) {
+			return
+		}
+	}
 }
 
 // End ends a visit here: its visitor signed out.
