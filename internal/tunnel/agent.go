@@ -16,6 +16,7 @@ type Agent struct {
 	welcome  Welcome
 	running  atomic.Int64 // streams
 	stopping atomic.Bool
+	leave    atomic.Pointer[fault.Error] // why the agent itself ends the tunnel
 	idle     chan struct{} // has a token when the last stream of a stopping agent ended
 }
 
@@ -57,7 +58,7 @@ func (a *Agent) Run(ctx context.Context, h AgentHandlers) error {
 			}
 		}
 	})
-	if err == errStopped { // ours, not another of its code
+	if err == errStopped || err == a.leave.Load() { // ours, not another of its code
 		return nil
 	}
 	return err
@@ -142,9 +143,14 @@ func (a *Agent) SendPass(pass string) error {
 // Stop says goodbye, refuses new streams, waits until the running ones have
 // ended or ctx has, and closes the tunnel. Run returns then. The error is
 // ctx's, if streams were cut.
-func (a *Agent) Stop(ctx context.Context) error {
-	if !a.stopping.Swap(true) {
-		_ = a.post(goodbye(errStopped)) // if it has no room, the relay learns by the goodbye of the end
+func (a *Agent) Stop(ctx context.Context) error { return a.Leave(ctx, errStopped) }
+
+// Leave is Stop for another reason than that the agent is stopped. A relay
+// believes agent_stopped and remote_access_off.
+func (a *Agent) Leave(ctx context.Context, why *fault.Error) error {
+	a.leave.CompareAndSwap(nil, why)
+	if why = a.leave.Load(); !a.stopping.Swap(true) {
+		_ = a.post(goodbye(why)) // if it has no room, the relay learns by the goodbye of the end
 	}
 	if a.running.Load() == 0 {
 		a.signalIdle()
@@ -156,7 +162,7 @@ func (a *Agent) Stop(ctx context.Context) error {
 		err = ctx.Err()
 	case <-a.mux.CloseChan():
 	}
-	a.end(errStopped, true)
+	a.end(why, true)
 	<-a.mux.CloseChan()
 	return err
 }

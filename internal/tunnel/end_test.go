@@ -291,6 +291,23 @@ func TestStopCutsWhatDoesNotFinish(t *testing.T) {
 	wantCode(t, within(t, 20*time.Second, w.relayRun), fault.AgentStopped)
 }
 
+// The relay believes an agent that remote access is off, and no other reason
+// that is not the agent's to give.
+func TestLeaveSaysWhy(t *testing.T) {
+	for said, want := range map[fault.Code]fault.Code{
+		fault.RemoteOff: fault.RemoteOff, fault.DeviceRemoved: fault.ConnectionLost,
+	} {
+		w := start(t, setup{})
+		if err := w.agent.Leave(t.Context(), fault.New(said, "as the test says")); err != nil {
+			t.Errorf("%s: %v", said, err)
+		}
+		if err := within(t, 20*time.Second, w.agentRun); err != nil {
+			t.Errorf("%s: agent: %v", said, err)
+		}
+		wantCode(t, within(t, 20*time.Second, w.relayRun), want)
+	}
+}
+
 func TestAliveSeesWhatTheAgentDid(t *testing.T) {
 	step := make(chan struct{})
 	w := start(t, setup{onStream: func(_ context.Context, h tunnel.Header, c net.Conn) {

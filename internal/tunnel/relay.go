@@ -58,6 +58,8 @@ func agentsReason(w *wireFault) *fault.Error {
 	switch w.Code {
 	case fault.AgentStopped:
 		return fault.New(fault.AgentStopped, "The agent was stopped.")
+	case fault.RemoteOff:
+		return fault.New(fault.RemoteOff, "Remote access was switched off on the PBX.")
 	case fault.Protocol, fault.PeerSilent, fault.TooMany:
 		return fault.New(fault.ConnectionLost, "The agent ended the tunnel: %s (%s).", w.Message, w.Code)
 	}

@@ -82,6 +82,7 @@ var texts = map[fault.Code][2]string{
 var reasons = map[fault.Code]string{
 	fault.PeerSilent: "it stopped answering", fault.ConnectionLost: "its connection was lost", fault.AgentStopped: "its agent was stopped",
 	fault.RelayLost: "the relay it was connected to was lost", fault.DeviceRemoved: "it was removed", fault.Draining: "it is moving to another relay",
+	fault.RemoteOff: "remote access was switched off on it",
 }
 
 // refuse answers with a page for people and a problem document for programs.

@@ -206,6 +206,9 @@ func TestEndSaysWhy(t *testing.T) {
 		want fault.Code
 	}{
 		"goodbye": {func(a *agent, _ id.Device) { _ = a.Stop(w.ctx) }, fault.AgentStopped},
+		"switched off": {func(a *agent, _ id.Device) {
+			_ = a.Leave(w.ctx, fault.New(fault.RemoteOff, "Remote access is off."))
+		}, fault.RemoteOff},
 		"removed": {func(_ *agent, d id.Device) {
 			w.End(d, time.Now(), fault.New(fault.DeviceRemoved, "removed"))
 		}, fault.DeviceRemoved},
