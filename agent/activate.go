@@ -8,8 +8,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"trunkline/agent/manage"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
@@ -19,99 +21,148 @@ import (
 // The same request gets the same answer, so asking again is harmless.
 const activateTries = 5
 
-// Activation is what a person gives to connect a PBX to a provider.
+// Activation is what connects a PBX of which no agent runs.
 type Activation struct {
 	Data     string // the agent's directory
 	Server   string // the provider's console
 	CAFile   string // "": the system's roots
 	Email    string
 	Password string // secret
+	Code     string // secret; instead of the two
 	Serial   id.Serial
 	Model    string
 	Firmware string
 	Portal   string // "": DefaultPortal
 }
 
-// Validate names what is missing or wrong, but for the password.
-func (q Activation) Validate() error {
-	missing := func(what, from string) error { return fmt.Errorf("%s is missing: give %s", what, from) }
-	switch {
-	case q.Server == "":
-		return missing("the server", "--server, or server in the configuration file")
-	case q.Email == "":
-		return missing("the e-mail address", "--email")
-	case q.Serial == "":
-		return missing("the PBX's serial number", "--sn, or device.serial in the configuration file")
-	case q.Model == "":
-		return missing("the PBX's model", "--model, or device.model in the configuration file")
-	case q.Firmware == "":
-		return missing("the PBX's firmware version", "--firmware, or device.firmware in the configuration file")
-	}
-	if err := checkServer(q.Server); err != nil {
+// CheckPublic checks all but the password and the code.
+func (q Activation) CheckPublic() error {
+	m, err := q.order()
+	if err != nil {
 		return err
 	}
-	if q.Portal != "" {
-		if _, err := parseOrigin(q.Portal); err != nil {
-			return fmt.Errorf("portal: %w", err)
-		}
-	}
-	return nil
+	return m.CheckPublic()
 }
 
-// InputError is a mistake in an Activation.
-type InputError struct{ Err error }
-
-func (e *InputError) Error() string { return e.Err.Error() }
-func (e *InputError) Unwrap() error { return e.Err }
+func (q Activation) order() (manage.Activation, error) {
+	ca, err := ReadCA(q.CAFile)
+	m := manage.Activation{
+		ServerType: manage.CustomServer, Server: q.Server, CA: ca, Method: manage.ByEmail, Email: q.Email, Password: q.Password,
+		Code: q.Code, Serial: q.Serial, Model: q.Model, Firmware: q.Firmware, Portal: q.Portal,
+	}
+	if q.Code != "" {
+		m.Method = manage.ByCode
+	}
+	return m, err
+}
 
 // Activate makes this PBX one of the provider's and stores who it is from then
-// on. Control's refusal is a *fault.Error. It errs with ErrBusy while an agent
-// runs on the directory.
+// on. A mistake in q, and control's refusal, is a *fault.Error. It errs with
+// ErrBusy while an agent runs on the directory.
 func Activate(ctx context.Context, q Activation, log *zap.Logger) (Identity, error) {
-	if err := q.Validate(); err != nil {
-		return Identity{}, &InputError{err}
-	}
-	ca, err := readCA(q.CAFile)
+	m, err := q.order()
 	if err != nil {
-		return Identity{}, &InputError{err}
+		return Identity{}, err
 	}
-	roots, err := serverRoots("", ca)
+	c := Default()
+	c.Data = q.Data
+	a, err := New(c, log, prometheus.NewRegistry())
 	if err != nil {
-		return Identity{}, &InputError{err}
+		return Identity{}, err
+	}
+	defer a.Close()
+	if err := a.activate(ctx, m); err != nil {
+		return Identity{}, err
+	}
+	return a.passes.identity(), nil
+}
+
+// activate asks control, and lets what it answers take effect.
+func (a *Agent) activate(ctx context.Context, q manage.Activation) error {
+	q, err := a.complete(q)
+	if err != nil {
+		return err
+	}
+	if !a.activating.TryLock() {
+		return fault.New(fault.InProgress, "This PBX is being connected already. Wait for that to end.")
+	}
+	defer a.activating.Unlock()
+	roots, err := serverRoots("", q.CA)
+	if err != nil {
+		return err
 	}
 	client, idle, err := newClient(q.Server, roots)
 	if err != nil {
-		return Identity{}, &InputError{err}
+		return err
 	}
 	defer idle()
-	d, err := openDir(q.Data)
+	if err := a.dir.belongsTo(q.Serial); err != nil {
+		return err
+	}
+	key, err := a.dir.keyOrNew()
 	if err != nil {
-		return Identity{}, err
+		return err
 	}
-	defer d.Close()
-	if err := d.belongsTo(q.Serial); err != nil {
-		return Identity{}, err
-	}
-	key, err := d.keyOrNew()
+	g, err := ask(ctx, client, request(q, key), a.log)
 	if err != nil {
-		return Identity{}, err
+		return err
 	}
-	g, err := ask(ctx, client, controlapi.ActivationRequest{
+	i, err := Identity{Server: q.Server, CA: q.CA, Portal: q.Portal, Serial: q.Serial}.grant(g, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := a.passes.take(ctx, i, key); err != nil {
+		return fmt.Errorf("the provider took this PBX, but that could not be stored; connect it again: %w", err)
+	}
+	a.log.Info("connected to a provider", zap.String("device", string(i.Device)), zap.String("site", string(i.Site)),
+		zap.String("account", Printable(i.Account)), zap.String("server", i.Server))
+	return a.activated(q)
+}
+
+func request(q manage.Activation, key ed25519.PrivateKey) controlapi.ActivationRequest {
+	r := controlapi.ActivationRequest{
 		Serial: q.Serial, Model: q.Model, Firmware: q.Firmware,
 		PublicKey: key.Public().(ed25519.PublicKey), Proof: controlapi.ActivationProof(key, q.Serial),
-		Email: q.Email, Password: q.Password,
-	}, log)
-	if err != nil {
-		return Identity{}, err
 	}
-	i, err := Identity{Server: q.Server, CA: ca, Portal: q.Portal, Serial: q.Serial}.grant(g, time.Now())
-	if err != nil {
-		return Identity{}, err
+	if q.Method == manage.ByEmail {
+		r.Email, r.Password = q.Email, q.Password
 	}
-	if err := d.saveIdentity(i); err != nil {
-		return Identity{}, fmt.Errorf("the provider took this PBX, but that could not be stored; run connect again: %w", err)
+	return r
+}
+
+// complete is q with what the configuration says of the PBX, checked.
+func (a *Agent) complete(q manage.Activation) (manage.Activation, error) {
+	d := a.cfg.Device
+	q.Serial = id.Serial(or(string(d.Serial), string(q.Serial)))
+	q.Model, q.Firmware = or(d.Model, q.Model), or(d.Firmware, q.Firmware)
+	if q.Portal == "" {
+		q.Portal = a.passes.identity().Portal
 	}
-	return i, nil
+	if q.ServerType == manage.DefaultServer {
+		if q.Server = a.cfg.DefaultServer; q.Server == "" {
+			return q, fault.New(fault.Invalid, "There is no default server: the configuration file sets no default_server.").In("server_type")
+		}
+	}
+	if err := q.Check(); err != nil {
+		return q, err
+	}
+	q.Server, _ = manage.Address(q.Server) // checked
+	if fixed := a.cfg.Server; fixed != "" && fixed != q.Server {
+		return q, fault.New(fault.Invalid, "The configuration file allows the server %s alone (server).", fixed).In("server")
+	}
+	if q.Portal != "" {
+		if _, err := parseOrigin(q.Portal); err != nil {
+			return q, fault.New(fault.Invalid, "The portal's address: %v.", err).In("portal")
+		}
+	}
+	return q, nil
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 // ask sends the same request until there is an answer.
@@ -173,19 +224,17 @@ func (d *dir) belongsTo(sn id.Serial) error {
 	return nil
 }
 
-func readCA(file string) (string, error) {
+// ReadCA reads a provider's CA file; "" for "".
+func ReadCA(file string) (string, error) {
 	if file == "" {
 		return "", nil
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("CA file: %w", err)
+		return "", fault.New(fault.Invalid, "CA file: %v", err).In("ca")
 	}
-	if len(b) > maxIdentitySize/4 {
-		return "", errors.New("CA file: too large; give the provider's CA alone")
-	}
-	if _, err := pool(b); err != nil {
-		return "", fmt.Errorf("CA file: %w", err)
+	if err := manage.CheckCA(string(b)); err != nil {
+		return "", err
 	}
 	return string(b), nil
 }

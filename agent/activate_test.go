@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/agent"
+	"trunkline/agent/manage"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/selfca"
@@ -79,6 +80,15 @@ func (c *control) requests() []string {
 func (c *control) activation(data string) agent.Activation {
 	return agent.Activation{
 		Data: data, Server: c.URL, CAFile: c.ca, Email: "tech@example.com", Password: password,
+		Serial: "SN-0001", Model: "P560", Firmware: "37.19.0.110", Portal: "https://127.0.0.1:8088",
+	}
+}
+
+// order is what a person types on the page.
+func (c *control) order() manage.Activation {
+	ca, _ := os.ReadFile(c.ca)
+	return manage.Activation{
+		ServerType: manage.CustomServer, Server: c.URL, CA: string(ca), Method: manage.ByEmail, Email: "tech@example.com", Password: password,
 		Serial: "SN-0001", Model: "P560", Firmware: "37.19.0.110", Portal: "https://127.0.0.1:8088",
 	}
 }
@@ -173,21 +183,20 @@ func TestActivateInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, spoil := range map[string]func(*agent.Activation){
-		"--server":    func(q *agent.Activation) { q.Server = "" },
-		"need https":  func(q *agent.Activation) { q.Server = "http://console.example.com" },
-		"--email":     func(q *agent.Activation) { q.Email = "" },
-		"--sn":        func(q *agent.Activation) { q.Serial = "" },
-		"--model":     func(q *agent.Activation) { q.Model = "" },
-		"--firmware":  func(q *agent.Activation) { q.Firmware = "" },
-		"portal":      func(q *agent.Activation) { q.Portal = "8088" },
-		"no such":     func(q *agent.Activation) { q.CAFile += ".none" },
-		"CA file: no": func(q *agent.Activation) { q.CAFile = garbage },
+		"server":   func(q *agent.Activation) { q.Server = "http://console.example.com" },
+		"email":    func(q *agent.Activation) { q.Email = "" },
+		"password": func(q *agent.Activation) { q.Password = "" },
+		"serial":   func(q *agent.Activation) { q.Serial = "" },
+		"model":    func(q *agent.Activation) { q.Model = "" },
+		"firmware": func(q *agent.Activation) { q.Firmware = "" },
+		"portal":   func(q *agent.Activation) { q.Portal = "8088" },
+		"ca":       func(q *agent.Activation) { q.CAFile = garbage },
 	} {
 		q := c.activation(t.TempDir())
 		spoil(&q)
 		_, err := agent.Activate(t.Context(), q, zap.NewNop())
-		var input *agent.InputError
-		if !errors.As(err, &input) || !strings.Contains(err.Error(), want) {
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Code != fault.Invalid || f.Field != want {
 			t.Errorf("%q: %v", want, err)
 		}
 	}
@@ -203,7 +212,7 @@ func TestActivateExplainsCertificates(t *testing.T) {
 	}
 	q := c.activation(t.TempDir())
 	q.CAFile = other.File()
-	if _, err := agent.Activate(t.Context(), q, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "--ca FILE") {
+	if _, err := agent.Activate(t.Context(), q, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "give the provider's CA") {
 		t.Errorf("unknown CA: %v", err)
 	}
 	cert := c.Certificate()

@@ -2,7 +2,7 @@
 // relay of the provider's, for ever, and carries the streams that the relay
 // opens to the PBX's own web portal on loopback.
 //
-//	identity.json, device.key <-- Activate --> control
+//	identity.json, device.key <-- activate --> control
 //	        |                                     ^
 //	        v                                     | a new pass, the live relays
 //	      passes --------------------------------'
@@ -14,48 +14,58 @@
 // visit, and knows no HTTP: what streams carry is bytes. hold owns the tunnels,
 // passes owns the pass and the identity, portal owns the connections to the
 // PBX, and Agent waits for all of them.
+//
+// What the PBX's staff decide (settings.go) begins another life (life.go):
+// whatever runs ends, and starts anew from what is on disk.
 package agent
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"os"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"trunkline/internal/controlapi"
+	"trunkline/agent/manage"
 	"trunkline/internal/service"
-	"trunkline/internal/tunnel"
 )
 
-// Agent holds the tunnel of one activated PBX.
+// Agent holds the tunnel of one PBX, once that is activated.
 type Agent struct {
+	cfg    Config
 	dir    *dir
 	log    *zap.Logger
 	met    *metrics
 	passes *passes
-	portal *portal
 	state  *tracker
-	dial   func(ctx context.Context, addr, pass string) (link, error)
-	idle   func() // closes connections to control that are kept for the next renewal
+	reach  func(Identity, ed25519.PrivateKey) (line, error)
 
-	// The rest is hold's alone.
+	// The rest, up to wg, is of one life, and hold's alone.
+	line   line
+	portal *portal
 	relays relays
+	tried  string  // where the last attempt went
 	old    []*held // finish their streams beside the current one
 
 	wg sync.WaitGroup // of the tunnels
+
+	activating sync.Mutex // one at a time
+
+	mu       sync.Mutex
+	settings manage.Settings // as on disk
+	damage   error           // why the identity on disk cannot be used
+	unread   error           // why the settings there could not
+	end      context.CancelCauseFunc
 }
 
 // New takes the data directory and wires; nothing runs yet. It errs with
-// ErrNotActivated or ErrBusy, or says what is wrong with which file.
+// ErrBusy, or says what is wrong with which file. A PBX that is not activated,
+// or whose identity is damaged, is no error: its agent waits to be told.
 func New(c Config, log *zap.Logger, reg prometheus.Registerer) (*Agent, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -64,66 +74,52 @@ func New(c Config, log *zap.Logger, reg prometheus.Registerer) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{dir: d, log: log}
-	if err := a.wire(c, reg); err != nil {
+	a := &Agent{cfg: c, dir: d, log: log, met: newMetrics(reg)}
+	if err := a.wire(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return a, nil
 }
 
-func (a *Agent) wire(c Config, reg prometheus.Registerer) error {
-	i, err := a.dir.identity()
-	if err != nil {
+func (a *Agent) wire() error {
+	i, key, err := a.dir.whoAmI()
+	if damaged(err) {
+		a.damage = err
+	} else if err != nil && !errors.Is(err, ErrNotActivated) {
 		return err
 	}
-	key, err := a.dir.key()
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w; run `trunkline-agent connect` again", err)
-	}
-	if err != nil {
+	if a.settings, err = a.dir.settings(); damaged(err) {
+		a.unread = err
+	} else if err != nil {
 		return err
 	}
-	if c.Server != "" {
-		i.Server = c.Server
+	if a.cfg.Server != "" {
+		i.Server = a.cfg.Server
 	}
-	roots, err := serverRoots(c.CAFile, i.CA)
-	if err != nil {
+	// What would make every life fail is said now.
+	if _, err := serverRoots(a.cfg.CAFile, ""); err != nil {
 		return err
 	}
-	client, idle, err := newClient(i.Server, roots)
-	if err != nil {
-		return fmt.Errorf("server: %w", err)
-	}
-	a.idle = idle
-	if c.Portal.URL == "" {
-		c.Portal.URL = i.Portal
-	}
-	if a.portal, err = newPortal(c.Portal); err != nil {
+	if _, err := newPortal(a.cfg.Portal); err != nil {
 		return err
 	}
-
-	a.met = newMetrics(reg)
-	a.portal.log, a.portal.met = a.log, a.met
 	a.passes = newPasses(i)
 	a.passes.key, a.passes.log, a.passes.met = key, a.log, a.met
-	a.passes.ask, a.passes.save, a.passes.fresh = client.RenewPass, a.dir.saveIdentity, a.sendPass
-	a.state = newTracker(a.whoAmI, a.storeStatus)
-	a.dial = relayDialer(roots, key, tunnel.Config{MaxStreams: c.Portal.MaxStreams, Log: a.log.Named("tunnel")})
+	a.passes.save, a.passes.fresh = a.dir.saveIdentity, a.sendPass
+	s, why := a.standing()
+	a.state = newTracker(a.whoAmI, a.storeStatus, s, why)
+	a.reach = a.lineOf
 	return nil
 }
 
 // Run holds the tunnel until ctx ends, and then gives up the data directory.
 func (a *Agent) Run(ctx context.Context) error {
-	i := a.passes.identity()
-	a.log.Info("agent starts", zap.String("device", string(i.Device)), zap.String("site", string(i.Site)),
-		zap.String("server", i.Server), zap.String("portal", a.portal.origin.String()), zap.String("version", service.Version))
-	a.storeStatus(a.Status())
-	var renewing sync.WaitGroup
-	renewing.Go(func() { a.passes.keep(ctx) })
-	a.hold(ctx)
-	a.wg.Wait()
-	renewing.Wait()
-	a.idle()
+	a.log.Info("agent starts", zap.String("data", a.dir.path), zap.String("version", service.Version))
+	for ctx.Err() == nil {
+		life, end := a.begin(ctx)
+		a.live(life)
+		end(nil)
+	}
 	a.log.Info("agent stopped")
 	return a.dir.Close()
 }
@@ -152,7 +148,9 @@ func (a *Agent) StatusPage(w http.ResponseWriter, _ *http.Request) {
 
 func (a *Agent) whoAmI() Status {
 	i := a.passes.identity()
-	return Status{Device: i.Device, Site: i.Site, Serial: i.Serial, Account: i.Account, Server: i.Server, Version: service.Version}
+	return Status{
+		Device: i.Device, Site: i.Site, Name: i.Name, Serial: i.Serial, Account: i.Account, Server: i.Server, Version: service.Version,
+	}
 }
 
 func (a *Agent) storeStatus(s Status) {
@@ -168,31 +166,4 @@ func (a *Agent) sendPass(pass string) {
 			a.log.Debug("new pass not sent", zap.String("relay", string(h.relay)), zap.Error(err))
 		}
 	}
-}
-
-// serverRoots are the file's certificates, else the identity's, else nil: the
-// system's.
-func serverRoots(file, stored string) (*x509.CertPool, error) {
-	pem := []byte(stored)
-	if file != "" {
-		var err error
-		if pem, err = os.ReadFile(file); err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-	}
-	if len(pem) == 0 {
-		return nil, nil
-	}
-	p, err := pool(pem)
-	if err != nil {
-		return nil, fmt.Errorf("ca_file: %w", err)
-	}
-	return p, nil
-}
-
-// newClient also returns what closes the client's idle connections.
-func newClient(server string, roots *x509.CertPool) (c *controlapi.Client, idle func(), err error) {
-	t := controlapi.NewTransport(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
-	c, err = controlapi.NewClient(server, &http.Client{Transport: t})
-	return c, t.CloseIdleConnections, err
 }

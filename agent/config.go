@@ -21,20 +21,26 @@ const DefaultPortal = "http://127.0.0.1:8088"
 
 // Config is the agent's configuration file.
 type Config struct {
-	Data   string            `yaml:"data"`    // directory of the key, the identity and the last state
-	Server string            `yaml:"server"`  // the provider's console; "": the one the PBX was connected to
-	CAFile string            `yaml:"ca_file"` // what the server is verified against; "": what connect was given, or the system's roots
-	Device Device            `yaml:"device"`
-	Portal Portal            `yaml:"portal"`
-	Admin  string            `yaml:"admin"` // status, health, metrics, profiles; "off": none
-	Log    service.LogConfig `yaml:"log"`
+	Data          string            `yaml:"data"`           // directory of the key, the identity and the last state
+	Server        string            `yaml:"server"`         // the provider's console; "": the one the PBX was connected to
+	DefaultServer string            `yaml:"default_server"` // what the page offers as the default server; "": it offers none
+	CAFile        string            `yaml:"ca_file"`        // what the server is verified against; "": what connect was given, or the system's roots
+	Device        Device            `yaml:"device"`
+	Portal        Portal            `yaml:"portal"`
+	Admin         string            `yaml:"admin"` // status, health, metrics, profiles; "off": none
+	Log           service.LogConfig `yaml:"log"`
 }
 
-// Device says which PBX this is. Only connect needs it.
+// Device says which PBX this is. What is missing is asked when it is connected.
 type Device struct {
 	Serial   id.Serial `yaml:"serial"`
 	Model    string    `yaml:"model"`
 	Firmware string    `yaml:"firmware"`
+
+	// The remote account may have neither of these names.
+	SuperAdmin     string   `yaml:"super_admin"`
+	Extensions     []string `yaml:"extension_emails"`
+	ExtensionsFile string   `yaml:"extension_emails_file"` // one address a line, read at each change
 }
 
 // Portal is the PBX's own web UI.
@@ -70,6 +76,9 @@ func (c Config) Validate() error {
 	}
 	if c.Server != "" {
 		bad("server", checkServer(c.Server))
+	}
+	if c.DefaultServer != "" {
+		bad("default_server", checkServer(c.DefaultServer))
 	}
 	if c.Device.Serial != "" {
 		bad("device.serial", new(id.Serial).UnmarshalText([]byte(c.Device.Serial)))

@@ -31,7 +31,7 @@ func TestExampleConfigIsTheDefault(t *testing.T) {
 	setting := regexp.MustCompile(`(?m)^#(\w|  )`)
 	got := load(setting.ReplaceAll(b, []byte("$1")))
 	want := agent.Default()
-	want.Portal.Aliases = []string{}
+	want.Portal.Aliases, want.Device.Extensions = []string{}, []string{}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("the commented defaults are not Default():\n%s", d)
 	}

@@ -13,12 +13,15 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"trunkline/agent/manage"
 )
 
 // The files of an agent's directory.
 const (
 	keyFile      = "device.key"    // PKCS#8 PEM
 	identityFile = "identity.json" // Identity
+	settingsFile = "settings.json" // manage.Settings
 	stateFile    = "state.json"    // Status, for `status` while the agent does not run
 	lockFile     = "lock"          // flock'ed by the agent that runs
 )
@@ -96,7 +99,7 @@ func (d *dir) key() (ed25519.PrivateKey, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("%s: damaged, or no Ed25519 key; restore it from a backup, or remove it and run `trunkline-agent connect` again", path)
+	return nil, &damageError{fmt.Errorf("%s: damaged, or no Ed25519 key; restore it from a backup, or remove it and connect this PBX again", path)}
 }
 
 // keyOrNew reads the device's key or makes it. It is on disk before anybody
@@ -128,9 +131,57 @@ func (d *dir) identity() (Identity, error) {
 	}
 	i, err := parseIdentity(b)
 	if err != nil {
-		return Identity{}, fmt.Errorf("%s: damaged (%w); run `trunkline-agent connect` again: the key beside it is kept, so this stays the same device", path, err)
+		return Identity{}, &damageError{fmt.Errorf("%s: damaged (%w); connect this PBX again: the key beside it is kept, so this stays the same device", path, err)}
 	}
 	return i, nil
+}
+
+// whoAmI is the identity with its key; ErrNotActivated if there is none.
+func (d *dir) whoAmI() (Identity, ed25519.PrivateKey, error) {
+	i, err := d.identity()
+	if err != nil {
+		return Identity{}, nil, err
+	}
+	key, err := d.key()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &damageError{fmt.Errorf("%w; connect this PBX again", err)}
+	}
+	if err != nil {
+		return Identity{}, nil, err
+	}
+	return i, key, nil
+}
+
+// settings reads what the PBX's staff decided; the defaults if nothing yet.
+func (d *dir) settings() (manage.Settings, error) {
+	path := d.file(settingsFile)
+	b, err := readPrivate(path, manage.MaxSettings)
+	if errors.Is(err, fs.ErrNotExist) {
+		return manage.DefaultSettings(), nil
+	}
+	if err != nil {
+		return manage.Settings{}, err
+	}
+	s, err := manage.ParseSettings(b)
+	if err != nil {
+		// Whether staff switched remote access off is in it: it stays off until
+		// they have said so again.
+		s = manage.DefaultSettings()
+		s.Off = true
+		return s, &damageError{fmt.Errorf("%s: damaged (%w); remote access stays off until the settings are saved again", path, err)}
+	}
+	return s, nil
+}
+
+// damageError is a file that a person must make anew. The agent goes on
+// running, so that they can do it.
+type damageError struct{ error }
+
+func (e *damageError) Unwrap() error { return e.error }
+
+func damaged(err error) bool {
+	var d *damageError
+	return errors.As(err, &d)
 }
 
 func (d *dir) saveIdentity(i Identity) error { return d.writeJSON(identityFile, i) }

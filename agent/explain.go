@@ -26,7 +26,7 @@ func explain(err error, now time.Time) error {
 			"set the clock if it is wrong: %w", what, stamp(c.NotBefore), stamp(c.NotAfter), stamp(now), err)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("the server's certificate is not signed by an authority that this machine trusts; "+
-			"give the provider's CA file (`connect --ca FILE`, or ca_file): %w", err)
+			"give the provider's CA file (Advanced on the page, `connect --ca FILE`, or ca_file): %w", err)
 	case errors.As(err, &op) && op.Op == tlsRemote:
 		return fmt.Errorf("what answers there refuses the TLS handshake, as something other than Trunkline would: %w", err)
 	}

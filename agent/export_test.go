@@ -75,7 +75,11 @@ func KeyForTest(path string) (ed25519.PublicKey, error) {
 func ParseIdentityForTest(b []byte) (Identity, error) { return parseIdentity(b) }
 
 // FakeForTest puts others in the place of relays and control.
-func (a *Agent) FakeForTest(dial DialForTest, ask AskForTest) { a.dial, a.passes.ask = dial, ask }
+func (a *Agent) FakeForTest(dial DialForTest, ask AskForTest) {
+	a.reach = func(Identity, ed25519.PrivateKey) (line, error) {
+		return line{ask: ask, dial: dial, close: func() {}}, nil
+	}
+}
 
 // RenewalDueForTest is how long after a restart at now a pass is renewed.
 func RenewalDueForTest(p Pass, now time.Time) time.Duration {

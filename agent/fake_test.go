@@ -73,6 +73,12 @@ func newWorld(t *testing.T) *world {
 func (w *world) run(i agent.Identity) {
 	w.t.Helper()
 	agent.StoreForTest(w.t, w.data, i)
+	w.start()
+}
+
+// start runs the agent on whatever is in its directory.
+func (w *world) start() {
+	w.t.Helper()
 	c := agent.Default()
 	c.Data = w.data
 	a, err := agent.New(c, zap.NewNop(), prometheus.NewRegistry())
@@ -160,6 +166,13 @@ func (w *world) open() (n int) {
 	return n
 }
 
+// opened is how many tunnels there have been.
+func (w *world) opened() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.links)
+}
+
 func (w *world) wantState(want agent.State) agent.Status {
 	w.t.Helper()
 	s := w.agent.Status()
@@ -182,6 +195,7 @@ type fakeLink struct {
 	passes   []string
 	statuses []tunnel.Status
 	stopped  time.Time
+	why      fault.Code
 	linger   time.Duration // streams go on for so long after Stop
 }
 
@@ -214,9 +228,9 @@ func (l *fakeLink) SendPass(p string) error {
 	return nil
 }
 
-func (l *fakeLink) Stop(ctx context.Context) error {
+func (l *fakeLink) Leave(ctx context.Context, why *fault.Error) error {
 	l.mu.Lock()
-	l.stopped = time.Now()
+	l.stopped, l.why = time.Now(), why.Code
 	linger := l.linger
 	l.mu.Unlock()
 	if linger > 0 {
@@ -234,6 +248,19 @@ func (l *fakeLink) end(code fault.Code) { l.ended <- fault.New(code, "as the tes
 func (l *fakeLink) drain(d tunnel.Drain) {
 	<-l.ready
 	l.handlers.OnDrain(d)
+}
+
+func (l *fakeLink) change(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+}
+
+// reason is the goodbye's code.
+func (l *fakeLink) reason() fault.Code {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.why
 }
 
 func (l *fakeLink) stoppedAt() time.Time {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -58,7 +59,7 @@ func (a *Agent) start(ctx context.Context, l link) *held {
 			OnRefused: func(f *fault.Error) { log.Warn("relay does not take the new pass", zap.Error(f)) },
 		})
 		if h.err == nil {
-			h.err = fault.New(fault.AgentStopped, "The agent ended the tunnel.")
+			h.err = errStopped
 		}
 		a.met.up.Dec()
 		a.met.ended(h.err)
@@ -82,11 +83,12 @@ func (h *held) alive() bool {
 	}
 }
 
-// stop says goodbye, lets streams finish within grace, and waits for the end.
-func (h *held) stop(ctx context.Context, grace time.Duration) {
+// stop says goodbye and why, lets streams finish within grace, and waits for
+// the end.
+func (h *held) stop(ctx context.Context, grace time.Duration, why *fault.Error) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	_ = h.link.Stop(ctx) // however that went, the link is closed next
+	_ = h.link.Leave(ctx, why) // however that went, the link is closed next
 	h.cut()
 	<-h.done
 }
@@ -101,17 +103,36 @@ func (a *Agent) retire(ctx context.Context, h *held, within time.Duration) {
 		late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
 		// Stopping the agent shortens the time that streams have.
-		stop := context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cancel) })
+		stop := context.AfterFunc(ctx, func() {
+			_, grace := parting(ctx)
+			time.AfterFunc(grace, cancel)
+		})
 		defer stop()
-		h.stop(late, min(max(within, stopGrace), maxDrain))
+		h.stop(late, min(max(within, stopGrace), maxDrain), errStopped)
 	})
 }
 
 // stopAll ends the tunnels in hs, all at once. The caller of hold waits.
 func (a *Agent) stopAll(ctx context.Context, hs ...*held) {
+	why, grace := parting(ctx)
 	for _, h := range hs {
 		if h != nil {
-			a.wg.Go(func() { h.stop(context.WithoutCancel(ctx), stopGrace) })
+			a.wg.Go(func() { h.stop(context.WithoutCancel(ctx), grace, why) })
 		}
 	}
+}
+
+var (
+	errStopped = fault.New(fault.AgentStopped, "The agent ended the tunnel.")
+	// errOff ends a life when remote access is switched off.
+	errOff = fault.New(fault.RemoteOff, "Remote access was switched off on the PBX.")
+)
+
+// parting is what relays are told when ctx has ended, and how long streams may
+// go on. Nobody stays in a PBX whose staff switched remote access off.
+func parting(ctx context.Context) (why *fault.Error, grace time.Duration) {
+	if errors.Is(context.Cause(ctx), errOff) {
+		return errOff, 0
+	}
+	return errStopped, stopGrace
 }

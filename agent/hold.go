@@ -70,6 +70,7 @@ func (a *Agent) hold(ctx context.Context) {
 // open makes one attempt, with one relay.
 func (a *Agent) open(ctx context.Context) (*held, error) {
 	i := a.passes.identity()
+	a.tried = i.Server
 	if i.Pass.Token == "" || len(i.Relays) == 0 {
 		if err := a.passes.renew(ctx); err != nil {
 			return nil, err
@@ -81,7 +82,8 @@ func (a *Agent) open(ctx context.Context) (*held, error) {
 	if !ok {
 		return nil, errNoRelay
 	}
-	l, err := a.dial(ctx, addr, i.Pass.Token)
+	a.tried = addr
+	l, err := a.line.dial(ctx, addr, i.Pass.Token)
 	if err != nil {
 		a.met.failed(err)
 		return nil, err
@@ -97,6 +99,9 @@ func (a *Agent) afterFailure(ctx context.Context, err error, retry *backoff, els
 		return 0
 	}
 	v := judge(err)
+	if v.moved {
+		a.passes.spent()
+	}
 	wrapped := elsewhere && a.relays.next()
 	if v.renew || wrapped && retry.n >= askAfter && !v.slow {
 		// The renewal's own error counts only where it says more: that control
@@ -109,7 +114,7 @@ func (a *Agent) afterFailure(ctx context.Context, err error, retry *backoff, els
 	if v.slow {
 		wait = slow()
 	}
-	a.state.trouble(v, wait)
+	a.state.trouble(v, a.tried, wait)
 	fields := []zap.Field{
 		zap.String("state", string(v.state)), zap.String("code", string(v.code)), zap.String("reason", v.reason),
 		zap.Int64("wait_ms", wait.Milliseconds()),

@@ -15,12 +15,16 @@ import (
 	"trunkline/agent"
 )
 
+// open is why an agent does not start on data, or starts and cannot connect.
 func open(data string) error {
 	c := agent.Default()
 	c.Data = data
 	a, err := agent.New(c, zap.NewNop(), prometheus.NewRegistry())
 	if err != nil {
 		return err
+	}
+	if s := a.Status(); s.State != agent.Connecting {
+		return errors.Join(errors.New(s.Reason), a.Close())
 	}
 	return a.Close()
 }
@@ -92,8 +96,8 @@ func TestDamagedFilesSayWhatToDo(t *testing.T) {
 		}
 	}
 	for _, damage := range []string{"truncated", "empty", "garbage"} {
-		f("identity.json", damage, 0o600, "connect` again", "same device")
-		f("device.key", damage, 0o600, "backup", "connect` again")
+		f("identity.json", damage, 0o600, "this PBX again", "same device")
+		f("device.key", damage, 0o600, "backup", "this PBX again")
 	}
 	f("identity.json", "huge", 0o600, "larger")
 	// A key that others may read is no proof of anything.
@@ -104,7 +108,7 @@ func TestDamagedFilesSayWhatToDo(t *testing.T) {
 
 func TestDirectoryStates(t *testing.T) {
 	empty := t.TempDir()
-	if err := open(empty); !errors.Is(err, agent.ErrNotActivated) {
+	if err := open(empty); err == nil || !strings.Contains(err.Error(), "not connected to a provider yet") {
 		t.Errorf("empty: %v", err)
 	}
 	shared := t.TempDir()
@@ -119,7 +123,7 @@ func TestDirectoryStates(t *testing.T) {
 	if err := os.Remove(filepath.Join(keyless, "device.key")); err != nil {
 		t.Fatal(err)
 	}
-	if err := open(keyless); err == nil || !strings.Contains(err.Error(), "connect` again") {
+	if err := open(keyless); err == nil || !strings.Contains(err.Error(), "this PBX again") {
 		t.Errorf("no key: %v", err)
 	}
 }

@@ -16,6 +16,7 @@ type verdict struct {
 	reason string     // for a person
 	hint   time.Duration
 	renew  bool // another pass may help
+	moved  bool // the pass is for another site than the device's
 	slow   bool // only a person can help
 }
 
@@ -29,13 +30,15 @@ func judge(err error) verdict {
 	switch f.Code {
 	case fault.PassExpired, fault.PassInvalid:
 		v.state, v.renew = Rejected, true
+	case fault.SiteMoved:
+		v.renew, v.moved = true, true
 	case fault.DeviceRemoved:
 		// The provider may take the PBX back, so the agent goes on asking.
 		v.state, v.slow = DisconnectedByProvider, true
 	case fault.Replaced:
 		v.state, v.slow = Rejected, true
 		v.reason = "another agent connected with this PBX's identity; see that only one has this key"
-	case fault.NoConnections:
+	case fault.NoConnections, fault.OverCapacity:
 		v.state = OverCapacity
 	case fault.LicenceExpired:
 		v.state = LicenceExpired

@@ -26,7 +26,7 @@ type link interface {
 	Run(context.Context, tunnel.AgentHandlers) error
 	SendStatus(tunnel.Status) error
 	SendPass(pass string) error
-	Stop(context.Context) error
+	Leave(context.Context, *fault.Error) error
 }
 
 // relayDialer makes links. A nil pool is the system's roots.

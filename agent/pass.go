@@ -32,7 +32,6 @@ const (
 // passes owns the identity's pass: it keeps it fresh and on disk. It never
 // compares this machine's clock with anybody else's.
 type passes struct {
-	key   ed25519.PrivateKey
 	ask   func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error)
 	save  func(Identity) error
 	fresh func(pass string) // tells the relay of a new pass
@@ -43,6 +42,7 @@ type passes struct {
 	turn chan struct{}
 
 	mu      sync.Mutex
+	key     ed25519.PrivateKey
 	ident   Identity
 	due     time.Time // when to renew, on the monotonic clock; zero: at once
 	renewed time.Time // last success in this process
@@ -119,6 +119,32 @@ func (p *passes) untilDue() time.Duration {
 	return time.Until(p.due)
 }
 
+// spent makes the next renewal ask, however new the pass is.
+func (p *passes) spent() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.renewed = time.Time{}
+}
+
+// take replaces the identity, on disk first. A renewal of the old one that is
+// on its way ends before.
+func (p *passes) take(ctx context.Context, i Identity, key ed25519.PrivateKey) error {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := p.save(i); err != nil {
+		return err
+	}
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ident, p.key, p.renewed, p.due, p.away = i, key, now, now.Add(renewAt(i.Pass.Life)), false
+	return nil
+}
+
 // renew gets a new pass and the list of relays that live. If one came within
 // the last minute it does nothing.
 func (p *passes) renew(ctx context.Context) error {
@@ -129,7 +155,7 @@ func (p *passes) renew(ctx context.Context) error {
 		return ctx.Err()
 	}
 	p.mu.Lock()
-	ident, renewed := p.ident, p.renewed
+	ident, key, renewed := p.ident, p.key, p.renewed
 	p.mu.Unlock()
 	spacing := renewSpacing
 	if len(ident.Relays) == 0 {
@@ -139,7 +165,7 @@ func (p *passes) renew(ctx context.Context) error {
 		return nil
 	}
 
-	next, err := p.request(ctx, ident)
+	next, err := p.request(ctx, ident, key)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -164,11 +190,11 @@ func (p *passes) renew(ctx context.Context) error {
 	return nil
 }
 
-func (p *passes) request(ctx context.Context, i Identity) (Identity, error) {
+func (p *passes) request(ctx context.Context, i Identity, key ed25519.PrivateKey) (Identity, error) {
 	nonce := make([]byte, 16)
 	rand.Read(nonce)
 	g, err := p.ask(ctx, controlapi.RenewalRequest{
-		Device: i.Device, Nonce: nonce, Proof: controlapi.RenewalProof(p.key, i.Device, nonce),
+		Device: i.Device, Nonce: nonce, Proof: controlapi.RenewalProof(key, i.Device, nonce),
 	})
 	if err != nil {
 		return Identity{}, fmt.Errorf("renew pass: %w", explain(err, time.Now()))

@@ -82,7 +82,7 @@ func askStatus(ctx context.Context, addr string) (Status, error) {
 	defer resp.Body.Close()
 	var s Status
 	err = json.NewDecoder(io.LimitReader(resp.Body, maxStatusSize)).Decode(&s)
-	if err != nil || resp.StatusCode != http.StatusOK || s.State == "" || s.Device == "" {
+	if err != nil || resp.StatusCode != http.StatusOK || s.State == "" || s.Version == "" {
 		return Status{}, errors.New("what answers there is no agent")
 	}
 	return s, nil

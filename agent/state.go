@@ -6,41 +6,27 @@ import (
 	"sync"
 	"time"
 
+	"trunkline/agent/manage"
 	"trunkline/internal/fault"
-	"trunkline/internal/id"
 )
 
-// State is how the connection to the provider stands, in the words of the
-// PBX's Remote Management page.
-type State string
+// The words of Remote Management for how the connection stands.
+type (
+	State  = manage.State
+	Status = manage.Status
+)
 
 const (
-	Connecting             State = "Connecting"
-	Connected              State = "Connected"
-	Rejected               State = "Rejected"
-	OverCapacity           State = "Over capacity"
-	LicenceExpired         State = "Licence expired"
-	ServerUnreachable      State = "Server unreachable"
-	DisconnectedByProvider State = "Disconnected by provider"
+	NotActivated           = manage.NotActivated
+	RemoteAccessOff        = manage.RemoteAccessOff
+	Connecting             = manage.Connecting
+	Connected              = manage.Connected
+	Rejected               = manage.Rejected
+	OverCapacity           = manage.OverCapacity
+	LicenceExpired         = manage.LicenceExpired
+	ServerUnreachable      = manage.ServerUnreachable
+	DisconnectedByProvider = manage.DisconnectedByProvider
 )
-
-// Status is a State with its circumstances: the admin listener's /status.
-type Status struct {
-	State   State      `json:"state"`
-	Code    fault.Code `json:"code,omitempty"`   // of the reason, if it has one
-	Reason  string     `json:"reason,omitempty"` // for a person; "" while all is well
-	Since   time.Time  `json:"since"`            // of the state
-	Relay   id.Relay   `json:"relay,omitempty"`
-	Tunnel  id.Tunnel  `json:"tunnel,omitempty"`
-	Device  id.Device  `json:"device"`
-	Site    id.Site    `json:"site"`
-	Serial  id.Serial  `json:"serial"`
-	Account string     `json:"account"`
-	Server  string     `json:"server"`
-	NextTry time.Time  `json:"next_try,omitzero"`
-	Tried   int        `json:"tried"` // attempts since the last connection
-	Version string     `json:"version"`
-}
 
 // tracker holds the current Status. A tunnel that is up outweighs what goes
 // wrong while its successor is sought.
@@ -54,9 +40,9 @@ type tracker struct {
 	live    map[*held]bool
 }
 
-func newTracker(base func() Status, store func(Status)) *tracker {
+func newTracker(base func() Status, store func(Status), s State, reason string) *tracker {
 	t := &tracker{base: base, store: store, live: make(map[*held]bool)}
-	t.status = Status{State: Connecting, Since: time.Now().UTC()}
+	t.status = Status{State: s, Since: time.Now().UTC(), Reason: reason}
 	return t
 }
 
@@ -66,7 +52,7 @@ func (t *tracker) snapshot() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.status
-	s.Device, s.Site, s.Serial, s.Account, s.Server, s.Version = b.Device, b.Site, b.Serial, b.Account, b.Server, b.Version
+	s.Device, s.Site, s.Name, s.Serial, s.Account, s.Server, s.Version = b.Device, b.Site, b.Name, b.Serial, b.Account, b.Server, b.Version
 	return s
 }
 
@@ -89,8 +75,14 @@ func (t *tracker) down(h *held) (alive bool) {
 	return alive
 }
 
-// trouble: there is no new tunnel, why, and how long until the next attempt.
-func (t *tracker) trouble(v verdict, wait time.Duration) {
+// rest: nothing is attempted, or nothing yet.
+func (t *tracker) rest(state State, code fault.Code, reason string) {
+	t.change(func() { t.status = Status{State: state, Since: since(t.status, state), Code: code, Reason: reason} })
+}
+
+// trouble: there is no new tunnel, why, what was tried, and how long until the
+// next attempt.
+func (t *tracker) trouble(v verdict, addr string, wait time.Duration) {
 	t.change(func() {
 		now := time.Now().UTC()
 		tried := t.status.Tried + 1
@@ -99,7 +91,8 @@ func (t *tracker) trouble(v verdict, wait time.Duration) {
 			return
 		}
 		t.status = Status{
-			State: v.state, Since: since(t.status, v.state), Code: v.code, Reason: v.reason, NextTry: now.Add(wait), Tried: tried,
+			State: v.state, Since: since(t.status, v.state), Code: v.code, Reason: v.reason,
+			NextTry: now.Add(wait), Tried: tried, TriedAt: addr,
 		}
 	})
 }

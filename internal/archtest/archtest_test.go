@@ -36,6 +36,8 @@ var siblings = map[string][]string{
 	"control/console": {"control/fleet"},
 	"control/store":   {"control/fleet"},
 	"control/fleet":   {"control/license"},
+	"agent/page":      {"agent/manage"},
+	"agent/local":     {"agent/manage"},
 }
 
 var planes = []string{"relay", "control", "agent"}

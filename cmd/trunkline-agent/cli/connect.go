@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"trunkline/agent"
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/service"
 )
@@ -75,8 +76,8 @@ func (f *connectFlags) connect(c *cobra.Command) error {
 		q.Serial = sn
 	}
 	// Before the password: nobody likes to type one for nothing.
-	if err := q.Validate(); err != nil {
-		return &service.UsageError{Err: err}
+	if err := q.CheckPublic(); err != nil {
+		return mistake(err)
 	}
 	if q.Password, err = f.password(c); err != nil {
 		return err
@@ -87,18 +88,34 @@ func (f *connectFlags) connect(c *cobra.Command) error {
 	}
 	i, err := agent.Activate(c.Context(), q, log)
 	if err != nil {
-		return inputError(err)
+		return mistake(err)
 	}
 	report(c, cfg, i)
 	return nil
 }
 
-func inputError(err error) error {
-	var input *agent.InputError
-	if errors.As(err, &input) {
-		return &service.UsageError{Err: err}
+// sources say where a field of an activation comes from.
+var sources = map[string]string{
+	"server":   "--server, or server in the configuration file",
+	"email":    "--email",
+	"serial":   "--sn, or device.serial in the configuration file",
+	"model":    "--model, or device.model in the configuration file",
+	"firmware": "--firmware, or device.firmware in the configuration file",
+	"ca":       "--ca, or ca_file in the configuration file",
+	"portal":   "--portal, or portal.url in the configuration file",
+}
+
+// mistake is err as a usage error that names the flag, if it is a mistake in
+// what was given.
+func mistake(err error) error {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Code != fault.Invalid {
+		return err
 	}
-	return err
+	if from, ok := sources[f.Field]; ok {
+		return service.Usagef("%s (%s)", agent.Printable(f.Message), from)
+	}
+	return service.Usagef("%s", agent.Printable(f.Message))
 }
 
 // report says what happened and what to do next.

@@ -1,0 +1,147 @@
+package agent
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"trunkline/agent/manage"
+	"trunkline/internal/fault"
+)
+
+// maxExtensions bounds the file of the extensions' e-mail addresses.
+const maxExtensions = 4 << 20
+
+// View is all that Remote Management shows.
+func (a *Agent) View(context.Context) (manage.View, error) {
+	i := a.passes.identity()
+	a.mu.Lock()
+	s := a.settings
+	a.mu.Unlock()
+	d := a.cfg.Device
+	v := manage.View{
+		Status: a.Status(), Default: a.cfg.DefaultServer, Fixed: a.cfg.Server,
+		Type: s.ServerType, Server: or(s.Server, i.Server), Method: s.Method, Email: s.Email, CA: i.CA != "",
+		Serial:       fact(string(d.Serial), or(string(i.Serial), string(s.Serial))),
+		Model:        fact(d.Model, s.Model),
+		Firmware:     fact(d.Firmware, s.Firmware),
+		Passwordless: s.Passwordless, AutoLogout: s.AutoLogout, Off: s.Off, OffSince: s.OffSince,
+	}
+	if s.Account != nil {
+		v.Account = s.Account.User
+	}
+	return v, nil
+}
+
+func fact(configured, known string) manage.Fact {
+	return manage.Fact{Value: or(configured, known), Configured: configured != ""}
+}
+
+// Activate connects this PBX to a provider, or to another one, whether the
+// agent runs or not.
+func (a *Agent) Activate(ctx context.Context, q manage.Activation) error {
+	err := a.activate(ctx, q)
+	var f *fault.Error
+	if err == nil || errors.As(err, &f) {
+		return err
+	}
+	return fault.New(fault.Unavailable, "%s", Printable(err.Error()))
+}
+
+// activated remembers what the page shows again, and connects.
+func (a *Agent) activated(q manage.Activation) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.damage = nil
+	s := a.settings
+	s.ServerType, s.Server, s.Method, s.Email = q.ServerType, q.Server, q.Method, q.Email
+	s.Serial, s.Model, s.Firmware = q.Serial, q.Model, q.Firmware
+	err := a.keep(s)
+	a.another(nil)
+	return err
+}
+
+// Change changes the settings, and lets them take effect.
+func (a *Agent) Change(_ context.Context, c manage.Change) error {
+	names, err := a.names()
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s, err := c.Apply(a.settings, names, time.Now())
+	if err != nil {
+		return err
+	}
+	off, was := s.Off, a.settings.Off
+	if err := a.keep(s); err != nil {
+		return err
+	}
+	switch {
+	case off && !was:
+		a.log.Info("remote access switched off")
+		a.another(errOff)
+	case was && !off:
+		a.log.Info("remote access switched on")
+		a.another(nil)
+	}
+	return nil
+}
+
+// keep stores the settings. mu is held: the order on disk is that in memory.
+func (a *Agent) keep(s manage.Settings) error {
+	if err := a.dir.writeJSON(settingsFile, s); err != nil {
+		return fault.New(fault.Unavailable, "The settings could not be stored: %v.", err)
+	}
+	a.settings, a.unread = s, nil
+	return nil
+}
+
+// another ends the life that goes on, so that the next one begins. mu is held.
+func (a *Agent) another(why error) {
+	if a.end != nil {
+		a.end(why)
+	}
+}
+
+// names are those that the remote account must not have.
+func (a *Agent) names() (manage.Names, error) {
+	d := a.cfg.Device
+	n := manage.Names{SuperAdmin: d.SuperAdmin, Extensions: d.Extensions}
+	if d.ExtensionsFile == "" {
+		return n, nil
+	}
+	f, err := os.Open(d.ExtensionsFile)
+	if err != nil {
+		return n, fault.New(fault.Unavailable, "The extensions' e-mail addresses cannot be read: %v.", err)
+	}
+	defer f.Close()
+	more, err := lines(f)
+	if err != nil {
+		return n, fault.New(fault.Unavailable, "The extensions' e-mail addresses cannot be read: %v.", err)
+	}
+	n.Extensions = append(more, n.Extensions...)
+	return n, nil
+}
+
+func lines(r io.Reader) ([]string, error) {
+	limited := io.LimitReader(r, maxExtensions+1)
+	var out []string
+	size := 0
+	for s := bufio.NewScanner(limited); ; {
+		if !s.Scan() {
+			return out, s.Err()
+		}
+		if size += len(s.Bytes()) + 1; size > maxExtensions {
+			return nil, fmt.Errorf("the file is larger than %d bytes", maxExtensions)
+		}
+		if l := strings.TrimSpace(s.Text()); l != "" {
+			out = append(out, l)
+		}
+	}
+}

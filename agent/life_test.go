@@ -1,0 +1,135 @@
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"trunkline/agent"
+	"trunkline/agent/manage"
+	"trunkline/internal/fault"
+)
+
+func switched(on bool) manage.Change { return manage.Change{On: &on} }
+
+// Switched off, the relay is told so, nobody stays in, and nothing is tried any
+// more, not even after a restart; switched on, the agent is back at once.
+func TestRemoteAccessOffAndOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.run(identity())
+		synctest.Wait()
+		w.wantState(agent.Connected)
+		first := w.latest()
+		first.change(func() { first.linger = time.Hour }) // a visitor's stream
+		if err := w.agent.Change(t.Context(), switched(false)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		s := w.wantState(agent.RemoteAccessOff)
+		if first.reason() != fault.RemoteOff || w.open() != 0 || time.Since(s.Since) > time.Second {
+			t.Errorf("the relay heard %q, %d tunnels are open, since %v", first.reason(), w.open(), s.Since)
+		}
+		time.Sleep(24 * time.Hour)
+		if n := len(w.attempts()); n != 1 {
+			t.Errorf("%d attempts while it is off", n)
+		}
+		w.stop()
+
+		w.run(identity())
+		synctest.Wait()
+		w.wantState(agent.RemoteAccessOff)
+		if err := w.agent.Change(t.Context(), switched(true)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.wantState(agent.Connected)
+		w.stop()
+	})
+}
+
+// A pass for another site is renewed at once, however new it is.
+func TestSiteMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.run(identity())
+		synctest.Wait()
+		for n := 1; n <= 3; n++ {
+			w.latest().end(fault.SiteMoved)
+			time.Sleep(5 * time.Second)
+			w.wantState(agent.Connected)
+			if got := len(w.renewals()); got != n {
+				t.Errorf("%d renewals after %d moves", got, n)
+			}
+		}
+		w.stop()
+	})
+}
+
+// An agent without an identity waits, takes one while it runs, and another one
+// of another server's, and is the same after a restart.
+func TestActivateWhileItRuns(t *testing.T) {
+	c := newControl(t)
+	w := newWorld(t)
+	w.start()
+	t.Cleanup(func() { w.stop() })
+	w.wantState(agent.NotActivated)
+	for n := 1; n <= 2; n++ {
+		if err := w.agent.Activate(t.Context(), c.order()); err != nil {
+			t.Fatal(err)
+		}
+		for w.agent.Status().State != agent.Connected || w.opened() < n {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	wrong := c.order()
+	wrong.Password = "wrong"
+	if err := w.agent.Activate(t.Context(), wrong); fault.CodeOf(err) != fault.Rejected {
+		t.Errorf("%v", err)
+	}
+	if s := w.wantState(agent.Connected); s.Server != c.URL || s.Account != "ACME" {
+		t.Errorf("after a refusal: %+v", s)
+	}
+	v, err := w.agent.View(t.Context())
+	if err != nil || v.Email != "tech@example.com" || v.Model.Value != "P560" || v.Serial.Value != "SN-0001" || v.Type != manage.CustomServer {
+		t.Errorf("%+v, %v", v, err)
+	}
+	w.stop()
+	if err := open(w.data); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+}
+
+// What staff decided is lost: remote access stays off until they say again.
+func TestDamagedSettings(t *testing.T) {
+	for name, b := range map[string]string{"empty": "", "truncated": `{"version":1,"off":f`, "garbage": "\x00\xff", "foreign": `{"version":9}`} {
+		data := t.TempDir()
+		agent.StoreForTest(t, data, identity())
+		path := filepath.Join(data, "settings.json")
+		if err := os.WriteFile(path, []byte(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(data); err == nil || !strings.Contains(err.Error(), "settings.json: damaged") || !strings.Contains(err.Error(), "stays off") {
+			t.Errorf("%s: %v", name, err)
+		}
+		c := agent.Default()
+		c.Data = data
+		a, err := agent.New(c, zap.NewNop(), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Change(t.Context(), switched(true)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		a.Close()
+		if err := open(data); err != nil {
+			t.Errorf("%s, saved again: %v", name, err)
+		}
+	}
+}
