@@ -13,7 +13,7 @@ const defaultLimit = 50 // items in a page
 func (a *api) activate(ctx context.Context, who fleet.Principal, q controlapi.ActivationRequest) (controlapi.Grant, error) {
 	g, err := a.fleet.Activate(ctx, fleet.Activation{
 		Serial: q.Serial, Model: q.Model, Firmware: q.Firmware, Key: q.PublicKey, Proof: q.Proof,
-		HotStandby: hotStandby(q.HotStandby), Email: q.Email, Password: q.Password, Remote: who.Remote,
+		HotStandby: hotStandby(q.HotStandby), Code: q.Code, Email: q.Email, Password: q.Password, Remote: who.Remote,
 	})
 	return grant(g), err
 }

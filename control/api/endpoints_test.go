@@ -51,6 +51,8 @@ func b64(n int) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([
 var activation = fmt.Sprintf(`{"serial":"sn-0001","model":"P550","firmware":"37.20.0.1","public_key":%q,"proof":%q,`+
 	`"hot_standby":{"type":"primary","role":"active","peer":"SN-0002"},"email":"anna@example.com","password":"pass\u0009word"}`, b64(32), b64(64))
 
+var activationByCode = fmt.Sprintf(`{"serial":"sn-0001","model":"P550","firmware":"37.20.0.1","public_key":%q,"proof":%q,"code":"K7QM-4XWZ-9T2P-HD3V"}`, b64(32), b64(64))
+
 // calls are one good request to every endpoint but the event stream and the
 // document, and what fleet is to be asked.
 var calls = []struct {
@@ -62,6 +64,9 @@ var calls = []struct {
 		Serial: "SN-0001", Model: "P550", Firmware: "37.20.0.1", Key: bytes.Repeat([]byte{7}, 32), Proof: bytes.Repeat([]byte{7}, 64),
 		HotStandby: fleet.HotStandby{Enabled: true, Type: "primary", Role: "active", Peer: "SN-0002"},
 		Email:      "anna@example.com", Password: "pass\tword", Remote: remote}}},
+	{"activate", "POST", "/activations", activationByCode, 200, []any{fleet.Activation{
+		Serial: "SN-0001", Model: "P550", Firmware: "37.20.0.1", Key: bytes.Repeat([]byte{7}, 32), Proof: bytes.Repeat([]byte{7}, 64),
+		Code: "K7QM-4XWZ-9T2P-HD3V", Remote: remote}}},
 	{"renewPass", "POST", "/passes", fmt.Sprintf(`{"device":%q,"nonce":%q,"proof":%q}`, aDevice, b64(16), b64(64)), 200, []any{fleet.Renewal{
 		Device: aDevice, Nonce: bytes.Repeat([]byte{7}, 16), Proof: bytes.Repeat([]byte{7}, 64), Remote: remote}}},
 	{"signIn", "POST", "/sessions", `{"email":"anna@example.com","password":"x"}`, 201, []any{"anna@example.com", "x", remote}},

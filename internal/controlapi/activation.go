@@ -4,8 +4,9 @@ import (
 	"trunkline/internal/id"
 )
 
-// ActivationRequest asks for a PBX to be taken into the account of a user.
-// The same request gets the same device: a lost answer is harmless.
+// ActivationRequest asks for a PBX to be taken into an account: the one whose
+// console made Code, or that of the user with Email and Password. The same
+// request gets the same device: a lost answer is harmless.
 type ActivationRequest struct {
 	Serial     id.Serial   `json:"serial" doc:"The PBX's serial number."`
 	Model      string      `json:"model" max:"100" doc:"The PBX's type as its maker spells it."`
@@ -13,8 +14,9 @@ type ActivationRequest struct {
 	PublicKey  []byte      `json:"public_key" size:"32" doc:"The device's Ed25519 key."`
 	Proof      []byte      `json:"proof" size:"64" doc:"Signature by that key over 'trunkline activate 1', NUL, serial, NUL, key."`
 	HotStandby *HotStandby `json:"hot_standby,omitempty" doc:"Absent for a single PBX."`
-	Email      string      `json:"email" max:"254" format:"email" doc:"A user of the account that the PBX is to belong to."`
-	Password   string      `json:"password" max:"1024" format:"password"`
+	Code       string      `json:"code,omitempty" max:"64" doc:"Authentication code, made in the console. Case, spaces and hyphens do not matter. Instead of email and password."`
+	Email      string      `json:"email,omitempty" max:"254" format:"email" doc:"A user of the account that the PBX is to belong to."`
+	Password   string      `json:"password,omitempty" max:"1024" format:"password"`
 }
 
 // HotStandby is what a PBX says of its pair.
