@@ -28,8 +28,7 @@ func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
 	}
 	now := f.clock()
 	e := AuditEntry{At: now, Remote: remoteText(a.Remote), Action: ActionActivate, Object: "PBX " + string(a.Serial)}
-	rejected := fault.New(fault.Rejected, "The activation was rejected. Check the e-mail address, the password and your role.")
-	u, err := f.credentials(ctx, &e, a.Email, a.Password, a.Remote, rejected)
+	take, err := f.vouched(ctx, &e, a)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -42,16 +41,12 @@ func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
 	}
 	var done activated
 	err = f.decide(ctx, e, func(tx Tx, e *AuditEntry) error {
-		u, err := sameUser(tx, u, rejected)
-		if err != nil {
+		var err error
+		if done, err = take(tx, e); err != nil {
 			return err
 		}
-		if !u.Role.mayActivate() {
-			return rejected
-		}
-		done, err = f.activate(tx, a, u.Account, now)
 		e.Detail = done.detail
-		return err
+		return done.note(tx, now)
 	})
 	if err != nil {
 		return Grant{}, err
@@ -59,10 +54,35 @@ func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
 	if done.void != nil {
 		f.revoked(ctx, deviceKey(done.device.ID), *done.void)
 	}
+	if done.gone != nil {
+		f.presence.forget(*done.gone)
+	}
 	f.presence.touch(done.device.ID)
 	f.log.Info("device activated", zap.String("device", string(done.device.ID)), zap.String("site", string(done.device.Site)),
 		zap.String("account", string(done.device.Account)), zap.String("how", done.detail))
 	return f.grant(key, done.device, done.account.Name)
+}
+
+// vouched checks who stands for the PBX, and gives what then takes it in.
+func (f *Fleet) vouched(ctx context.Context, e *AuditEntry, a Activation) (func(Tx, *AuditEntry) (activated, error), error) {
+	if a.Code != "" {
+		return f.byCode(ctx, e, a)
+	}
+	rejected := fault.New(fault.Rejected, "The activation was rejected. Check the e-mail address, the password and your role.")
+	u, err := f.credentials(ctx, e, a.Email, a.Password, a.Remote, rejected)
+	if err != nil {
+		return nil, err
+	}
+	return func(tx Tx, e *AuditEntry) (activated, error) {
+		u, err := sameUser(tx, u, rejected)
+		if err != nil {
+			return activated{}, err
+		}
+		if !u.Role.mayActivate() {
+			return activated{}, rejected
+		}
+		return f.activate(tx, a, u.Account, e.At)
+	}, nil
 }
 
 // activated is what one activation came to.
@@ -71,7 +91,22 @@ type activated struct {
 	account Account
 	detail  string
 	void    *bus.Revocation // of the device's earlier key
+	gone    *Device         // a record that became part of device
 }
+
+// note puts the activation into the device's timeline, but not a repeated one.
+func (a activated) note(tx Tx, now time.Time) error {
+	c := StatusChange{At: now, Kind: EventActivated, Detail: a.detail}
+	switch {
+	case a.void != nil:
+		c.Kind = EventKeyReplaced
+	case a.detail == detailAgain:
+		return nil
+	}
+	return tx.AddDeviceEvent(a.device.ID, c, maxEvents)
+}
+
+const detailAgain = "again"
 
 // activate is the part inside the transaction, which makes it safe to count.
 func (f *Fleet) activate(tx Tx, a Activation, account id.Account, now time.Time) (activated, error) {
@@ -109,7 +144,7 @@ func (f *Fleet) activate(tx Tx, a Activation, account id.Account, now time.Time)
 
 // reactivate takes no connection, so it asks for no licence.
 func (f *Fleet) reactivate(tx Tx, out activated, d Device, a Activation, now time.Time) (activated, error) {
-	out.detail = "again"
+	out.detail = detailAgain
 	if !sameKey(d.Key, a.Key) {
 		d.Void = voidAt(now, d.Issued)
 		r := revocationOf(fault.Replaced, d.Void)
@@ -177,6 +212,9 @@ func (a *Activation) normalise() (err error) {
 	}
 	if len(a.Key) != ed25519.PublicKeySize {
 		return fault.New(fault.Invalid, "The public key must be Ed25519: %d bytes.", ed25519.PublicKeySize).In("public_key")
+	}
+	if byCode := a.Code != ""; byCode == (a.Email != "" || a.Password != "") {
+		return fault.New(fault.Invalid, "Give an authentication code, or an e-mail address and a password.").In("code")
 	}
 	h := &a.HotStandby
 	if !h.Enabled {

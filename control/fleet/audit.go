@@ -23,9 +23,21 @@ const (
 	ActionVisitEnd     = "visit_end"
 
 	ActionLicenceInstall = "licence_install"
+
+	ActionDeviceAdd   = "device_add"
+	ActionDeviceEdit  = "device_edit"
+	ActionCodeIssue   = "code_issue"
+	ActionCodeRevoke  = "code_revoke"
+	ActionGroupAdd    = "group_add"
+	ActionGroupEdit   = "group_edit"
+	ActionGroupRemove = "group_remove"
 )
 
-const outcomeOK = "ok"
+const (
+	outcomeOK = "ok"
+	// OutcomeRefused selects, in an AuditQuery, all that are not ok.
+	OutcomeRefused = "refused"
+)
 
 // decide runs fn in one transaction, together with the audit entry of what it
 // decided. If fn returns a fault, that is a decision too: its entry is
@@ -62,16 +74,26 @@ func (f *Fleet) refuse(ctx context.Context, e AuditEntry, refusal *fault.Error) 
 
 // Audit lists decisions, newest first. Owners, admins and auditors may read it.
 func (f *Fleet) Audit(ctx context.Context, p Principal, q AuditQuery) (Page[AuditEntry], error) {
+	q.Limit = pageLimit(q.Limit)
+	return f.audit(ctx, p, q)
+}
+
+// audit is Audit with pages of any size.
+func (f *Fleet) audit(ctx context.Context, p Principal, q AuditQuery) (Page[AuditEntry], error) {
 	if err := p.check(); err != nil {
 		return Page[AuditEntry]{}, err
 	}
 	if !p.Role.mayAudit() {
 		return Page[AuditEntry]{}, fault.New(fault.Forbidden, "Your role may not read the audit log. Ask an owner, an admin or an auditor.")
 	}
-	q.Limit, q.Search = pageLimit(q.Limit), strings.TrimSpace(q.Search)
-	if len(q.Search) > maxSearch {
+	q.Search = strings.TrimSpace(q.Search)
+	if len(q.Search) > maxSearch || len(q.Actor) > maxSearch {
 		return Page[AuditEntry]{}, fault.New(fault.Invalid, "Search for at most %d bytes.", maxSearch).In("search")
 	}
+	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
+		return Page[AuditEntry]{}, fault.New(fault.Invalid, "The time ends before it begins.").In("to")
+	}
+	q.Actor = strings.ToLower(strings.TrimSpace(q.Actor))
 	var page Page[AuditEntry]
 	err := f.view(ctx, "list audit", func(tx Tx) error {
 		root, err := tx.Root()
@@ -125,5 +147,8 @@ func remoteText(a netip.Addr) string {
 }
 
 func describe(d Device) string {
+	if d.Serial == "" {
+		return "PBX " + d.Name
+	}
 	return "PBX " + d.Name + " (" + string(d.Serial) + ")"
 }

@@ -8,8 +8,4 @@
 // are requests that are malformed, and what strangers could fill the log with:
 // of passwords that come too fast, and of renewals for devices that are not
 // there, only the first ones are recorded. Metrics count all.
-//
-// So far each device is its own site, accounts see only their own devices,
-// and visits are by account login: pairs, the account tree and passwordless
-// visits have no rules here yet.
 package fleet

@@ -40,6 +40,9 @@ type Options struct {
 	// AllowOtherModels accepts devices of any other type, at any firmware.
 	AllowOtherModels bool
 
+	// AuditKeep is how long audit entries are kept; 0: for ever.
+	AuditKeep time.Duration
+
 	// Throttle bounds wrong passwords; zero fields have defaults.
 	Throttle Throttle
 

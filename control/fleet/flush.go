@@ -102,6 +102,9 @@ func (f *Fleet) flush(ctx context.Context) error {
 			if err := tx.SavePresence(d, p); err != nil {
 				return err
 			}
+			if err := tx.AddDeviceEvent(d, changeOf(p), maxEvents); err != nil {
+				return err
+			}
 			written++
 		}
 		return nil

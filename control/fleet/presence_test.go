@@ -30,7 +30,7 @@ func (w *world) owner() (p fleet.Principal) {
 	w.Helper()
 	w.tx(func(tx fleet.Tx) error {
 		u, err := tx.UserByEmail(owner)
-		p = fleet.Principal{User: u.ID, Account: u.Account, Email: u.Email, Role: u.Role}
+		p = fleet.Principal{User: u.ID, Account: u.Account, Email: u.Email, Role: u.Role, Access: fleet.Access{Default: fleet.DefaultRights(u.Role)}}
 		return err
 	})
 	return p

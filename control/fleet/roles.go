@@ -11,8 +11,6 @@ import (
 // Reading devices, visits and the subscription is for everyone in the account.
 
 func (r Role) mayActivate() bool { return r == RoleOwner || r == RoleAdmin || r == RoleTechnician }
-func (r Role) mayVisit() bool    { return r.mayActivate() }
-func (r Role) mayRemove() bool   { return r == RoleOwner || r == RoleAdmin }
 func (r Role) mayAudit() bool    { return r == RoleOwner || r == RoleAdmin || r == RoleAuditor }
 
 // mayEndOthers is for the visits of other people; one's own may always be ended.

@@ -26,6 +26,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	g.Go(func() error { f.runTick(ctx); return nil })
 	g.Go(func() error { f.runFlush(ctx); return nil })
 	g.Go(func() error { f.runLicence(ctx); return nil })
+	g.Go(func() error { f.runSamples(ctx); return nil })
 	return g.Wait()
 }
 
@@ -68,6 +69,14 @@ func (f *Fleet) runLicence(ctx context.Context) {
 	every(ctx, licenceEvery, func() {
 		if err := f.watchLicence(ctx); err != nil {
 			f.complain(ctx, "watch licence", err)
+		}
+	})
+}
+
+func (f *Fleet) runSamples(ctx context.Context) {
+	every(ctx, sampleEvery/3, func() {
+		if err := f.sample(ctx); err != nil {
+			f.complain(ctx, "sample", err)
 		}
 	})
 }

@@ -157,6 +157,8 @@ func (memoryTx) AddSealKey(token.SealKey) error                      { return ni
 func (memoryTx) DropSessionsBefore(time.Time) (int, error)           { return 0, nil }
 func (memoryTx) DropRevocationsBefore(time.Time) (int, error)        { return 0, nil }
 func (memoryTx) Handovers(time.Time) (map[string]token.Visit, error) { return nil, nil }
+func (memoryTx) DropSamplesBefore(time.Time) error                   { return nil }
+func (memoryTx) AddSamples(time.Time) error                          { return nil }
 func (memoryTx) Root() (fleet.Account, error)                        { return fleet.Account{}, fleet.ErrNoRow }
 func (memoryTx) OverdueVisits(_, _ time.Time, _ int) ([]fleet.Visit, error) {
 	return nil, nil

@@ -109,8 +109,12 @@ func (f *Fleet) Authenticate(ctx context.Context, token string) (Principal, erro
 	}
 	hash := sessionHash(token)
 	var u User
+	var may Access
 	err := f.store.View(ctx, func(tx Tx) (err error) {
-		u, err = tx.SessionUser(hash, f.clock())
+		if u, err = tx.SessionUser(hash, f.clock()); err != nil {
+			return err
+		}
+		may, err = accessOf(tx, u)
 		return err
 	})
 	if errors.Is(err, ErrNoRow) {
@@ -119,7 +123,7 @@ func (f *Fleet) Authenticate(ctx context.Context, token string) (Principal, erro
 	if err != nil {
 		return Principal{}, f.failed("authenticate", err)
 	}
-	return Principal{User: u.ID, Account: u.Account, Email: u.Email, Name: u.Name, Role: u.Role, Session: hash}, nil
+	return Principal{User: u.ID, Account: u.Account, Email: u.Email, Name: u.Name, Role: u.Role, Access: may, Session: hash}, nil
 }
 
 // SignOut ends the session. Visits that were started from it go on: they are

@@ -37,6 +37,8 @@ type Tx interface {
 	deviceTx
 	visitTx
 	secretTx
+	recordTx
+	statsTx
 	capacityTx
 	licenceTx
 
@@ -86,6 +88,26 @@ type deviceTx interface {
 	SavePresence(d id.Device, p Presence) error
 	// RemoveDevice removes the site too if the device was its last.
 	RemoveDevice(d id.Device) error
+}
+
+// recordTx keeps what the provider says of devices.
+type recordTx interface {
+	// DeviceByCode finds the device by the hash of its newest code.
+	DeviceByCode(hash string) (Device, error)
+	Group(g id.Group) (Group, error)
+	Groups(account id.Account) ([]Group, error) // by name
+	AddGroup(g Group) error
+	UpdateGroup(g Group) error
+	RemoveGroup(g id.Group) error
+	// AddDeviceEvent ignores one that is there already, and devices that are
+	// not. It leaves the device its newest keep entries.
+	AddDeviceEvent(d id.Device, c StatusChange, keep int) error
+	DeviceEvents(d id.Device, cursor string, limit int) (Page[StatusChange], error)
+	// DropAuditBefore drops at most limit entries and says how many.
+	DropAuditBefore(t time.Time, limit int) (int, error)
+	// RoleRights are a role's rights by group, "" being the default; empty if
+	// the account has set none.
+	RoleRights(account id.Account, r Role) (map[id.Group]Rights, error)
 }
 
 type visitTx interface {

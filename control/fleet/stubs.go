@@ -13,64 +13,6 @@ import (
 
 var errStub = errors.New("not written yet")
 
-// Devices and codes.
-
-// AddDevice makes a record for a PBX and the code that will bind it.
-func (f *Fleet) AddDevice(context.Context, Principal, NewDevice) (Device, Code, error) {
-	return Device{}, Code{}, errStub
-}
-
-// ReissueCode voids the device's code and makes another one. life 0: 24 h.
-func (f *Fleet) ReissueCode(context.Context, Principal, id.Device, NewDevice) (Device, Code, error) {
-	return Device{}, Code{}, errStub
-}
-
-// RevokeCode voids the device's code.
-func (f *Fleet) RevokeCode(context.Context, Principal, id.Device) (Device, error) {
-	return Device{}, errStub
-}
-
-func (f *Fleet) EditDevice(context.Context, Principal, id.Device, DeviceEdit) (Device, error) {
-	return Device{}, errStub
-}
-
-// RemoveDevices removes up to 200, each for itself.
-func (f *Fleet) RemoveDevices(context.Context, Principal, []id.Device) ([]Removal, error) {
-	return nil, errStub
-}
-
-// EachDevice calls fn for every device that q selects, or for those of ids if
-// there are any, in q's order; it ends at fn's error.
-func (f *Fleet) EachDevice(ctx context.Context, p Principal, q DeviceQuery, ids []id.Device, fn func(Device) error) error {
-	return errStub
-}
-
-// DeviceEvents is a device's timeline, newest first.
-func (f *Fleet) DeviceEvents(ctx context.Context, p Principal, d id.Device, cursor string, limit int) (Page[StatusChange], error) {
-	return Page[StatusChange]{}, errStub
-}
-
-// Groups are all of the account's, by name.
-func (f *Fleet) Groups(context.Context, Principal) ([]Group, error) { return nil, errStub }
-
-func (f *Fleet) AddGroup(ctx context.Context, p Principal, name string) (Group, error) {
-	return Group{}, errStub
-}
-
-func (f *Fleet) RenameGroup(ctx context.Context, p Principal, g id.Group, name, match string) (Group, error) {
-	return Group{}, errStub
-}
-
-// RemoveGroup leaves its devices without a group.
-func (f *Fleet) RemoveGroup(context.Context, Principal, id.Group) error { return errStub }
-
-func (f *Fleet) Overview(context.Context, Principal) (Overview, error) { return Overview{}, errStub }
-
-// EachAudit calls fn for every entry that q selects, newest first.
-func (f *Fleet) EachAudit(ctx context.Context, p Principal, q AuditQuery, fn func(AuditEntry) error) error {
-	return errStub
-}
-
 // EndVisitsOf ends all visits of a person and says how many there were.
 func (f *Fleet) EndVisitsOf(context.Context, Principal, id.User) (int, error) { return 0, errStub }
 
@@ -152,11 +94,3 @@ func (f *Fleet) AddToken(context.Context, Principal, NewToken) (APIToken, string
 }
 
 func (f *Fleet) RevokeToken(context.Context, Principal, id.Token) error { return errStub }
-
-// Tags, for ETag and Match.
-
-func (d Device) Tag() string  { return "" }
-func (u User) Tag() string    { return "" }
-func (a Account) Tag() string { return "" }
-func (g Group) Tag() string   { return "" }
-func (a Access) Tag() string  { return "" }

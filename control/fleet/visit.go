@@ -32,13 +32,13 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 	secret, hash := token.NewHandover()
 	var v Visit
 	err := f.decide(ctx, p.entry(now, ActionVisitStart, "PBX "+string(r.Device)), func(tx Tx, e *AuditEntry) error {
-		d, err := ownedBy(p.Account, tx, func(tx Tx) (Device, error) { return tx.Device(r.Device) })
+		d, err := ownedBy(p, tx, func(tx Tx) (Device, error) { return tx.Device(r.Device) })
 		if err != nil {
 			return err
 		}
 		f.presence.overlay(&d)
 		e.Object = describe(d)
-		if err := mayVisit(p.Role, r.Method); err != nil {
+		if err := mayVisit(p.Access.On(d.Group), r.Method); err != nil {
 			return err
 		}
 		l, err := f.license(tx, now)
@@ -70,9 +70,9 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 	return VisitStart{Visit: v.Visit, URL: url, Handover: secret}, nil
 }
 
-func mayVisit(role Role, method string) error {
+func mayVisit(may Rights, method string) error {
 	switch {
-	case !role.mayVisit():
+	case method == token.MethodAccount && !may.Has(VisitAccount):
 		return fault.New(fault.Forbidden, "Your role may not visit a PBX. Ask an owner or an admin for another role.")
 	case method == token.MethodPasswordless:
 		return fault.New(fault.Forbidden, "Passwordless visits are not allowed on this PBX. Use the account login.").In("method")

@@ -102,17 +102,25 @@ const sweepBatch = 200
 func (f *Fleet) sweep(ctx context.Context) (more bool, err error) {
 	now := f.clock()
 	err = f.tx(ctx, "sweep", func(tx Tx) error {
+		more = false
 		if _, err := tx.DropSessionsBefore(now); err != nil {
 			return err
 		}
 		if _, err := tx.DropRevocationsBefore(now); err != nil {
 			return err
 		}
+		if f.opts.AuditKeep > 0 {
+			n, err := tx.DropAuditBefore(now.Add(-f.opts.AuditKeep), sweepBatch)
+			if err != nil {
+				return err
+			}
+			more = n == sweepBatch
+		}
 		vs, err := tx.OverdueVisits(now, now.Add(-unopenedAfter), sweepBatch)
 		if err != nil {
 			return err
 		}
-		more = len(vs) == sweepBatch
+		more = more || len(vs) == sweepBatch
 		for _, v := range vs {
 			if err := endOverdue(tx, v, now); err != nil {
 				return err

@@ -16,7 +16,7 @@ const watchBuffer = 256
 // long as ctx lasts. The channel is closed when ctx ends, and also when its
 // reader has fallen too far behind: list again then, and watch anew.
 func (f *Fleet) Watch(ctx context.Context, p Principal) <-chan DeviceEvent {
-	w := &watcher{account: p.Account, ch: make(chan DeviceEvent, watchBuffer)}
+	w := &watcher{account: p.Account, access: p.Access, ch: make(chan DeviceEvent, watchBuffer)}
 	if p.check() != nil {
 		close(w.ch)
 		return w.ch
@@ -28,6 +28,7 @@ func (f *Fleet) Watch(ctx context.Context, p Principal) <-chan DeviceEvent {
 
 type watcher struct {
 	account id.Account
+	access  Access
 	ch      chan DeviceEvent // closed by who takes the watcher out of the set
 }
 
@@ -71,7 +72,7 @@ func (ws *watchers) send(e DeviceEvent) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for w := range ws.set {
-		if w.account != e.Device.Account {
+		if w.account != e.Device.Account || !w.access.On(e.Device.Group).Has(See) {
 			continue
 		}
 		select {

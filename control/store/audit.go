@@ -39,8 +39,24 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 	if q.Action != "" {
 		w.and("action = ?", q.Action)
 	}
+	if q.Actor != "" {
+		w.and("actor = ?", q.Actor)
+	}
+	switch q.Outcome {
+	case "":
+	case fleet.OutcomeRefused:
+		w.and("outcome <> 'ok'")
+	default:
+		w.and("outcome = ?", q.Outcome)
+	}
+	if !q.From.IsZero() {
+		w.and("at >= ?", micros(q.From))
+	}
+	if !q.To.IsZero() {
+		w.and("at < ?", micros(q.To))
+	}
 	w.containing("search", q.Search)
-	total, err := t.count("SELECT COUNT(*) FROM audit"+w.String(), w.args...)
+	total, more, err := t.countSome("audit", w)
 	if err != nil {
 		return fleet.Page[fleet.AuditEntry]{}, err
 	}
@@ -55,5 +71,7 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 	if err != nil {
 		return fleet.Page[fleet.AuditEntry]{}, err
 	}
-	return page(es, q.Limit, total, func(e fleet.AuditEntry) string { return cursor(e.Seq) }), nil
+	p := page(es, q.Limit, total, func(e fleet.AuditEntry) string { return cursor(e.Seq) })
+	p.More = more
+	return p, nil
 }

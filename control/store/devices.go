@@ -9,32 +9,45 @@ import (
 	"trunkline/internal/id"
 )
 
-const deviceColumns = `id, account, COALESCE(site, ''), COALESCE(serial, ''), name, grp, comment, passwordless, model, firmware, public_key,
-	created, activated, COALESCE(code, ''), code_expires, code_used, hs_enabled, hs_type, hs_role, hs_peer, hs_claim, joined, issued, void,
-	status, reason, since, relay, remote, agent, l_account, l_passwordless, l_auto_logout`
+// A device comes with what its site says of it: whether the site has a
+// connection, and, of a pair, who serves and who the other one is.
+const selectDevice = `SELECT d.id, d.account, COALESCE(d.site, ''), COALESCE(d.serial, ''), d.name, d.grp, d.comment, d.passwordless, d.model, d.firmware,
+	d.public_key, d.created, d.activated, COALESCE(d.code, ''), d.code_expires, d.code_used, d.hs_enabled, d.hs_type, d.hs_role, d.hs_peer, d.hs_claim,
+	d.joined, d.issued, d.void, d.status, d.reason, d.since, d.relay, d.remote, d.agent, d.l_account, d.l_passwordless, d.l_auto_logout,
+	COALESCE(s.licensed, 1), COALESCE(s.active, ''), CASE WHEN COALESCE(s.active, '') = '' THEN '' ELSE
+		COALESCE((SELECT o.id FROM devices o WHERE o.site = d.site AND o.id <> d.id LIMIT 1), '') END
+	FROM devices d LEFT JOIN sites s ON s.id = d.site`
 
 func scanDevice(r scanner) (d fleet.Device, err error) {
 	h, p, c := &d.HotStandby, &d.Presence, &d.Code
+	var licensed bool
+	var active id.Device
 	err = r.Scan(&d.ID, &d.Account, &d.Site, &d.Serial, &d.Name, &d.Group, &d.Comment, flag{&d.Passwordless}, &d.Model, &d.Firmware, (*[]byte)(&d.Key),
 		stamp{&d.Created}, stamp{&d.Activated}, &c.Hash, stamp{&c.Expires}, stamp{&c.Used},
 		flag{&h.Enabled}, &h.Type, &h.Role, &h.Peer, &h.Claim, stamp{&d.Joined}, stamp{&d.Issued}, stamp{&d.Void},
 		&p.Status, &p.Reason, stamp{&p.Since}, &p.Relay, &p.Remote, &p.Agent,
-		flag{&p.Logins.Account}, flag{&p.Logins.Passwordless}, &p.Logins.AutoLogout)
+		flag{&p.Logins.Account}, flag{&p.Logins.Passwordless}, &p.Logins.AutoLogout, flag{&licensed}, &active, &d.Peer)
+	d.OverCapacity = !licensed
+	switch {
+	case d.Peer == "": // a pair of one is no pair
+	case active == d.ID:
+		d.Mark = fleet.MarkActive
+	default:
+		d.Mark = fleet.MarkStandby
+	}
 	return d, err
 }
 
-const selectDevice = "SELECT " + deviceColumns + " FROM devices"
-
 func (t *tx) Device(d id.Device) (fleet.Device, error) {
-	return one(t, scanDevice, selectDevice+" WHERE id = $1", d)
+	return one(t, scanDevice, selectDevice+" WHERE d.id = $1", d)
 }
 
 func (t *tx) DeviceBySerial(sn id.Serial) (fleet.Device, error) {
-	return one(t, scanDevice, selectDevice+" WHERE serial = $1", sn)
+	return one(t, scanDevice, selectDevice+" WHERE d.serial = $1", sn)
 }
 
 func (t *tx) DeviceBySite(s id.Site) (fleet.Device, error) {
-	return one(t, scanDevice, selectDevice+" WHERE site = $1 ORDER BY id LIMIT 1", s)
+	return one(t, scanDevice, selectDevice+" WHERE d.site = $1 ORDER BY CASE WHEN d.id = s.active THEN 0 ELSE 1 END, d.id LIMIT 1", s)
 }
 
 func (t *tx) DevicesByID(ids []id.Device) ([]fleet.Device, error) {
@@ -45,37 +58,11 @@ func (t *tx) DevicesByID(ids []id.Device) ([]fleet.Device, error) {
 	for i, d := range ids {
 		marks[i], args[i] = fmt.Sprintf("$%d", i+1), d
 	}
-	return all(t, scanDevice, selectDevice+" WHERE id IN ("+strings.Join(marks, ", ")+") ORDER BY id", args...)
-}
-
-func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error) {
-	var w where
-	w.and("account = ?", account)
-	if q.Status != "" {
-		w.and("status = ?", q.Status)
-	}
-	w.containing("search", q.Search)
-	total, err := t.count("SELECT COUNT(*) FROM devices"+w.String(), w.args...)
-	if err != nil {
-		return fleet.Page[fleet.Device]{}, err
-	}
-	if q.Cursor != "" {
-		var name, last string
-		if err := readCursor(q.Cursor, &name, &last); err != nil {
-			return fleet.Page[fleet.Device]{}, err
-		}
-		w.and("(sort_name, id) > (?, ?)", name, last)
-	}
-	limit := fmt.Sprintf(" ORDER BY sort_name, id LIMIT %d", q.Limit+1)
-	ds, err := all(t, scanDevice, selectDevice+w.String()+limit, w.args...)
-	if err != nil {
-		return fleet.Page[fleet.Device]{}, err
-	}
-	return page(ds, q.Limit, total, func(d fleet.Device) string { return cursor(sortName(d), d.ID) }), nil
+	return all(t, scanDevice, selectDevice+" WHERE d.id IN ("+strings.Join(marks, ", ")+") ORDER BY d.id", args...)
 }
 
 func (t *tx) ConnectedDevices() ([]fleet.Device, error) {
-	return all(t, scanDevice, selectDevice+" WHERE status = 'connected'")
+	return all(t, scanDevice, selectDevice+" WHERE d.status = 'connected'")
 }
 
 // The account counts its licensed sites: counting rows would cost more with

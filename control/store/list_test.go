@@ -11,6 +11,8 @@ import (
 	"trunkline/internal/id"
 )
 
+var everything = fleet.GroupFilter{Except: true}
+
 // Whatever the page size, a list gives every device once and in order.
 func TestDevicePages(t *testing.T) {
 	onEach(t, func(w *world) {
@@ -22,7 +24,7 @@ func TestDevicePages(t *testing.T) {
 			want = append(want, name)
 		}
 		for _, limit := range []int{1, 4, 24, 200} {
-			seen, q := []id.Device{}, fleet.DeviceQuery{Limit: limit}
+			seen, q := []id.Device{}, fleet.DeviceQuery{Limit: limit, Seen: everything}
 			last := ""
 			for {
 				p := w.devices(q)
@@ -77,7 +79,7 @@ func TestDeviceSearch(t *testing.T) {
 			{fleet.DeviceQuery{Status: fleet.StatusConnected}, []id.Device{c.ID}},
 			{fleet.DeviceQuery{Status: fleet.StatusNever, Search: "p-series"}, []id.Device{w.device.ID, b.ID}},
 		} {
-			c.q.Limit = 10
+			c.q.Limit, c.q.Seen = 10, everything
 			var got []id.Device
 			p := w.devices(c.q)
 			for _, d := range p.Items {
@@ -88,7 +90,7 @@ func TestDeviceSearch(t *testing.T) {
 			}
 		}
 		w.see(func(tx fleet.Tx) error {
-			p, err := tx.Devices("acc_somebodyelse0000", fleet.DeviceQuery{Limit: 10})
+			p, err := tx.Devices("acc_somebodyelse0000", fleet.DeviceQuery{Limit: 10, Seen: everything})
 			equal(w.T, len(p.Items), 0)
 			ds, err2 := tx.DevicesByID([]id.Device{c.ID, id.NewDevice(), w.device.ID})
 			equal(w.T, len(ds), 2)
@@ -160,7 +162,7 @@ func TestBadCursors(t *testing.T) {
 	onEach(t, func(w *world) {
 		for _, c := range []string{"x", "!", "bnVsbA", "WzFd", "W10", "WyJhIixudWxsXQ", store.Cursor("a"), store.Cursor("a", "b", "c")} {
 			w.see(func(tx fleet.Tx) error {
-				_, err := tx.Devices(w.account.ID, fleet.DeviceQuery{Limit: 1, Cursor: c})
+				_, err := tx.Devices(w.account.ID, fleet.DeviceQuery{Limit: 1, Cursor: c, Seen: everything})
 				wantErr(w.T, err, fleet.ErrBadCursor)
 				_, err = tx.Visits(w.account.ID, fleet.VisitQuery{Cursor: c, Limit: 1})
 				wantErr(w.T, err, fleet.ErrBadCursor)

@@ -62,7 +62,7 @@ func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Vi
 	if q.User != "" {
 		w.and("v.user_id = ?", q.User)
 	}
-	total, err := t.count("SELECT COUNT(*) FROM visits v"+w.String(), w.args...)
+	total, more, err := t.countSome("visits v", w)
 	if err != nil {
 		return fleet.Page[fleet.Visit]{}, err
 	}
@@ -78,7 +78,9 @@ func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Vi
 	if err != nil {
 		return fleet.Page[fleet.Visit]{}, err
 	}
-	return page(vs, limit, total, func(v fleet.Visit) string { return cursor(micros(v.Started), v.ID) }), nil
+	p := page(vs, limit, total, func(v fleet.Visit) string { return cursor(micros(v.Started), v.ID) })
+	p.More = more
+	return p, nil
 }
 
 func (t *tx) LiveVisits(d id.Device) ([]fleet.Visit, error) {

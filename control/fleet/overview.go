@@ -1,0 +1,70 @@
+package fleet
+
+import (
+	"context"
+	"time"
+
+	"trunkline/internal/id"
+)
+
+const (
+	sampleEvery = 15 * time.Minute
+	samplesKept = 48 * time.Hour
+	samplesLast = 24 * time.Hour // shown
+)
+
+// Overview is the account's numbers.
+func (f *Fleet) Overview(ctx context.Context, p Principal) (Overview, error) {
+	if err := p.check(); err != nil {
+		return Overview{}, err
+	}
+	if err := f.flush(ctx); err != nil {
+		f.complain(ctx, "write presence before an overview", err)
+	}
+	now := f.clock()
+	var o Overview
+	err := f.view(ctx, "overview", func(tx Tx) (err error) {
+		if o.Subscription, err = f.subscription(tx, p.Account, now); err != nil {
+			return err
+		}
+		if o.Devices, err = tx.DeviceCounts(p.Account); err != nil {
+			return err
+		}
+		if o.OverCapacity, o.Alarms, err = tx.SiteTroubles(p.Account); err != nil {
+			return err
+		}
+		if o.Visits, err = tx.CountLiveVisits(p.Account); err != nil {
+			return err
+		}
+		o.Samples, err = tx.Samples(p.Account, now.Add(-samplesLast))
+		return err
+	})
+	return o, err
+}
+
+// sample keeps every account's numbers. Several control nodes do it, at the
+// same full quarters of an hour, and the first one's numbers stay.
+func (f *Fleet) sample(ctx context.Context) error {
+	now := f.clock()
+	at := now.Truncate(sampleEvery)
+	return f.tx(ctx, "sample", func(tx Tx) error {
+		if err := tx.DropSamplesBefore(now.Add(-samplesKept)); err != nil {
+			return err
+		}
+		return tx.AddSamples(at)
+	})
+}
+
+// statsTx is what a store counts.
+type statsTx interface {
+	// DeviceCounts counts the account's own devices by status.
+	DeviceCounts(account id.Account) (map[Status]int, error)
+	// SiteTroubles counts the sites without a connection, and the pairs with an alarm.
+	SiteTroubles(account id.Account) (overCapacity, alarms int, err error)
+	CountLiveVisits(account id.Account) (int, error)
+	Samples(account id.Account, since time.Time) ([]Sample, error)
+	// AddSamples keeps the present numbers of every account that has devices,
+	// as those of at, unless there are some of at already.
+	AddSamples(at time.Time) error
+	DropSamplesBefore(t time.Time) error
+}

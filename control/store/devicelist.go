@@ -1,0 +1,123 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/id"
+)
+
+// orders of a list of devices: the column, and the cursor's value of it.
+var orders = map[string]struct {
+	column string
+	value  func(fleet.Device) any
+	read   func() any // where a cursor's value is decoded to
+}{
+	"":               {"d.sort_name", func(d fleet.Device) any { return sortName(d) }, func() any { return new(string) }},
+	fleet.SortName:   {"d.sort_name", func(d fleet.Device) any { return sortName(d) }, func() any { return new(string) }},
+	fleet.SortSerial: {"COALESCE(d.serial, '')", func(d fleet.Device) any { return string(d.Serial) }, func() any { return new(string) }},
+	fleet.SortSince:  {"d.since", func(d fleet.Device) any { return micros(d.Presence.Since) }, func() any { return new(int64) }},
+}
+
+func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error) {
+	var none fleet.Page[fleet.Device]
+	order, ok := orders[q.Sort]
+	if !ok {
+		return none, fmt.Errorf("order devices by %q", q.Sort)
+	}
+	w, err := t.selected(account, q)
+	if err != nil {
+		return none, err
+	}
+	total, more, err := t.countSome("devices d", w)
+	if err != nil {
+		return none, err
+	}
+	compare, direction := ">", ""
+	if q.Desc {
+		compare, direction = "<", " DESC"
+	}
+	if q.Cursor != "" {
+		value, last := order.read(), ""
+		if err := readCursor(q.Cursor, value, &last); err != nil {
+			return none, err
+		}
+		w.and("("+order.column+", d.id) "+compare+" (?, ?)", deref(value), last)
+	}
+	ds, err := all(t, scanDevice, selectDevice+w.String()+
+		fmt.Sprintf(" ORDER BY %s%s, d.id%s LIMIT %d", order.column, direction, direction, q.Limit+1), w.args...)
+	if err != nil {
+		return none, err
+	}
+	p := page(ds, q.Limit, total, func(d fleet.Device) string { return cursor(order.value(d), d.ID) })
+	p.More = more
+	return p, nil
+}
+
+func deref(v any) any {
+	switch x := v.(type) {
+	case *string:
+		return *x
+	case *int64:
+		return *x
+	}
+	panic("BUG: type of a cursor's value")
+}
+
+// selected are a query's conditions on devices d.
+func (t *tx) selected(account id.Account, q fleet.DeviceQuery) (w where, err error) {
+	switch {
+	case !q.Sub:
+		w.and("d.account = ?", account)
+	case q.Account != "":
+		w.and("d.account = ?", q.Account)
+	default:
+		a, err := t.Account(account)
+		if err != nil {
+			return w, err
+		}
+		w.and("d.account IN (SELECT a.id FROM accounts a WHERE a.path LIKE ? AND a.id <> ?)", a.Path+"%", account)
+	}
+	if q.Status != "" {
+		w.and("d.status = ?", q.Status)
+	}
+	switch q.Group {
+	case "":
+	case fleet.GroupNone:
+		w.and("d.grp = ''")
+	default:
+		w.and("d.grp = ?", q.Group)
+	}
+	w.inGroups(q.Seen)
+	w.containing("d.search", q.Search)
+	return w, nil
+}
+
+// inGroups narrows to the devices whose group f selects.
+func (w *where) inGroups(f fleet.GroupFilter) {
+	if len(f.Groups) == 0 {
+		if !f.Except {
+			w.and("1 = 0")
+		}
+		return
+	}
+	args := make([]any, len(f.Groups))
+	for i, g := range f.Groups {
+		args[i] = g
+	}
+	not := ""
+	if f.Except {
+		not = "NOT "
+	}
+	w.and("d.grp "+not+"IN ("+strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ")+")", args...)
+}
+
+// countSome counts rows up to fleet.MaxTotal and says whether there are more.
+func (t *tx) countSome(from string, w where) (n int, more bool, err error) {
+	n, err = t.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s%s LIMIT %d) AS n", from, w.String(), fleet.MaxTotal+1), w.args...)
+	if n > fleet.MaxTotal {
+		return fleet.MaxTotal, true, err
+	}
+	return n, false, err
+}

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"time"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/id"
+)
+
+func (t *tx) DeviceCounts(account id.Account) (map[fleet.Status]int, error) {
+	type row struct {
+		status fleet.Status
+		n      int
+	}
+	rows, err := all(t, func(r scanner) (x row, err error) {
+		err = r.Scan(&x.status, &x.n)
+		return x, err
+	}, "SELECT status, COUNT(*) FROM devices WHERE account = $1 GROUP BY status", account)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[fleet.Status]int, len(rows))
+	for _, x := range rows {
+		out[x.status] = x.n
+	}
+	return out, nil
+}
+
+func (t *tx) SiteTroubles(account id.Account) (overCapacity, alarms int, err error) {
+	overCapacity, err = t.count("SELECT COUNT(*) FROM sites WHERE account = $1 AND licensed = 0", account)
+	if err == nil {
+		alarms, err = t.count("SELECT COUNT(*) FROM sites WHERE account = $1 AND alarm <> ''", account)
+	}
+	return overCapacity, alarms, err
+}
+
+func (t *tx) CountLiveVisits(account id.Account) (int, error) {
+	return t.count("SELECT COUNT(*) FROM visits WHERE account = $1 AND ended = 0", account)
+}
+
+func (t *tx) Samples(account id.Account, since time.Time) ([]fleet.Sample, error) {
+	return all(t, func(r scanner) (s fleet.Sample, err error) {
+		err = r.Scan(stamp{&s.At}, &s.Connected, &s.Devices, &s.Visits)
+		return s, err
+	}, "SELECT at, connected, devices, visits FROM samples WHERE account = $1 AND at >= $2 ORDER BY at", account, micros(since))
+}
+
+func (t *tx) AddSamples(at time.Time) error {
+	return t.insert(`INSERT INTO samples (account, at, connected, devices, visits)
+		SELECT d.account, $1, SUM(CASE WHEN d.status = 'connected' THEN 1 ELSE 0 END), COUNT(*),
+			(SELECT COUNT(*) FROM visits v WHERE v.account = d.account AND v.ended = 0)
+		FROM devices d GROUP BY d.account ON CONFLICT (account, at) DO NOTHING`, micros(at))
+}
+
+func (t *tx) DropSamplesBefore(at time.Time) error {
+	return t.insert("DELETE FROM samples WHERE at < $1", micros(at))
+}
