@@ -13,9 +13,6 @@ import (
 
 var errStub = errors.New("not written yet")
 
-// EndVisitsOf ends all visits of a person and says how many there were.
-func (f *Fleet) EndVisitsOf(context.Context, Principal, id.User) (int, error) { return 0, errStub }
-
 // People.
 
 // Me is who asks, and the account.

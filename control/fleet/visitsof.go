@@ -1,0 +1,74 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+)
+
+// EndVisitsOf ends all visits of a person at once, everywhere, and says how
+// many there were. One may end one's own; owners and admins those of others.
+func (f *Fleet) EndVisitsOf(ctx context.Context, p Principal, user id.User) (int, error) {
+	if err := p.check(); err != nil {
+		return 0, err
+	}
+	var revoked map[string]bus.Revocation
+	err := f.decide(ctx, p.entry(f.clock(), ActionVisitEnd, "visits of user "+string(user)), func(tx Tx, e *AuditEntry) error {
+		revoked = make(map[string]bus.Revocation)
+		u, err := tx.User(user)
+		if noRow(err) || err == nil && u.Account != p.Account {
+			return fault.New(fault.NotFound, "There is no such person in your account.")
+		}
+		if err != nil {
+			return err
+		}
+		e.Object = "visits of " + u.Email
+		if user != p.User && !p.Role.mayEndOthers() {
+			return fault.New(fault.Forbidden, "Your role may not end other people's visits.")
+		}
+		if err := endAll(tx, p.Account, user, *e, revoked); err != nil {
+			return err
+		}
+		e.Detail = fmt.Sprintf("%d ended", len(revoked))
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for key, r := range revoked {
+		f.revoked(ctx, key, r)
+	}
+	return len(revoked), nil
+}
+
+// endAll ends the person's visits page by page; each has an entry like e.
+func endAll(tx Tx, account id.Account, user id.User, e AuditEntry, revoked map[string]bus.Revocation) error {
+	q := VisitQuery{Live: true, User: user, Limit: maxPage}
+	for {
+		page, err := tx.Visits(account, q)
+		if err != nil {
+			return err
+		}
+		for _, v := range page.Items {
+			v.Ended, v.EndCode = e.At, fault.VisitEnded
+			if err := tx.UpdateVisit(v); err != nil {
+				return err
+			}
+			r := bus.Revocation{Code: fault.VisitEnded, At: e.At, Until: v.Expires}
+			if err := tx.PutRevocation(visitKey(v.ID), r); err != nil {
+				return err
+			}
+			revoked[visitKey(v.ID)] = r
+			e.Object, e.Outcome = describeVisit(v), outcomeOK
+			if err := tx.AddAudit(e); err != nil {
+				return err
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return nil
+		}
+	}
+}
