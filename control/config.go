@@ -28,6 +28,7 @@ type Config struct {
 	LicenseKey  string            `yaml:"license_key"`  // the key that verifies licences: Ed25519, base64; none: none can be installed
 	OtherModels bool              `yaml:"other_models"` // accept device types that are not on the list
 	FirstAdmin  string            `yaml:"first_admin"`  // e-mail of the owner made on the first start
+	AuditKeep   time.Duration     `yaml:"audit_keep"`   // how long audit entries are kept; 0: for ever
 	Admin       string            `yaml:"admin"`        // health, metrics, profiles; "" is off
 	Bus         bus.Config        `yaml:"bus"`
 	Log         service.LogConfig `yaml:"log"`
@@ -37,7 +38,8 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Data: "/var/lib/trunkline", Listen: ":8444", Zone: "localhost", Port: 8443, FirstAdmin: "admin@trunkline.local",
-		Admin: "127.0.0.1:9701", Log: service.LogConfig{Level: "info", Format: "json"},
+		AuditKeep: 395 * 24 * time.Hour, // 13 months
+		Admin:     "127.0.0.1:9701", Log: service.LogConfig{Level: "info", Format: "json"},
 	}
 }
 
@@ -77,6 +79,9 @@ func (c Config) Validate() error {
 	}
 	if a, err := mail.ParseAddress(c.FirstAdmin); err != nil || a.Address != c.FirstAdmin {
 		bad("first_admin", fmt.Errorf("%q is no e-mail address", c.FirstAdmin))
+	}
+	if c.AuditKeep != 0 && c.AuditKeep < minAuditKeep {
+		bad("audit_keep", fmt.Errorf("%s is less than %s; 0 keeps them for ever", c.AuditKeep, minAuditKeep))
 	}
 	if c.Admin != "" {
 		bad("admin", address(c.Admin))
@@ -126,4 +131,6 @@ func (c Config) sitePort() string {
 const (
 	ensureEvery = 5 * time.Second
 	rpcTime     = 5 * time.Second
+
+	minAuditKeep = 24 * time.Hour // so that a slip of a unit deletes no evidence of today
 )

@@ -107,7 +107,7 @@ func (c *Control) wire(lic license.License, key ed25519.PublicKey) error {
 	c.fleet, err = fleet.New(fleet.Options{
 		Store: c.store, Log: o.Log.Named("fleet"), Registerer: o.Registerer,
 		License: func() license.License { return lic }, LicenseKey: key,
-		Zone: o.Zone, Port: o.sitePort(), AllowOtherModels: o.OtherModels,
+		Zone: o.Zone, Port: o.sitePort(), AllowOtherModels: o.OtherModels, AuditKeep: o.AuditKeep,
 		PutHandover: func(ctx context.Context, hash string, h bus.Handover) error {
 			_, err := c.handovers.Create(ctx, hash, h)
 			return err

@@ -88,6 +88,8 @@ func connected(d Device) error {
 		return nil
 	case StatusDisconnected:
 		return fault.New(fault.NotConnected, "The PBX has not been connected since %s. %s", p.Since.UTC().Format("2006-01-02 15:04:05 UTC"), fault.Reason(p.Reason))
+	case StatusNotActivated:
+		return fault.New(fault.NotConnected, "The PBX has not been activated yet. Type its authentication code on its Remote Management page.")
 	default:
 		return fault.New(fault.NotConnected, "The PBX was activated but has never connected. Check that its agent runs and can reach a relay.")
 	}
