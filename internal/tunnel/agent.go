@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 )
 
 // Agent is the agent's end of a tunnel. Safe for concurrent use.
@@ -17,7 +18,7 @@ type Agent struct {
 	running  atomic.Int64 // streams
 	stopping atomic.Bool
 	leave    atomic.Pointer[fault.Error] // why the agent itself ends the tunnel
-	idle     chan struct{} // has a token when the last stream of a stopping agent ended
+	idle     chan struct{}               // has a token when the last stream of a stopping agent ended
 }
 
 // AgentHandlers get what the relay does. OnStream is needed.
@@ -29,6 +30,11 @@ type AgentHandlers struct {
 	// OnDrain and OnRefused (of a pass sent by SendPass) must not block.
 	OnDrain   func(Drain)
 	OnRefused func(*fault.Error)
+	// OnVisit says that somebody visits this PBX, and OnVisitEnd that the visit
+	// is over. A visit that goes on is told again on the next tunnel. They must
+	// not block.
+	OnVisit    func(Visit)
+	OnVisitEnd func(id.Visit, fault.Code)
 }
 
 var errStopped = fault.New(fault.AgentStopped, "The agent was stopped.")
@@ -52,6 +58,10 @@ func (a *Agent) Run(ctx context.Context, h AgentHandlers) error {
 			if f, err := m.Fault.fault(); err == nil {
 				h.OnRefused(f)
 			}
+		case m.Type == typeVisit && h.OnVisit != nil:
+			h.OnVisit(m.Visit.visit())
+		case m.Type == typeVisitEnd && h.OnVisitEnd != nil:
+			h.OnVisitEnd(m.Visit.ID, m.Code)
 		case m.Type == typeGoodbye:
 			if f, err := m.Fault.fault(); err == nil {
 				a.end(f, false)

@@ -21,6 +21,10 @@ const (
 	typePing    = "ping"
 	typePong    = "pong"
 	typeGoodbye = "goodbye" // the sender will close
+
+	typeVisit    = "visit"     // relay: somebody visits the device
+	typeVisitEnd = "visit_end" // relay: and does so no more
+	typeEndVisit = "end_visit" // agent: the PBX's staff want a visit to end
 )
 
 const (
@@ -70,6 +74,8 @@ type message struct {
 	DeadlineMS int64      `json:"deadline_ms,omitempty"` // drain
 	WithinMS   int64      `json:"within_ms,omitempty"`   // drain
 	Fault      *wireFault `json:"fault,omitempty"`       // goodbye, refused
+	Visit      *wireVisit `json:"visit,omitempty"`       // visit, visit_end, end_visit
+	Code       fault.Code `json:"code,omitempty"`        // visit_end
 }
 
 func (m message) encode() ([]byte, error) { return block(m, controlMax) }
@@ -124,13 +130,17 @@ func parseMessage(b []byte) (message, error) {
 			return message{}, err
 		}
 		out.Fault = toWire(f)
+	case typeVisit, typeVisitEnd, typeEndVisit:
+		if err := parseVisit(m, &out); err != nil {
+			return message{}, err
+		}
 	}
 	return out, nil
 }
 
 func known(t string) bool {
 	switch t {
-	case typeStatus, typePass, typeRefused, typeDrain, typePing, typePong, typeGoodbye:
+	case typeStatus, typePass, typeRefused, typeDrain, typePing, typePong, typeGoodbye, typeVisit, typeVisitEnd, typeEndVisit:
 		return true
 	}
 	return false

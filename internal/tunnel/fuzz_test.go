@@ -3,6 +3,7 @@ package tunnel
 import (
 	"bytes"
 	"encoding/json"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -154,6 +155,9 @@ func FuzzControl(f *testing.F) {
 		`{"type":"pass","pass":"x"}`, `{"type":"refused","fault":{"code":"pass_expired"}}`,
 		`{"type":"drain","deadline_ms":300000,"within_ms":3000}`, `{"type":"ping","id":18446744073709551615}`, `{"type":"pong"}`,
 		`{"type":"goodbye","fault":{"code":"agent_stopped","message":"m","retry_ms":1}}`, `{"type":"later","id":"x"}`,
+		`{"type":"visit","visit":{"id":"vis_0123456789abcdef","who":"Ann <a@b.cd>","method":"passwordless","started":"2026-01-02T03:04:05+01:00","idle_s":900}}`,
+		`{"type":"visit_end","visit":{"id":"vis_0123456789abcdef","who":"dropped"},"code":"visit_ended"}`,
+		`{"type":"end_visit","visit":{"id":"vis_0123456789abcdef"}}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -176,6 +180,39 @@ func FuzzControl(f *testing.F) {
 		// An empty list and none are the same.
 		if twice, _ := json.Marshal(again); !bytes.Equal(twice, out) {
 			t.Fatalf("%s became %s", out, twice)
+		}
+	})
+}
+
+// What a Login may be sets only cookies, and leads to nowhere but the portal.
+func FuzzLogin(f *testing.F) {
+	f.Add([]byte(`{"cookies":[{"name":"sid","value":"a b","path":"/","secure":true,"http_only":true,"same_site":"lax","max_age":-1}],"location":"/start?a=b"}`))
+	f.Add([]byte(`{"cookies":[{"name":"a","value":"x; Domain=example.com"}],"location":"/"}`))
+	f.Add([]byte(`{"location":"//example.com"}`))
+	f.Add([]byte(`{"location":"/\\example.com"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l, err := ReadLogin(bytes.NewReader(b))
+		if err != nil {
+			if !reflect.DeepEqual(l, Login{}) {
+				t.Fatal("an error and a login")
+			}
+			return
+		}
+		for _, c := range l.Cookies {
+			if strings.ContainsAny(c.Name+c.Value+c.Path+c.SameSite, ";\r\n\x00") {
+				t.Fatalf("%+v breaks out of its line", c)
+			}
+		}
+		base := &url.URL{Scheme: "https", Host: "site.example"}
+		if u, err := base.Parse(l.Location); err == nil && u.Host != base.Host {
+			t.Fatalf("%q leads to %s", l.Location, u)
+		}
+		var out bytes.Buffer
+		if _, err := l.WriteTo(&out); err != nil {
+			t.Skip("longer in our JSON")
+		}
+		if again, err := ReadLogin(&out); err != nil || !reflect.DeepEqual(again.Cookies, l.Cookies) && len(l.Cookies) > 0 || again.Location != l.Location {
+			t.Fatalf("%+v became %+v, %v", l, again, err)
 		}
 	})
 }

@@ -24,7 +24,7 @@ const (
 
 // Header is what the relay writes first on every stream it opens.
 type Header struct {
-	Service string   `json:"service"`          // "portal"
+	Service string   `json:"service"`          // see ServicePortal
 	Visit   id.Visit `json:"visit,omitempty"`  // whose visit the stream first serves
 	Who     string   `json:"who,omitempty"`    // the person, for the PBX's own records
 	Method  string   `json:"method,omitempty"` // how the person is signed in at the portal

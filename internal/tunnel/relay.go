@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 )
 
 // Relay is the relay's end of a tunnel. Safe for concurrent use.
@@ -27,6 +28,8 @@ type Handlers struct {
 	// OnGoodbye is told once that the agent takes no more streams and will end
 	// the tunnel with the last one that runs.
 	OnGoodbye func()
+	// OnEndVisit is the wish of the PBX's staff that a visit ends.
+	OnEndVisit func(id.Visit)
 }
 
 // Run holds the tunnel until it ends and returns why, always a *fault.Error:
@@ -45,6 +48,8 @@ func (r *Relay) Run(ctx context.Context, h Handlers) error {
 			if err := h.OnPass(m.Pass); err != nil {
 				_ = r.post(message{Type: typeRefused, Fault: toWire(asFault(err))})
 			}
+		case m.Type == typeEndVisit && h.OnEndVisit != nil:
+			h.OnEndVisit(m.Visit.ID)
 		case m.Type == typeGoodbye:
 			if r.leaving.CompareAndSwap(nil, agentsReason(m.Fault)) && h.OnGoodbye != nil {
 				h.OnGoodbye()

@@ -71,7 +71,8 @@ func (s *Stream) readReply() error {
 func agentsRefusal(f *fault.Error) *fault.Error {
 	switch f.Code {
 	case fault.PortalRefused, fault.PortalTimeout, fault.PortalGarbage, fault.PortalReset,
-		fault.TooMany, fault.Unavailable, fault.AgentStopped, fault.NotReady, fault.Protocol:
+		fault.TooMany, fault.Unavailable, fault.AgentStopped, fault.NotReady, fault.Protocol,
+		fault.LoginFailed, fault.Forbidden, fault.EndedByPBX:
 		return f
 	}
 	return &fault.Error{Code: fault.PortalRefused, Message: f.Message, Retry: f.Retry}

@@ -85,6 +85,8 @@ type setup struct {
 	onStream     func(context.Context, tunnel.Header, net.Conn)
 	onDrain      func(tunnel.Drain)
 	onRefused    func(*fault.Error)
+	onVisit      func(tunnel.Visit)
+	onVisitEnd   func(id.Visit, fault.Code)
 	conns        func(testing.TB) (server, client net.Conn) // tcpPair if nil
 }
 
@@ -132,7 +134,7 @@ func start(t testing.TB, s setup) *world {
 	var runs sync.WaitGroup
 	runs.Go(func() { w.relayRun <- w.relay.Run(ctx, s.handlers) })
 	runs.Go(func() {
-		w.agentRun <- w.agent.Run(ctx, tunnel.AgentHandlers{OnStream: s.onStream, OnDrain: s.onDrain, OnRefused: s.onRefused})
+		w.agentRun <- w.agent.Run(ctx, tunnel.AgentHandlers{OnStream: s.onStream, OnDrain: s.onDrain, OnRefused: s.onRefused, OnVisit: s.onVisit, OnVisitEnd: s.onVisitEnd})
 	})
 	t.Cleanup(func() { cancel(); runs.Wait() })
 	return w
