@@ -43,6 +43,7 @@ type Agent struct {
 	met    *metrics
 	passes *passes
 	state  *tracker
+	visits *visits
 	reach  func(Identity, ed25519.PrivateKey) (line, error)
 
 	// The rest, up to wg, is of one life, and hold's alone.
@@ -60,6 +61,7 @@ type Agent struct {
 	settings manage.Settings // as on disk
 	damage   error           // why the identity on disk cannot be used
 	unread   error           // why the settings there could not
+	access   Access
 	end      context.CancelCauseFunc
 }
 
@@ -106,6 +108,13 @@ func (a *Agent) wire() error {
 	a.passes = newPasses(i)
 	a.passes.key, a.passes.log, a.passes.met = key, a.log, a.met
 	a.passes.save, a.passes.fresh = a.dir.saveIdentity, a.sendPass
+	a.access = accessOf(a.settings)
+	a.visits = newVisits(a.log.Named("visits"), func(d visitsOnDisk) error { return a.dir.writeJSON(visitsFile, d) })
+	if d, err := a.dir.visits(); err != nil {
+		a.log.Warn("past visits not read", zap.Error(err))
+	} else {
+		a.visits.restore(d)
+	}
 	s, why := a.standing()
 	a.state = newTracker(a.whoAmI, a.storeStatus, s, why)
 	a.reach = a.lineOf
@@ -120,6 +129,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.live(life)
 		end(nil)
 	}
+	a.visits.wait()
 	a.log.Info("agent stopped")
 	return a.dir.Close()
 }

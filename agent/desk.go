@@ -35,6 +35,8 @@ func (a *Agent) View(context.Context) (manage.View, error) {
 	if s.Account != nil {
 		v.Account = s.Account.User
 	}
+	v.Barred = a.barred()
+	v.Now, v.Past = a.Visits()
 	return v, nil
 }
 
@@ -72,6 +74,20 @@ func (a *Agent) Change(_ context.Context, c manage.Change) error {
 	if err != nil {
 		return err
 	}
+	if err := a.change(c, names); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	s := a.settings
+	a.mu.Unlock()
+	if s.Off {
+		a.endVisits(fault.RemoteOff, func(manage.Visit) bool { return true })
+	}
+	a.SetAccess(accessOf(s))
+	return nil
+}
+
+func (a *Agent) change(c manage.Change, names manage.Names) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s, err := c.Apply(a.settings, names, time.Now())

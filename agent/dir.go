@@ -23,6 +23,7 @@ const (
 	identityFile = "identity.json" // Identity
 	settingsFile = "settings.json" // manage.Settings
 	stateFile    = "state.json"    // Status, for `status` while the agent does not run
+	visitsFile   = "visits.json"   // visitsOnDisk
 	lockFile     = "lock"          // flock'ed by the agent that runs
 )
 

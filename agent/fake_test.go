@@ -191,12 +191,13 @@ type fakeLink struct {
 	stop     chan struct{}
 	gone     chan struct{} // closed when Run returned
 
-	mu       sync.Mutex
-	passes   []string
-	statuses []tunnel.Status
-	stopped  time.Time
-	why      fault.Code
-	linger   time.Duration // streams go on for so long after Stop
+	mu          sync.Mutex
+	passes      []string
+	statuses    []tunnel.Status
+	visitsEnded []id.Visit
+	stopped     time.Time
+	why         fault.Code
+	linger      time.Duration // streams go on for so long after Stop
 }
 
 func (l *fakeLink) Welcome() tunnel.Welcome { return l.welcome }
@@ -225,6 +226,13 @@ func (l *fakeLink) SendPass(p string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.passes = append(l.passes, p)
+	return nil
+}
+
+func (l *fakeLink) EndVisit(v id.Visit) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.visitsEnded = append(l.visitsEnded, v)
 	return nil
 }
 

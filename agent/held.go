@@ -49,14 +49,20 @@ func (a *Agent) start(ctx context.Context, l link) *held {
 	a.wg.Go(func() {
 		defer cut()
 		h.err = l.Run(run, tunnel.AgentHandlers{
-			OnStream: a.portal.serve,
+			OnStream: a.streams(),
 			OnDrain: func(d tunnel.Drain) {
 				select {
 				case h.drain <- d:
 				default:
 				}
 			},
-			OnRefused: func(f *fault.Error) { log.Warn("relay does not take the new pass", zap.Error(f)) },
+			OnRefused:  func(f *fault.Error) { log.Warn("relay does not take the new pass", zap.Error(f)) },
+			OnVisitEnd: func(v id.Visit, code fault.Code) { a.visits.went(h, v, code) },
+			OnVisit: func(v tunnel.Visit) {
+				if !a.visits.came(h, v) {
+					_ = l.EndVisit(v.ID) // if there is no room for it, streams of the visit are refused here
+				}
+			},
 		})
 		if h.err == nil {
 			h.err = errStopped
@@ -64,11 +70,12 @@ func (a *Agent) start(ctx context.Context, l link) *held {
 		a.met.up.Dec()
 		a.met.ended(h.err)
 		a.state.down(h)
+		a.visits.lost(h)
 		log.Info("tunnel down", zap.String("code", string(fault.CodeOf(h.err))),
 			zap.Int64("dur_ms", time.Since(h.since).Milliseconds()), zap.Error(h.err))
 		close(h.done)
 	})
-	if err := l.SendStatus(a.portal.status()); err != nil {
+	if err := l.SendStatus(a.status()); err != nil {
 		log.Debug("status not sent", zap.Error(err)) // the tunnel's end will say why
 	}
 	return h

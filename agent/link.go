@@ -13,6 +13,7 @@ import (
 
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 	"trunkline/internal/service"
 	"trunkline/internal/tunnel"
 )
@@ -26,6 +27,7 @@ type link interface {
 	Run(context.Context, tunnel.AgentHandlers) error
 	SendStatus(tunnel.Status) error
 	SendPass(pass string) error
+	EndVisit(id.Visit) error
 	Leave(context.Context, *fault.Error) error
 }
 

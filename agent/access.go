@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/agent/manage"
+	"trunkline/internal/fault"
+	"trunkline/internal/tunnel"
+)
+
+// methodPasswordless is token.MethodPasswordless: that package is the planes'
+// own, and not on the PBX.
+const methodPasswordless = "passwordless"
+
+// Access is how the PBX's staff let visitors in.
+type Access struct {
+	Account      bool // there is a dedicated remote account
+	Passwordless bool
+	AutoLogout   time.Duration // without an operation, of passwordless visits
+}
+
+func accessOf(s manage.Settings) Access {
+	return Access{Account: s.Account != nil, Passwordless: s.Passwordless, AutoLogout: time.Duration(s.AutoLogout) * time.Minute}
+}
+
+// SetAccess lets x take effect: relays are told, and visits by a way that is
+// closed now end.
+func (a *Agent) SetAccess(x Access) {
+	a.mu.Lock()
+	was := a.access
+	a.access = x
+	a.mu.Unlock()
+	if was.Passwordless && !x.Passwordless {
+		a.endVisits(fault.EndedByPBX, func(v manage.Visit) bool { return v.Method == methodPasswordless })
+	}
+	if was == x {
+		return
+	}
+	s := a.status()
+	for _, h := range a.state.tunnels() {
+		if err := h.link.SendStatus(s); err != nil {
+			a.log.Debug("status not sent", zap.String("relay", string(h.relay)), zap.Error(err))
+		}
+	}
+}
+
+// status is what relays are told of this PBX.
+func (a *Agent) status() tunnel.Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var s tunnel.Status
+	if a.portal != nil {
+		s = a.portal.status()
+	}
+	s.Logins = tunnel.Logins{
+		Account: a.access.Account, Passwordless: a.access.Passwordless && a.barred() == "", AutoLogout: int(a.access.AutoLogout / time.Minute),
+	}
+	return s
+}
+
+// barred says why nobody is let in without a password, whatever the switch says.
+func (a *Agent) barred() string {
+	return "This agent has no way to sign visitors in: portal.login in its configuration names none."
+}
+
+// streams serves the streams of one life's tunnels.
+func (a *Agent) streams() func(context.Context, tunnel.Header, net.Conn) {
+	p := a.portal
+	return func(ctx context.Context, h tunnel.Header, c net.Conn) {
+		leave, f := a.visits.enter(h.Visit, func() { c.Close() })
+		if f == nil && h.Method == methodPasswordless && !a.passwordless() {
+			leave()
+			f = fault.New(fault.Forbidden, "Passwordless login is switched off on the PBX.")
+		}
+		if f != nil {
+			_ = tunnel.RefuseStream(c, f) // the stream is over either way
+			return
+		}
+		defer leave()
+		p.serve(ctx, h, c)
+	}
+}
+
+// passwordless reports whether visitors are let in without a password now.
+func (a *Agent) passwordless() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.access.Passwordless && a.barred() == ""
+}
