@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"trunkline/control/license"
+	"trunkline/control/store"
 	"trunkline/internal/bus"
 	"trunkline/internal/service"
 )
@@ -17,6 +18,7 @@ import (
 // Config is a control node's configuration file.
 type Config struct {
 	Data        string            `yaml:"data"`         // directory of the database and of what must not be lost
+	Database    string            `yaml:"database"`     // "": SQLite in data; or postgres://user@host/name
 	Listen      string            `yaml:"listen"`       // console and API over TLS; "" when a relay's port in the same process serves them
 	CertFile    string            `yaml:"cert_file"`    // for the console's host name
 	KeyFile     string            `yaml:"key_file"`     //
@@ -53,6 +55,9 @@ func (c Config) Validate() error {
 	}
 	if c.Data == "" {
 		bad("data", errors.New("missing"))
+	}
+	if c.Database != "" {
+		bad("database", store.CheckURL(c.Database))
 	}
 	if c.Listen != "" {
 		bad("listen", address(c.Listen))

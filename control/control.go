@@ -82,7 +82,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		passKeys:    bus.NewBucket[token.PassKey](o.Bus, bus.Keys),
 		sealKeys:    bus.NewBucket[token.SealKey](o.Bus, bus.Keys),
 	}
-	if c.store, err = store.OpenSQLite(ctx, filepath.Join(o.Data, "trunkline.db"), o.Log.Named("store")); err != nil {
+	if c.store, err = openStore(ctx, o); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	if err := c.wire(lic, key); err != nil {
@@ -99,6 +99,14 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		}
 	}
 	return c, nil
+}
+
+func openStore(ctx context.Context, o Options) (*store.Store, error) {
+	log := o.Log.Named("store")
+	if o.Database != "" {
+		return store.OpenPostgres(ctx, o.Database, log)
+	}
+	return store.OpenSQLite(ctx, filepath.Join(o.Data, store.FileName), log)
 }
 
 func (c *Control) wire(lic license.License, key ed25519.PublicKey) error {

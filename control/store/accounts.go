@@ -37,7 +37,7 @@ func (t *tx) AddAccount(a fleet.Account) error {
 		path = p.Path + path
 	}
 	parent := sql.NullString{String: string(a.Parent), Valid: a.Parent != ""}
-	return t.insert("INSERT INTO accounts ("+accountColumns+", sort_name) VALUES ($1, $2, $3, $4, $5, 0, $6, $7)",
+	return t.unique("INSERT INTO accounts ("+accountColumns+", sort_name) VALUES ($1, $2, $3, $4, $5, 0, $6, $7)",
 		a.ID, parent, path, a.Name, a.Allotted, micros(a.Created), strings.ToLower(a.Name))
 }
 
@@ -59,7 +59,7 @@ func (t *tx) UserByEmail(email string) (fleet.User, error) {
 }
 
 func (t *tx) AddUser(u fleet.User) error {
-	return t.insert(`INSERT INTO users (id, account, email, name, sort_name, role, hash, disabled, invite, invite_expires, last_seen, created)
+	return t.unique(`INSERT INTO users (id, account, email, name, sort_name, role, hash, disabled, invite, invite_expires, last_seen, created)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 		u.ID, u.Account, u.Email, u.Name, strings.ToLower(u.Name), u.Role, u.Hash, number(u.Disabled), optional(u.Invite), micros(u.Invited),
 		micros(u.LastSeen), micros(u.Created))

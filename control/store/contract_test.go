@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,30 +90,41 @@ func TestAnErrorRollsBack(t *testing.T) {
 	})
 }
 
-func TestTransactionsDoNotOverlap(t *testing.T) {
+// Whatever overlaps, the outcome is one of some order: here three of eight
+// find room.
+func TestTransactionsAreAsIfAlone(t *testing.T) {
 	onEach(t, func(w *world) {
-		var inside, runs atomic.Int32
-		done := make(chan error)
+		done := make(chan bool)
 		for range 8 {
 			go func() {
-				done <- w.Tx(w.Context(), func(tx fleet.Tx) error {
+				added := false
+				err := w.Tx(w.Context(), func(tx fleet.Tx) error {
+					added = false
 					n, err := tx.CountSites()
 					if err != nil || n >= 4 {
 						return err
 					}
-					if inside.Add(1) > 1 {
-						w.Error("two transactions at once")
-					}
-					defer inside.Add(-1)
-					runs.Add(1)
+					added = true
 					return tx.AddSite(fleet.Site{ID: id.NewSite(), Account: w.account.ID, Created: at(0), Licensed: true})
 				})
+				if err != nil {
+					w.Error(err)
+				}
+				done <- added
 			}()
 		}
+		added := 0
 		for range 8 {
-			wantErr(w.T, <-done, nil)
+			if <-done {
+				added++
+			}
 		}
-		equal(w.T, runs.Load(), 3)
+		equal(w.T, added, 3)
+		w.see(func(tx fleet.Tx) error {
+			n, err := tx.CountSites()
+			equal(w.T, n, 4)
+			return err
+		})
 	})
 }
 

@@ -69,7 +69,7 @@ func (t *tx) ConnectedDevices() ([]fleet.Device, error) {
 // every one of them.
 
 func (t *tx) AddSite(s fleet.Site) error {
-	err := t.insert("INSERT INTO sites (id, account, created, licensed, active, epoch, claim, alarm) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+	err := t.unique("INSERT INTO sites (id, account, created, licensed, active, epoch, claim, alarm) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 		s.ID, s.Account, micros(s.Created), number(s.Licensed), s.Active, int64(s.Epoch), int64(s.Claim), s.Alarm)
 	if err != nil || !s.Licensed {
 		return err
@@ -117,7 +117,7 @@ func (t *tx) CountSites() (int, error) { return t.count("SELECT COALESCE(SUM(use
 
 func (t *tx) AddDevice(d fleet.Device) error {
 	h, p, c := d.HotStandby, d.Presence, d.Code
-	return t.insert(`INSERT INTO devices (id, account, site, serial, name, sort_name, search, grp, comment, passwordless, model, firmware, public_key,
+	return t.unique(`INSERT INTO devices (id, account, site, serial, name, sort_name, search, grp, comment, passwordless, model, firmware, public_key,
 		created, activated, code, code_expires, code_used, hs_enabled, hs_type, hs_role, hs_peer, hs_claim, joined, issued, void,
 		status, reason, since, relay, remote, agent, l_account, l_passwordless, l_auto_logout)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26,
@@ -131,7 +131,7 @@ func (t *tx) AddDevice(d fleet.Device) error {
 
 func (t *tx) UpdateDevice(d fleet.Device) error {
 	h, c := d.HotStandby, d.Code
-	return t.change(`UPDATE devices SET site = $2, serial = $3, name = $4, sort_name = $5, search = $6, grp = $7, comment = $8, passwordless = $9,
+	return t.unique(`UPDATE devices SET site = $2, serial = $3, name = $4, sort_name = $5, search = $6, grp = $7, comment = $8, passwordless = $9,
 		model = $10, firmware = $11, public_key = $12, activated = $13, code = $14, code_expires = $15, code_used = $16,
 		hs_enabled = $17, hs_type = $18, hs_role = $19, hs_peer = $20, hs_claim = $21, joined = $22, issued = $23, void = $24 WHERE id = $1`,
 		d.ID, optional(d.Site), optional(d.Serial), d.Name, sortName(d), searchText(d), d.Group, d.Comment, number(d.Passwordless),

@@ -30,12 +30,12 @@ func (t *tx) Groups(account id.Account) ([]fleet.Group, error) {
 }
 
 func (t *tx) AddGroup(g fleet.Group) error {
-	return t.insert("INSERT INTO device_groups (id, account, name, sort_name, created) VALUES ($1, $2, $3, $4, $5)",
+	return t.unique("INSERT INTO device_groups (id, account, name, sort_name, created) VALUES ($1, $2, $3, $4, $5)",
 		g.ID, g.Account, g.Name, strings.ToLower(g.Name), micros(g.Created))
 }
 
 func (t *tx) UpdateGroup(g fleet.Group) error {
-	return t.change("UPDATE device_groups SET name = $2, sort_name = $3 WHERE id = $1", g.ID, g.Name, strings.ToLower(g.Name))
+	return t.unique("UPDATE device_groups SET name = $2, sort_name = $3 WHERE id = $1", g.ID, g.Name, strings.ToLower(g.Name))
 }
 
 func (t *tx) RemoveGroup(g id.Group) error {
@@ -50,7 +50,7 @@ func (t *tx) RemoveGroup(g id.Group) error {
 
 func (t *tx) AddDeviceEvent(d id.Device, c fleet.StatusChange, keep int) error {
 	n, err := t.exec(`INSERT INTO device_events (device, at, kind, reason, detail)
-		SELECT id, $2, $3, $4, $5 FROM devices WHERE id = $1 ON CONFLICT (device, at, kind) DO NOTHING`,
+		SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT) FROM devices WHERE id = $1 ON CONFLICT (device, at, kind) DO NOTHING`,
 		d, micros(c.At), c.Kind, c.Reason, c.Detail)
 	if err != nil || n == 0 {
 		return err

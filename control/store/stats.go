@@ -47,7 +47,7 @@ func (t *tx) Samples(account id.Account, since time.Time) ([]fleet.Sample, error
 
 func (t *tx) AddSamples(at time.Time) error {
 	return t.insert(`INSERT INTO samples (account, at, connected, devices, visits)
-		SELECT d.account, $1, SUM(CASE WHEN d.status = 'connected' THEN 1 ELSE 0 END), COUNT(*),
+		SELECT d.account, CAST($1 AS BIGINT), SUM(CASE WHEN d.status = 'connected' THEN 1 ELSE 0 END), COUNT(*),
 			(SELECT COUNT(*) FROM visits v WHERE v.account = d.account AND v.ended = 0)
 		FROM devices d GROUP BY d.account ON CONFLICT (account, at) DO NOTHING`, micros(at))
 }

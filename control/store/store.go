@@ -19,6 +19,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/pressly/goose/v3"
 	"go.uber.org/zap"
@@ -27,6 +28,9 @@ import (
 	"trunkline/control/fleet"
 )
 
+// FileName is what the database's file is called in control's data directory.
+const FileName = "trunkline.db"
+
 //go:embed migrations
 var migrations embed.FS
 
@@ -34,6 +38,9 @@ var migrations embed.FS
 type Store struct {
 	write *sql.DB // one connection: SQLite has one writer, and waiting for it here beats SQLITE_BUSY
 	read  *sql.DB
+
+	postgres bool
+	again    sync.Mutex // transactions that are run again take turns
 }
 
 // OpenSQLite opens the database at path, makes it if need be, with mode 0600
@@ -84,12 +91,12 @@ func openSQLite(path string, conns int, params ...string) (*sql.DB, error) {
 	return db, nil
 }
 
-func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, dir string, log *zap.Logger) error {
+func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, dir string, log *zap.Logger, more ...goose.ProviderOption) error {
 	sub, err := fs.Sub(migrations, dir)
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(dialect, db, sub, goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(dialect, db, sub, append(more, goose.WithDisableGlobalRegistry(true))...)
 	if err != nil {
 		return err
 	}
@@ -109,27 +116,36 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, dir string,
 
 // Close waits for what runs.
 func (s *Store) Close() error {
+	if s.postgres {
+		return s.write.Close()
+	}
 	// The writer last: its close checkpoints the log, which readers hold up.
 	return errors.Join(s.read.Close(), s.write.Close())
 }
 
 // Tx implements fleet.Store. On SQLite it never runs fn twice.
 func (s *Store) Tx(ctx context.Context, fn func(fleet.Tx) error) error {
-	return run(ctx, s.write, fn)
+	if s.postgres {
+		return s.runPostgres(ctx, fn)
+	}
+	return run(ctx, s, s.write, nil, fn)
 }
 
 // View implements fleet.Store.
 func (s *Store) View(ctx context.Context, fn func(fleet.Tx) error) error {
-	return run(ctx, s.read, fn)
+	if s.postgres {
+		return run(ctx, s, s.read, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn)
+	}
+	return run(ctx, s, s.read, nil, fn)
 }
 
-func run(ctx context.Context, db *sql.DB, fn func(fleet.Tx) error) error {
-	t, err := db.BeginTx(ctx, nil)
+func run(ctx context.Context, s *Store, db *sql.DB, opts *sql.TxOptions, fn func(fleet.Tx) error) error {
+	t, err := db.BeginTx(ctx, opts)
 	if err != nil {
 		return fmt.Errorf("begin: %w", classified(err))
 	}
 	defer func() { _ = t.Rollback() }() // after a commit it does nothing
-	if err := fn(&tx{ctx: ctx, sql: t}); err != nil {
+	if err := fn(&tx{ctx: ctx, sql: t, postgres: s.postgres}); err != nil {
 		return err
 	}
 	if err := t.Commit(); err != nil {
@@ -160,7 +176,7 @@ func classified(err error) error {
 	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
-		return err
+		return classifiedPostgres(err)
 	}
 	switch e.Code() {
 	case codeUnique, codePrimaryKey:

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,8 +16,9 @@ import (
 // tx implements fleet.Tx. It holds the context of the one call that it lives
 // for, so that the rules need not hand it on to every statement.
 type tx struct {
-	ctx context.Context
-	sql *sql.Tx
+	ctx      context.Context
+	sql      *sql.Tx
+	postgres bool
 }
 
 func (t *tx) exec(query string, args ...any) (int, error) {
@@ -26,6 +28,28 @@ func (t *tx) exec(query string, args ...any) (int, error) {
 	}
 	n, err := r.RowsAffected()
 	return int(n), classified(err)
+}
+
+// unique runs a statement that may meet a unique value that is taken, after
+// which the transaction can go on: PostgreSQL needs a savepoint for that.
+func (t *tx) unique(query string, args ...any) (err error) {
+	if !t.postgres {
+		return t.change(query, args...)
+	}
+	if _, err := t.sql.ExecContext(t.ctx, "SAVEPOINT taken"); err != nil {
+		return classified(err)
+	}
+	err = t.change(query, args...)
+	end := "RELEASE SAVEPOINT taken"
+	if errors.Is(err, fleet.ErrTaken) {
+		end = "ROLLBACK TO SAVEPOINT taken"
+	} else if err != nil && !errors.Is(err, fleet.ErrNoRow) {
+		return err // the transaction is lost
+	}
+	if _, failed := t.sql.ExecContext(t.ctx, end); failed != nil {
+		return classified(failed)
+	}
+	return err
 }
 
 // change is exec that must hit a row.

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,12 +14,30 @@ import (
 	"trunkline/control/fleet"
 	"trunkline/control/store"
 	"trunkline/internal/id"
+	"trunkline/internal/pgtest"
 	"trunkline/internal/token"
 )
 
 // databases are what the contract is run on. Each opens an empty one.
 var databases = map[string]func(t *testing.T) fleet.Store{
-	"sqlite": func(t *testing.T) fleet.Store { return openSQLite(t, filepath.Join(t.TempDir(), "trunkline.db")) },
+	"sqlite":   func(t *testing.T) fleet.Store { return openSQLite(t, filepath.Join(t.TempDir(), "trunkline.db")) },
+	"postgres": func(t *testing.T) fleet.Store { return openPostgres(t, pgtest.URL(t)) },
+}
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+func openPostgres(t *testing.T, url string) *store.Store {
+	t.Helper()
+	s, err := store.OpenPostgres(t.Context(), url, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
 }
 
 func openSQLite(t *testing.T, path string) *store.Store {

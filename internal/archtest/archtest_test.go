@@ -25,6 +25,7 @@ var only = []struct {
 	{"github.com/nats-io/", []string{"internal/bus"}, "the bus is one door, so that it can be changed"},
 	{"database/sql", []string{"control/store"}, "SQL is the store's"},
 	{"modernc.org/sqlite", []string{"control/store"}, "SQL is the store's"},
+	{"github.com/jackc/pgx/", []string{"control/store"}, "SQL is the store's"},
 	{"github.com/pressly/goose/", []string{"control/store"}, "SQL is the store's"},
 	{"github.com/valyala/fasthttp", []string{"relay/edge", "agent"}, "only the data path trades net/http for speed"},
 	{"log", nil, "logs are zap's, injected"},
