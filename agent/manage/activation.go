@@ -32,7 +32,7 @@ type Activation struct {
 	Email      string     `json:"email"`
 	Password   string     `json:"password"` // secret
 	Code       string     `json:"code"`     // secret
-	Serial     id.Serial  `json:"serial"`
+	Serial     id.Serial  `json:"serial,omitempty"`
 	Model      string     `json:"model"`
 	Firmware   string     `json:"firmware"`
 	Portal     string     `json:"portal"` // "": as before, or the default

@@ -8,7 +8,8 @@ import (
 
 // Change is what a person changes of the settings; what is nil stays.
 type Change struct {
-	On           *bool          `json:"on,omitempty"` // remote access
+	Connect      *Activation    `json:"connect,omitempty"` // to a provider, or to another one
+	On           *bool          `json:"on,omitempty"`      // remote access
 	Passwordless *bool          `json:"passwordless,omitempty"`
 	AutoLogout   *int           `json:"auto_logout,omitempty"` // minutes
 	Account      *AccountChange `json:"account,omitempty"`
@@ -33,7 +34,7 @@ const (
 	minAccountPass = 8
 )
 
-// Apply is s with c, or an Invalid fault that names the field.
+// Apply is s with c, but for Connect, or an Invalid fault that names the field.
 func (c Change) Apply(s Settings, n Names, now time.Time) (Settings, error) {
 	if c.AutoLogout != nil {
 		if *c.AutoLogout < MinAutoLogout || *c.AutoLogout > MaxAutoLogout {

@@ -30,12 +30,12 @@ type Status struct {
 	Since   time.Time  `json:"since"`            // of the state
 	Relay   id.Relay   `json:"relay,omitempty"`
 	Tunnel  id.Tunnel  `json:"tunnel,omitempty"`
-	Device  id.Device  `json:"device"`
-	Site    id.Site    `json:"site"`
+	Device  id.Device  `json:"device,omitempty"`
+	Site    id.Site    `json:"site,omitempty"`
 	Name    string     `json:"name,omitempty"` // the provider's for this PBX
-	Serial  id.Serial  `json:"serial"`
-	Account string     `json:"account"`
-	Server  string     `json:"server"`
+	Serial  id.Serial  `json:"serial,omitempty"`
+	Account string     `json:"account,omitempty"`
+	Server  string     `json:"server,omitempty"`
 	NextTry time.Time  `json:"next_try,omitzero"`
 	Tried   int        `json:"tried"`              // attempts since the last connection
 	TriedAt string     `json:"tried_at,omitempty"` // the address of the last attempt

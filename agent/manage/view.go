@@ -57,7 +57,7 @@ type Visit struct {
 // runs in another process. Refusals are *fault.Error.
 type Desk interface {
 	View(ctx context.Context) (View, error)
-	Activate(ctx context.Context, q Activation) error
+	// Change does all of c or, if any of it is refused, nothing.
 	Change(ctx context.Context, c Change) error
 	EndVisit(ctx context.Context, v id.Visit) error
 	ResetPage(ctx context.Context) error // forgets the page's password
