@@ -71,52 +71,53 @@ func Activate(ctx context.Context, q Activation, log *zap.Logger) (Identity, err
 		return Identity{}, err
 	}
 	defer a.Close()
-	if err := a.activate(ctx, m); err != nil {
+	if err := a.Change(ctx, manage.Change{Connect: &m}); err != nil {
 		return Identity{}, err
 	}
 	return a.passes.identity(), nil
 }
 
-// activate asks control, and lets what it answers take effect.
-func (a *Agent) activate(ctx context.Context, q manage.Activation) error {
+// activate asks control, and stores who this PBX is from then on. It returns
+// what was asked in full.
+func (a *Agent) activate(ctx context.Context, q manage.Activation) (manage.Activation, error) {
 	q, err := a.complete(q)
 	if err != nil {
-		return err
+		return q, err
 	}
 	if !a.activating.TryLock() {
-		return fault.New(fault.InProgress, "This PBX is being connected already. Wait for that to end.")
+		return q, fault.New(fault.InProgress, "This PBX is being connected already. Wait for that to end.")
 	}
 	defer a.activating.Unlock()
 	roots, err := serverRoots("", q.CA)
 	if err != nil {
-		return err
+		return q, err
 	}
 	client, idle, err := newClient(q.Server, roots)
 	if err != nil {
-		return err
+		return q, err
 	}
 	defer idle()
 	if err := a.dir.belongsTo(q.Serial); err != nil {
-		return err
+		return q, err
 	}
 	key, err := a.dir.keyOrNew()
 	if err != nil {
-		return err
+		return q, err
 	}
 	g, err := ask(ctx, client, request(q, key), a.log)
 	if err != nil {
-		return err
+		return q, err
 	}
 	i, err := Identity{Server: q.Server, CA: q.CA, Portal: q.Portal, Serial: q.Serial}.grant(g, time.Now())
 	if err != nil {
-		return err
+		return q, err
 	}
 	if err := a.passes.take(ctx, i, key); err != nil {
-		return fmt.Errorf("the provider took this PBX, but that could not be stored; connect it again: %w", err)
+		return q, fmt.Errorf("the provider took this PBX, but that could not be stored; connect it again: %w", err)
 	}
 	a.log.Info("connected to a provider", zap.String("device", string(i.Device)), zap.String("site", string(i.Site)),
 		zap.String("account", Printable(i.Account)), zap.String("server", i.Server))
-	return a.activated(q)
+	return q, nil
 }
 
 func request(q manage.Activation, key ed25519.PrivateKey) controlapi.ActivationRequest {
@@ -124,20 +125,21 @@ func request(q manage.Activation, key ed25519.PrivateKey) controlapi.ActivationR
 		Serial: q.Serial, Model: q.Model, Firmware: q.Firmware,
 		PublicKey: key.Public().(ed25519.PublicKey), Proof: controlapi.ActivationProof(key, q.Serial),
 	}
-	if q.Method == manage.ByEmail {
+	if q.Method == manage.ByCode {
+		r.Code = q.Code
+	} else {
 		r.Email, r.Password = q.Email, q.Password
 	}
 	return r
 }
 
-// complete is q with what the configuration says of the PBX, checked.
+// complete is q with what the configuration knows, checked.
 func (a *Agent) complete(q manage.Activation) (manage.Activation, error) {
 	d := a.cfg.Device
-	q.Serial = id.Serial(or(string(d.Serial), string(q.Serial)))
-	q.Model, q.Firmware = or(d.Model, q.Model), or(d.Firmware, q.Firmware)
-	if q.Portal == "" {
-		q.Portal = a.passes.identity().Portal
-	}
+	q.Serial = id.Serial(or(string(q.Serial), string(d.Serial)))
+	q.Model, q.Firmware = or(q.Model, d.Model), or(q.Firmware, d.Firmware)
+	known := a.passes.identity()
+	q.Portal = or(q.Portal, known.Portal)
 	if q.ServerType == manage.DefaultServer {
 		if q.Server = a.cfg.DefaultServer; q.Server == "" {
 			return q, fault.New(fault.Invalid, "There is no default server: the configuration file sets no default_server.").In("server_type")
@@ -147,6 +149,9 @@ func (a *Agent) complete(q manage.Activation) (manage.Activation, error) {
 		return q, err
 	}
 	q.Server, _ = manage.Address(q.Server) // checked
+	if q.CA == "" && q.Server == known.Server {
+		q.CA = known.CA
+	}
 	if fixed := a.cfg.Server; fixed != "" && fixed != q.Server {
 		return q, fault.New(fault.Invalid, "The configuration file allows the server %s alone (server).", fixed).In("server")
 	}

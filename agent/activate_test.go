@@ -84,13 +84,13 @@ func (c *control) activation(data string) agent.Activation {
 	}
 }
 
-// order is what a person types on the page.
-func (c *control) order() manage.Activation {
+// connect is what a person types on the page.
+func (c *control) connect() manage.Change {
 	ca, _ := os.ReadFile(c.ca)
-	return manage.Activation{
+	return manage.Change{Connect: &manage.Activation{
 		ServerType: manage.CustomServer, Server: c.URL, CA: string(ca), Method: manage.ByEmail, Email: "tech@example.com", Password: password,
 		Serial: "SN-0001", Model: "P560", Firmware: "37.19.0.110", Portal: "https://127.0.0.1:8088",
-	}
+	}}
 }
 
 func TestActivate(t *testing.T) {

@@ -32,6 +32,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/agent/manage"
+	"trunkline/agent/page"
 	"trunkline/internal/service"
 )
 
@@ -44,6 +45,7 @@ type Agent struct {
 	passes *passes
 	state  *tracker
 	visits *visits
+	page   *page.Page // nil: none
 	reach  func(Identity, ed25519.PrivateKey) (line, error)
 
 	// The rest, up to wg, is of one life, and hold's alone.
@@ -123,6 +125,10 @@ func (a *Agent) wire() error {
 
 // Run holds the tunnel until ctx ends, and then gives up the data directory.
 func (a *Agent) Run(ctx context.Context) error {
+	return errors.Join(a.run(ctx), a.dir.Close())
+}
+
+func (a *Agent) run(ctx context.Context) error {
 	a.log.Info("agent starts", zap.String("data", a.dir.path), zap.String("version", service.Version))
 	for ctx.Err() == nil {
 		life, end := a.begin(ctx)
@@ -131,11 +137,14 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.visits.wait()
 	a.log.Info("agent stopped")
-	return a.dir.Close()
+	return nil
 }
 
 // Close gives up the data directory of an Agent that never ran.
-func (a *Agent) Close() error { return a.dir.Close() }
+func (a *Agent) Close() error {
+	a.visits.wait()
+	return a.dir.Close()
+}
 
 // Status is how the connection stands.
 func (a *Agent) Status() Status { return a.state.snapshot() }

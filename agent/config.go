@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"trunkline/agent/page"
 	"trunkline/internal/id"
 	"trunkline/internal/service"
 )
@@ -27,6 +28,7 @@ type Config struct {
 	CAFile        string            `yaml:"ca_file"`        // what the server is verified against; "": what connect was given, or the system's roots
 	Device        Device            `yaml:"device"`
 	Portal        Portal            `yaml:"portal"`
+	Page          page.Config       `yaml:"page"`
 	Admin         string            `yaml:"admin"` // status, health, metrics, profiles; "off": none
 	Log           service.LogConfig `yaml:"log"`
 }
@@ -58,6 +60,7 @@ func Default() Config {
 	return Config{
 		Data:   "/var/lib/trunkline-agent",
 		Portal: Portal{DialTimeout: 5 * time.Second, MaxStreams: 256},
+		Page:   page.Config{Listen: "127.0.0.1:9700"},
 		Admin:  "127.0.0.1:9703",
 		Log:    service.LogConfig{Level: "info", Format: "json"},
 	}
@@ -103,6 +106,9 @@ func (c Config) Validate() error {
 	}
 	if n := c.Portal.MaxStreams; n < 1 || n > 4096 {
 		bad("portal.max_streams", errors.New("need 1 to 4096"))
+	}
+	if err := c.Page.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Admin != AdminOff {
 		_, _, err := net.SplitHostPort(c.Admin)

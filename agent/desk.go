@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"trunkline/agent/manage"
 	"trunkline/internal/fault"
 )
@@ -32,6 +34,12 @@ func (a *Agent) View(context.Context) (manage.View, error) {
 		Firmware:     fact(d.Firmware, s.Firmware),
 		Passwordless: s.Passwordless, AutoLogout: s.AutoLogout, Off: s.Off, OffSince: s.OffSince,
 	}
+	if i.Device == "" && s.Server == "" && v.Default != "" {
+		v.Type = manage.DefaultServer // it is what most will want
+	}
+	if a.page != nil {
+		v.Page = a.page.URL()
+	}
 	if s.Account != nil {
 		v.Account = s.Account.User
 	}
@@ -44,37 +52,14 @@ func fact(configured, known string) manage.Fact {
 	return manage.Fact{Value: or(configured, known), Configured: configured != ""}
 }
 
-// Activate connects this PBX to a provider, or to another one, whether the
+// Change connects, changes the settings, and lets both take effect, whether the
 // agent runs or not.
-func (a *Agent) Activate(ctx context.Context, q manage.Activation) error {
-	err := a.activate(ctx, q)
-	var f *fault.Error
-	if err == nil || errors.As(err, &f) {
-		return err
-	}
-	return fault.New(fault.Unavailable, "%s", Printable(err.Error()))
-}
-
-// activated remembers what the page shows again, and connects.
-func (a *Agent) activated(q manage.Activation) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.damage = nil
-	s := a.settings
-	s.ServerType, s.Server, s.Method, s.Email = q.ServerType, q.Server, q.Method, q.Email
-	s.Serial, s.Model, s.Firmware = q.Serial, q.Model, q.Firmware
-	err := a.keep(s)
-	a.another(nil)
-	return err
-}
-
-// Change changes the settings, and lets them take effect.
-func (a *Agent) Change(_ context.Context, c manage.Change) error {
+func (a *Agent) Change(ctx context.Context, c manage.Change) error {
 	names, err := a.names()
 	if err != nil {
 		return err
 	}
-	if err := a.change(c, names); err != nil {
+	if err := a.change(ctx, c, names); err != nil {
 		return err
 	}
 	a.mu.Lock()
@@ -87,34 +72,71 @@ func (a *Agent) Change(_ context.Context, c manage.Change) error {
 	return nil
 }
 
-func (a *Agent) change(c manage.Change, names manage.Names) error {
+func (a *Agent) change(ctx context.Context, c manage.Change, names manage.Names) error {
+	a.mu.Lock()
+	_, err := c.Apply(a.settings, names, time.Now())
+	a.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if c.Connect != nil {
+		q, err := a.activate(ctx, *c.Connect)
+		if err != nil {
+			return told(err)
+		}
+		defer a.renew() // whatever becomes of the settings
+		c.Connect = &q
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s, err := c.Apply(a.settings, names, time.Now())
 	if err != nil {
 		return err
 	}
-	off, was := s.Off, a.settings.Off
-	if err := a.keep(s); err != nil {
-		return err
+	if q := c.Connect; q != nil {
+		s.ServerType, s.Server, s.Method, s.Email = q.ServerType, q.Server, q.Method, q.Email
+		s.Serial, s.Model, s.Firmware = q.Serial, q.Model, q.Firmware
 	}
-	switch {
-	case off && !was:
-		a.log.Info("remote access switched off")
-		a.another(errOff)
-	case was && !off:
-		a.log.Info("remote access switched on")
-		a.another(nil)
-	}
-	return nil
+	return a.keep(s)
 }
 
-// keep stores the settings. mu is held: the order on disk is that in memory.
+// told is err as its receiver may read it: the PBX's staff may know what is
+// wrong with its files and its network.
+func told(err error) error {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return err
+	}
+	return fault.New(fault.Unavailable, "%s", Printable(err.Error()))
+}
+
+// renew begins another life with the identity that there is now.
+func (a *Agent) renew() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.damage = nil
+	a.another(nil)
+}
+
+// keep stores the settings and lets them take effect. mu is held: the order on
+// disk is that in memory.
 func (a *Agent) keep(s manage.Settings) error {
 	if err := a.dir.writeJSON(settingsFile, s); err != nil {
 		return fault.New(fault.Unavailable, "The settings could not be stored: %v.", err)
 	}
+	was, unread := a.settings.Off, a.unread
 	a.settings, a.unread = s, nil
+	switch {
+	case unread != nil:
+		a.log.Info("settings saved anew", zap.Bool("off", s.Off))
+		a.another(nil)
+	case s.Off && !was:
+		a.log.Info("remote access switched off")
+		a.another(errOff)
+	case was && !s.Off:
+		a.log.Info("remote access switched on")
+		a.another(nil)
+	}
 	return nil
 }
 

@@ -24,6 +24,8 @@ const (
 	settingsFile = "settings.json" // manage.Settings
 	stateFile    = "state.json"    // Status, for `status` while the agent does not run
 	visitsFile   = "visits.json"   // visitsOnDisk
+	pageFile     = "page.json"     // the hash of the page's password
+	lineFile     = "line.json"     // local.Line, while the agent runs
 	lockFile     = "lock"          // flock'ed by the agent that runs
 )
 

@@ -81,16 +81,16 @@ func TestActivateWhileItRuns(t *testing.T) {
 	t.Cleanup(func() { w.stop() })
 	w.wantState(agent.NotActivated)
 	for n := 1; n <= 2; n++ {
-		if err := w.agent.Activate(t.Context(), c.order()); err != nil {
+		if err := w.agent.Change(t.Context(), c.connect()); err != nil {
 			t.Fatal(err)
 		}
 		for w.agent.Status().State != agent.Connected || w.opened() < n {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	wrong := c.order()
-	wrong.Password = "wrong"
-	if err := w.agent.Activate(t.Context(), wrong); fault.CodeOf(err) != fault.Rejected {
+	wrong := c.connect()
+	wrong.Connect.Password = "wrong"
+	if err := w.agent.Change(t.Context(), wrong); fault.CodeOf(err) != fault.Rejected {
 		t.Errorf("%v", err)
 	}
 	if s := w.wantState(agent.Connected); s.Server != c.URL || s.Account != "ACME" {

@@ -29,6 +29,11 @@ var ErrNeverRan = errors.New("the agent is not running, and has not run with thi
 
 // ReadStatus asks the agent that runs with c, or reads what the last one left.
 func ReadStatus(ctx context.Context, c Config) (Report, error) {
+	if l, err := speak(ctx, c.Data); err == nil {
+		if v, err := l.View(ctx); err == nil {
+			return Report{Status: v.Status, Running: true}, nil
+		}
+	}
 	stored, storedErr := readState(c.Data)
 	if c.Admin != AdminOff {
 		s, askErr := askStatus(ctx, c.Admin)

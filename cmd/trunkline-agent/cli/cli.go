@@ -22,7 +22,7 @@ func Root() *cobra.Command {
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(connectCommand(), runCommand(), statusCommand(), versionCommand())
+	c.AddCommand(connectCommand(), runCommand(), statusCommand(), visitsCommand(), accessCommand(), setCommand(), pageCommand(), versionCommand())
 	return c
 }
 
@@ -45,7 +45,7 @@ func noArgs(c *cobra.Command, args []string) error {
 
 // settings are the configuration file and the flags that outweigh it.
 type settings struct {
-	config, data, portal, admin string
+	config, data, portal, page, admin string
 }
 
 func (s *settings) add(c *cobra.Command) {
@@ -61,7 +61,7 @@ func (s *settings) load(c *cobra.Command) (agent.Config, error) {
 			return cfg, err
 		}
 	}
-	for flag, to := range map[string]*string{"data": &cfg.Data, "portal": &cfg.Portal.URL, "admin": &cfg.Admin} {
+	for flag, to := range map[string]*string{"data": &cfg.Data, "portal": &cfg.Portal.URL, "page": &cfg.Page.Listen, "admin": &cfg.Admin} {
 		if f := c.Flags().Lookup(flag); f != nil && f.Changed {
 			*to = f.Value.String()
 		}

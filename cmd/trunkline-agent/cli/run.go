@@ -31,6 +31,7 @@ func runCommand() *cobra.Command {
 	}
 	s.add(c)
 	c.Flags().StringVar(&s.portal, "portal", "", "the PBX's web portal, as http:// or https://host:port (default: what connect was given, or "+agent.DefaultPortal+")")
+	c.Flags().StringVar(&s.page, "page", agent.Default().Page.Listen, "address of the Remote Management page, on loopback; off for none")
 	c.Flags().StringVar(&s.admin, "admin", agent.Default().Admin, "address for status, health and metrics; off for none")
 	c.Flags().BoolVar(&check, "check", false, "validate the configuration and exit")
 	return c
@@ -40,7 +41,7 @@ func runCommand() *cobra.Command {
 // be watched.
 func hold(ctx context.Context, cfg agent.Config, log *zap.Logger) error {
 	reg := service.Registry()
-	a, err := agent.New(cfg, log, reg)
+	a, err := agent.NewService(cfg, log, reg)
 	if err != nil {
 		return err
 	}
