@@ -6,7 +6,7 @@
 //	           --SNI console-------> whoever serves it (Hosts)
 //	           --else--------------> edge --AdmitVisit--> trust
 //	                                   |--Route--> route.Table <--bus
-//	                                   '--Dial---> uplink
+//	                                   '--Dial---> uplink, guests
 //
 // A relay keeps nothing on disk, and what it knows goes on working while
 // control or the bus is away.
@@ -63,6 +63,7 @@ type Relay struct {
 	uplink   *uplink.Uplink
 	edge     *edge.Edge
 	reports  *reporter
+	guests   *guests
 	public   *public
 
 	draining atomic.Bool
@@ -96,15 +97,17 @@ func (r *Relay) wire() error {
 		r.uplink.Superseded(d, at.Relay)
 	})
 	r.announce = route.NewAnnouncer(o.Bus, r.table, r.log.Named("route"))
+	r.guests = newGuests()
 	r.trust = trust.New(trust.Options{
-		Bus: o.Bus, Relay: o.Name, Report: r.reports.Add, Log: r.log.Named("trust"), Registerer: o.Registerer,
+		Bus: o.Bus, Relay: o.Name, Report: r.report, Log: r.log.Named("trust"), Registerer: o.Registerer,
 		DeviceRevoked: func(d id.Device, at time.Time, cause *fault.Error) { r.uplink.End(d, at, cause) },
 	})
 	r.uplink = uplink.New(uplink.Options{
 		Config: o.Tunnels, Relay: o.Name, Admit: r.trust.AdmitTunnel, Revoked: r.trust.Revoked, Refresh: r.trust.Refresh,
 		Announce: r.announce.Set, Withdraw: r.announce.Withdraw,
-		Leaving: func(d id.Device) { r.edge.Forget(d) }, Log: r.log.Named("uplink"), Registerer: o.Registerer,
+		Leaving: func(d id.Device) { r.edge.Forget(d) }, Arrived: r.guests.tell, EndVisit: r.endVisit, Log: r.log.Named("uplink"), Registerer: o.Registerer,
 	})
+	r.guests.running, r.guests.came, r.guests.went = r.trust.Running, r.uplink.VisitStarted, r.uplink.VisitEnded
 	var err error
 	if r.edge, err = edge.New(r.edgeOptions()); err != nil {
 		return err
@@ -139,6 +142,7 @@ func (r *Relay) route(s id.Site, d id.Device) (edge.Route, bool) {
 }
 
 func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
+	r.guests.serve(d, h.Visit)
 	s, err := r.uplink.Dial(ctx, d, h)
 	if err != nil {
 		return nil, err // not s: a nil *Stream in an interface is not nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/netip"
 
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/relay/edge"
 	"trunkline/relay/trust"
@@ -18,3 +20,20 @@ func (r *Relay) redeem(ctx context.Context, handover string, site id.Site, remot
 }
 
 func guest(g trust.Guest, err error) (edge.Guest, error) { return edge.Guest(g), err }
+
+// report passes on what trust says of a visit: to control, and its end to the
+// devices that were visited.
+func (r *Relay) report(e bus.VisitEvent) {
+	r.reports.Add(e)
+	if e.Kind == "ended" {
+		r.guests.ended(e)
+	}
+}
+
+// endVisit is for the PBX's staff, who may end visits to their PBX and no
+// others. Control hears of it by the report, and has it ended everywhere.
+func (r *Relay) endVisit(d id.Device, v id.Visit) {
+	if r.guests.visits(d, v) {
+		r.trust.End(v, fault.EndedByPBX)
+	}
+}

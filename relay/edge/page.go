@@ -76,6 +76,9 @@ var texts = map[fault.Code][2]string{
 	fault.Internal:        {"Something went wrong on our side", "Try again. If it stays, give the reference below to the operator."},
 	fault.HelloTimeout:    {"The request took too long", "Reload this page."},
 	fault.Invalid:         {"The request is malformed", ""},
+	fault.EndedByPBX:      {"This visit was ended at the PBX", "The PBX's own staff ended it. Ask them before you click Visit in the console again."},
+	fault.Forbidden:       {"Not allowed on this PBX", "Use the account login, or ask the PBX's staff to switch passwordless login on, on its Remote Management page."},
+	fault.LoginFailed:     {"The PBX did not let you in", "Use the account login meanwhile, and check portal.login in the agent's configuration on the PBX."},
 }
 
 // reasons say why a tunnel is down.

@@ -63,9 +63,9 @@ func (t *Trust) AdmitVisit(cookie string, site id.Site, a Activity, key uint64) 
 	if err != nil && (now.After(v.Expires) || !t.aliveHere(v, now)) {
 		return Guest{}, err // and no seat: it would be reported as ended, though another relay may serve it
 	}
-	s := t.seat(v)
-	if s == nil {
-		return Guest{}, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
+	s, f := t.seat(v)
+	if f != nil {
+		return Guest{}, f
 	}
 	s.sawAt(v.Seen.UnixNano()) // at another relay
 	s.requests.Add(1)
@@ -144,9 +144,9 @@ func (t *Trust) open(v token.Visit) (Guest, token.Visit, error) {
 	if err != nil {
 		return Guest{}, v, err
 	}
-	s := t.seat(v)
-	if s == nil {
-		return Guest{}, v, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
+	s, f := t.seat(v)
+	if f != nil {
+		return Guest{}, v, f
 	}
 	g := s.guest
 	g.Cookie = cookie
@@ -165,12 +165,15 @@ func (t *Trust) aliveHere(v token.Visit, now time.Time) bool {
 	return ok && now.Before(time.Unix(0, s.seen.Load()).Add(v.Idle))
 }
 
-// seat finds or makes v's seat; nil if v was revoked.
-func (t *Trust) seat(v token.Visit) *seat {
+// seat finds or makes v's seat, unless v was revoked.
+func (t *Trust) seat(v token.Visit) (*seat, *fault.Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, revoked := t.revocations["visit."+string(v.ID)]; revoked {
-		return nil
+	if r, revoked := t.revocations["visit."+string(v.ID)]; revoked {
+		if r.Code == fault.EndedByPBX {
+			return nil, fault.New(r.Code, "The visit was ended at the PBX.")
+		}
+		return nil, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
 	}
 	s, ok := t.seats[v.ID]
 	if !ok {
@@ -178,7 +181,18 @@ func (t *Trust) seat(v token.Visit) *seat {
 		t.seats[v.ID] = s
 		t.metrics.visits.Set(float64(len(t.seats)))
 	}
-	return s
+	return s, nil
+}
+
+// Running is the visit, if this relay serves it.
+func (t *Trust) Running(v id.Visit) (token.Visit, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.seats[v]
+	if !ok {
+		return token.Visit{}, false
+	}
+	return s.visit, true
 }
 
 // newSeat makes the funcs that every request of the visit is given, once.
@@ -211,7 +225,7 @@ func (s *seat) sawAt(at int64) {
 	}
 }
 
-// End ends a visit here: its visitor signed out.
+// End ends a visit here: its visitor signed out, or the PBX's staff will it.
 func (t *Trust) End(v id.Visit, code fault.Code) {
 	t.mu.Lock()
 	s, ok := t.seats[v]

@@ -54,7 +54,11 @@ type Options struct {
 	Withdraw func(id.Device)
 	// Leaving is told of a device whose tunnel takes no more streams: idle
 	// ones that somebody keeps would hold it up.
-	Leaving    func(id.Device)
+	Leaving func(id.Device)
+	// Arrived asks for VisitStarted for the visits to a device that go on, and
+	// EndVisit is its staff's wish that one ends.
+	Arrived    func(id.Device)
+	EndVisit   func(id.Device, id.Visit)
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
 }
@@ -86,6 +90,8 @@ type link struct {
 	replaced atomic.Pointer[fault.Error] // set when a newer tunnel of the device is known of
 
 	leaving atomic.Bool // the agent said goodbye; running streams go on
+
+	words words // of visits, for the agent
 }
 
 func New(o Options) *Uplink {
@@ -138,6 +144,7 @@ func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunne
 	}
 	log.Info("tunnel up", zap.String("agent", hello.Agent.Version))
 	u.metrics.accepted.Inc()
+	u.o.Arrived(l.device)
 
 	silent := time.AfterFunc(u.o.FirstStatus, func() {
 		l.end(fault.New(fault.Protocol, "The agent sent no status."))
@@ -152,6 +159,7 @@ func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunne
 				Agent: hello.Agent.Version, Remote: remote,
 			})
 		},
+		OnEndVisit: func(v id.Visit) { u.o.EndVisit(l.device, v) },
 		OnGoodbye: func() {
 			l.leaving.Store(true)
 			u.o.Leaving(l.device)
@@ -170,6 +178,7 @@ func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunne
 		},
 	})
 	u.release(l, l.reason(err), log)
+	l.words.close()
 }
 
 // take makes l the device's tunnel. The newest wins; an older one is closed

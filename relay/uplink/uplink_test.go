@@ -41,6 +41,9 @@ type world struct {
 	routes map[id.Device]bus.Route
 	issued time.Time
 	left   []id.Device
+	wishes []string // visits that a device's staff want ended
+
+	visits []tunnel.Visit // going on when a tunnel arrives
 
 	admitted func(id.Device) // called just after the door
 	revoked  map[id.Device]*fault.Error
@@ -79,6 +82,16 @@ func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
 		Announce: func(r bus.Route) { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r },
 		Withdraw: func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); delete(w.routes, d) },
 		Leaving:  func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); w.left = append(w.left, d) },
+		Arrived: func(d id.Device) {
+			for _, v := range w.visits {
+				w.VisitStarted(d, v)
+			}
+		},
+		EndVisit: func(d id.Device, v id.Visit) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.wishes = append(w.wishes, string(d)+" "+string(v))
+		},
 	})
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 		GetCertificate: ca.Certificate, NextProtos: []string{tunnel.ALPN}, MinVersion: tls.VersionTLS13,
@@ -109,6 +122,7 @@ type agent struct {
 	*tunnel.Agent
 	ended chan error
 	drain chan tunnel.Drain
+	heard chan string // of visits
 }
 
 func (w *world) dial(d id.Device) (*agent, error) {
@@ -125,7 +139,7 @@ func (w *world) dial(d id.Device) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &agent{Agent: a, ended: make(chan error, 1), drain: make(chan tunnel.Drain, 1)}
+	out := &agent{Agent: a, ended: make(chan error, 1), drain: make(chan tunnel.Drain, 1), heard: make(chan string, 100)}
 	ctx, stop := context.WithCancel(w.ctx)
 	done := make(chan struct{})
 	go func() {
@@ -138,7 +152,9 @@ func (w *world) dial(d id.Device) (*agent, error) {
 					_, _ = c.Read(b) // holds the stream until it is closed
 				}
 			},
-			OnDrain: func(d tunnel.Drain) { out.drain <- d },
+			OnDrain:    func(d tunnel.Drain) { out.drain <- d },
+			OnVisit:    func(v tunnel.Visit) { out.heard <- string(v.ID) + " " + v.Who },
+			OnVisitEnd: func(v id.Visit, code fault.Code) { out.heard <- string(v) + " over: " + string(code) },
 		})
 	}()
 	w.t.Cleanup(func() { stop(); <-done })
