@@ -208,7 +208,7 @@ func (p *presence) adopt(ds []Device) {
 		if _, ok := p.devices[d.ID]; ok {
 			continue
 		}
-		e := &entry{route: bus.Route{Relay: d.Presence.Relay, Device: d.ID, Remote: d.Presence.Remote, Agent: d.Presence.Agent}}
+		e := &entry{route: bus.Route{Relay: d.Presence.Relay, Device: d.ID, Remote: d.Presence.Remote, Agent: d.Presence.Agent, Logins: d.Presence.Logins}}
 		p.devices[d.ID] = e
 		p.loseLocked(d.ID, e, p.now())
 	}
@@ -251,7 +251,7 @@ func (p *presence) refreshLocked(d id.Device, e *entry) {
 
 // shown is what a route means, given its relay's lease.
 func shown(r bus.Route, s *relayState) Presence {
-	out := Presence{Status: StatusConnected, Since: r.Since.UTC(), Relay: r.Relay, Remote: r.Remote, Agent: r.Agent}
+	out := Presence{Status: StatusConnected, Since: r.Since.UTC(), Relay: r.Relay, Remote: r.Remote, Agent: r.Agent, Logins: r.Logins}
 	switch {
 	case r.Down != "":
 		out.Status, out.Reason = StatusDisconnected, r.Down

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -14,13 +13,10 @@ import (
 	"trunkline/internal/token"
 )
 
-// visitIdle ends a visit that nobody uses.
-const visitIdle = 15 * time.Minute
-
 // StartVisit lets p into the portal of a PBX: it grants a visit and gives the
 // one-time secret that opens it on the site's own origin.
 //
-// Only devices of p's own account can be visited, and only by account login.
+// Only devices of p's own account can be visited.
 func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (VisitStart, error) {
 	if err := p.check(); err != nil {
 		return VisitStart{}, err
@@ -51,9 +47,12 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 		if err := connected(d); err != nil {
 			return err
 		}
+		if err := bothAgree(d, r.Method); err != nil {
+			return err
+		}
 		v = Visit{DeviceName: d.Name, Visit: token.Visit{
 			ID: id.NewVisit(), Site: d.Site, Device: d.ID, Account: d.Account, User: p.User, Who: p.who(),
-			Method: r.Method, Idle: visitIdle, Started: now, Expires: now.Add(token.VisitLife), Seen: now,
+			Method: r.Method, Idle: idleOf(d, r.Method), Started: now, Expires: now.Add(token.VisitLife), Seen: now,
 		}}
 		e.Detail = string(v.ID) + " " + v.Method
 		return tx.AddVisit(v, hash)
@@ -74,9 +73,9 @@ func mayVisit(may Rights, method string) error {
 	switch {
 	case method == token.MethodAccount && !may.Has(VisitAccount):
 		return fault.New(fault.Forbidden, "Your role may not visit a PBX. Ask an owner or an admin for another role.")
-	case method == token.MethodPasswordless:
-		return fault.New(fault.Forbidden, "Passwordless visits are not allowed on this PBX. Use the account login.").In("method")
-	case method != token.MethodAccount:
+	case method == token.MethodPasswordless && !may.Has(VisitPasswordless):
+		return fault.New(fault.Forbidden, "Your role may not visit a PBX without a password. Use the account login, or ask an owner or an admin for the right.").In("method")
+	case method != token.MethodAccount && method != token.MethodPasswordless:
 		return fault.New(fault.Invalid, "The method is %s or %s.", token.MethodAccount, token.MethodPasswordless).In("method")
 	}
 	return nil

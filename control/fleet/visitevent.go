@@ -28,7 +28,9 @@ func (f *Fleet) VisitEvent(ctx context.Context, e bus.VisitEvent) error {
 	default:
 		return fault.New(fault.Invalid, "Kind %q is none of a visit's events.", e.Kind).In("kind")
 	}
-	return f.tx(ctx, "visit event", func(tx Tx) error {
+	var r *bus.Revocation
+	err := f.tx(ctx, "visit event", func(tx Tx) error {
+		r = nil
 		v, err := tx.Visit(e.Visit)
 		if errors.Is(err, ErrNoRow) {
 			return fault.New(fault.NotFound, "There is no visit %s.", e.Visit)
@@ -44,12 +46,31 @@ func (f *Fleet) VisitEvent(ctx context.Context, e bus.VisitEvent) error {
 		case visitOpened:
 			return visitWasOpened(tx, v, e, entry)
 		case visitEnded:
-			return visitHasEnded(tx, v, e, entry)
+			if err := visitHasEnded(tx, v, e, entry); err != nil {
+				return err
+			}
+			r, err = f.revokedByPBX(tx, v, e.Code)
+			return err
 		default:
 			entry.Action, entry.Outcome = ActionVisitOpen, string(e.Code)
 			return tx.AddAuditOnce("visit_refused:"+string(v.ID)+":"+string(e.Code), entry)
 		}
 	})
+	if err == nil && r != nil {
+		f.revoked(ctx, visitKey(e.Visit), *r)
+	}
+	return err
+}
+
+// revokedByPBX makes the wish of the PBX's staff that a visit ends hold
+// everywhere: the relay that reports it may not be the only one that serves it.
+func (f *Fleet) revokedByPBX(tx Tx, v Visit, code fault.Code) (*bus.Revocation, error) {
+	now := f.clock()
+	if code != fault.EndedByPBX || now.After(v.Expires) {
+		return nil, nil
+	}
+	r := &bus.Revocation{Code: code, At: now, Until: v.Expires}
+	return r, tx.PutRevocation(visitKey(v.ID), *r)
 }
 
 // eventTime mistrusts a relay's clock where it contradicts ours.
@@ -92,6 +113,9 @@ func visitHasEnded(tx Tx, v Visit, e bus.VisitEvent, entry AuditEntry) error {
 		return err
 	}
 	entry.Action, entry.Detail = ActionVisitEnd, entry.Detail+": "+string(v.EndCode)
+	if v.EndCode == fault.EndedByPBX {
+		entry.Actor = "staff of PBX " + v.DeviceName
+	}
 	return tx.AddAuditOnce("visit_end:"+string(v.ID), entry)
 }
 
