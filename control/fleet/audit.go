@@ -31,6 +31,19 @@ const (
 	ActionGroupAdd    = "group_add"
 	ActionGroupEdit   = "group_edit"
 	ActionGroupRemove = "group_remove"
+
+	ActionPasswordChange   = "password_change"
+	ActionUserInvite       = "user_invite"
+	ActionUserReinvite     = "user_reinvite"
+	ActionUserEdit         = "user_edit"
+	ActionUserRemove       = "user_remove"
+	ActionInvitationAccept = "invitation_accept"
+	ActionRightsSet        = "rights_set"
+	ActionResellerAdd      = "reseller_add"
+	ActionResellerEdit     = "reseller_edit"
+	ActionResellerRemove   = "reseller_remove"
+	ActionTokenAdd         = "token_add"
+	ActionTokenRevoke      = "token_revoke"
 )
 
 const (
@@ -53,6 +66,9 @@ func (f *Fleet) decide(ctx context.Context, e AuditEntry, fn func(tx Tx, e *Audi
 			entry.Outcome, entry.Detail = string(refusal.Code), refusal.Message
 		} else if err != nil {
 			return err
+		}
+		if entry.token != "" {
+			entry.Detail = strings.TrimSpace(entry.Detail + " (by API token " + string(entry.token) + ")")
 		}
 		return tx.AddAudit(entry)
 	})
@@ -136,7 +152,7 @@ func pageLimit(n int) int {
 
 // entry begins an audit entry of what p asks.
 func (p Principal) entry(now time.Time, action, object string) AuditEntry {
-	return AuditEntry{At: now, Account: p.Account, Actor: p.Email, Remote: remoteText(p.Remote), Action: action, Object: object}
+	return AuditEntry{At: now, Account: p.Account, Actor: p.Email, Remote: remoteText(p.Remote), Action: action, Object: object, token: p.Token}
 }
 
 func remoteText(a netip.Addr) string {

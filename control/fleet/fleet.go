@@ -15,6 +15,7 @@ import (
 	"trunkline/control/license"
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 	"trunkline/internal/token"
 )
 
@@ -68,7 +69,8 @@ type Fleet struct {
 
 	hasher    *hasher
 	tries     *tries    // of passwords
-	strangers *throttle // of audit entries for refused renewals
+	strangers *throttle // of audit entries for what strangers were refused
+	tokenUses tokenUses
 	keys      atomic.Pointer[keyring]
 	stale     chan struct{} // the bus may lack something: republish; capacity 1
 
@@ -119,9 +121,10 @@ func New(o Options) (*Fleet, error) {
 	return &Fleet{
 		opts: o, store: o.Store, log: o.Log.With(zap.String("part", "fleet")), now: o.Now, metrics: m,
 		hasher: newHasher(), tries: newTries(o.Throttle), strangers: newThrottle(Throttle{}),
-		stale:    make(chan struct{}, 1),
-		presence: newPresence(o.Now, m.devices),
-		watchers: &watchers{open: m.watchers, lagged: m.watchersLagged, set: make(map[*watcher]struct{})},
+		tokenUses: tokenUses{last: make(map[id.Token]time.Time)},
+		stale:     make(chan struct{}, 1),
+		presence:  newPresence(o.Now, m.devices),
+		watchers:  &watchers{open: m.watchers, lagged: m.watchersLagged, set: make(map[*watcher]struct{})},
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -118,7 +119,17 @@ func (f *Fleet) checkRenewal(ctx context.Context, r Renewal, e AuditEntry) error
 	if !errors.As(err, &refusal) {
 		return f.failed("renew pass", err)
 	}
-	if wait, first := f.strangers.take(e.At, addressKey(r.Remote)); wait > 0 && !first {
+	return f.refuseStranger(ctx, e, r.Remote, refusal)
+}
+
+// refuseStranger is refuse for what anybody on the net can ask. They do not
+// get to fill the audit. An err that is no refusal is given back.
+func (f *Fleet) refuseStranger(ctx context.Context, e AuditEntry, remote netip.Addr, err error) error {
+	var refusal *fault.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	if wait, first := f.strangers.take(e.At, addressKey(remote)); wait > 0 && !first {
 		f.metrics.decided(e.Action, refusal)
 		return refusal
 	}

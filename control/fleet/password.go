@@ -52,24 +52,43 @@ func newHasher() *hasher {
 // check reports whether password belongs to stored. With "" for that it takes as
 // long and says no, so that the time does not tell which e-mails exist.
 func (h *hasher) check(ctx context.Context, stored, password string) (bool, error) {
-	select {
-	case h.queue <- struct{}{}:
-		defer func() { <-h.queue }()
-	default:
-		return false, fault.New(fault.Unavailable, "Too many sign-ins at this moment. Try again shortly.").After(5 * time.Second)
+	done, err := h.turn(ctx)
+	if err != nil {
+		return false, err
 	}
-	select {
-	case h.turns <- struct{}{}:
-		defer func() { <-h.turns }()
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
+	defer done()
 	known := stored != ""
 	if !known {
 		stored = h.dummy
 	}
 	ok, err := passwordMatches(stored, password)
 	return ok && known, err
+}
+
+// hash makes what check compares with.
+func (h *hasher) hash(ctx context.Context, password string) (string, error) {
+	done, err := h.turn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	return hashPassword(password), nil
+}
+
+// turn waits for one of the turns; done gives it back.
+func (h *hasher) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case h.queue <- struct{}{}:
+	default:
+		return nil, fault.New(fault.Unavailable, "Too many sign-ins at this moment. Try again shortly.").After(5 * time.Second)
+	}
+	select {
+	case h.turns <- struct{}{}:
+		return func() { <-h.turns; <-h.queue }, nil
+	case <-ctx.Done():
+		<-h.queue
+		return nil, ctx.Err()
+	}
 }
 
 // hashPassword makes a PHC string: $argon2id$v=19$m=...,t=...,p=...$salt$hash.

@@ -56,6 +56,9 @@ func (f *Fleet) runRepublish(ctx context.Context) {
 
 func (f *Fleet) runSweep(ctx context.Context) {
 	every(ctx, sweepEvery, func() {
+		if err := f.writeTokenUses(ctx); err != nil {
+			f.complain(ctx, "write the last use of tokens", err)
+		}
 		for more := true; more; {
 			var err error
 			if more, err = f.sweep(ctx); err != nil {

@@ -155,6 +155,7 @@ func (memoryTx) SealKeys() ([]token.SealKey, error)                  { return ni
 func (memoryTx) AddSigningKey(token.SigningKey) error                { return nil }
 func (memoryTx) AddSealKey(token.SealKey) error                      { return nil }
 func (memoryTx) DropSessionsBefore(time.Time) (int, error)           { return 0, nil }
+func (memoryTx) DropTokensBefore(time.Time) (int, error)             { return 0, nil }
 func (memoryTx) DropRevocationsBefore(time.Time) (int, error)        { return 0, nil }
 func (memoryTx) Handovers(time.Time) (map[string]token.Visit, error) { return nil, nil }
 func (memoryTx) DropSamplesBefore(time.Time) error                   { return nil }

@@ -2,12 +2,11 @@ package fleet
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"trunkline/internal/fault"
@@ -71,40 +70,58 @@ func (f *Fleet) SignIn(ctx context.Context, email, password string, remote netip
 	if err != nil {
 		return Session{}, err
 	}
-	secret := make([]byte, 32)
-	rand.Read(secret)
-	s := Session{Token: base64.RawURLEncoding.EncodeToString(secret), Expires: e.At.Add(sessionLife)}
+	s := newSession(e.At)
 	err = f.decide(ctx, e, func(tx Tx, e *AuditEntry) error {
 		// The password was checked outside: it, or the user, may be gone.
-		if s.User, err = sameUser(tx, u, wrong); err != nil {
+		u, err := sameUser(tx, u, wrong)
+		if err != nil {
 			return err
 		}
-		if s.Account, err = tx.Account(u.Account); err != nil {
-			return err
-		}
-		return tx.AddSession(sessionHash(s.Token), u.ID, e.At, s.Expires, maxSessions)
+		return s.begin(tx, u, e.At)
 	})
 	if err != nil {
 		return Session{}, err
 	}
-	s.User.Hash = ""
 	return s, nil
+}
+
+func newSession(now time.Time) Session {
+	secret, _ := newSecret()
+	return Session{Token: secret, Expires: now.Add(sessionLife)}
+}
+
+// begin writes the session, and u as one who was seen now.
+func (s *Session) begin(tx Tx, u User, now time.Time) error {
+	u.LastSeen = now
+	if err := tx.UpdateUser(u); err != nil {
+		return err
+	}
+	a, err := tx.Account(u.Account)
+	if err != nil {
+		return err
+	}
+	s.User, s.Account = u.shown(), a
+	return tx.AddSession(sessionHash(s.Token), u.ID, now, s.Expires, maxSessions)
 }
 
 // sameUser reads u again and errs with wrong if it is not as it was.
 func sameUser(tx Tx, u User, wrong *fault.Error) (User, error) {
 	now, err := tx.User(u.ID)
-	if errors.Is(err, ErrNoRow) || err == nil && now.Hash != u.Hash {
+	if errors.Is(err, ErrNoRow) || err == nil && (now.Hash != u.Hash || now.Disabled) {
 		return User{}, wrong
 	}
 	return now, err
 }
 
-// Authenticate gives whose session the token is. It errs with sign_in_needed.
+// Authenticate gives whose session, or API token, the token is. It errs with
+// sign_in_needed.
 // The principal's Remote is the caller's to fill in.
 func (f *Fleet) Authenticate(ctx context.Context, token string) (Principal, error) {
 	needed := fault.New(fault.SignInNeeded, "Sign in first: there is no session, or it has ended.")
-	if len(token) != 43 {
+	if len(token) == len(tokenPrefix)+secretLen && strings.HasPrefix(token, tokenPrefix) {
+		return f.byToken(ctx, token)
+	}
+	if len(token) != secretLen {
 		return Principal{}, needed
 	}
 	hash := sessionHash(token)
@@ -117,7 +134,7 @@ func (f *Fleet) Authenticate(ctx context.Context, token string) (Principal, erro
 		may, err = accessOf(tx, u)
 		return err
 	})
-	if errors.Is(err, ErrNoRow) {
+	if errors.Is(err, ErrNoRow) || err == nil && u.Disabled {
 		return Principal{}, needed
 	}
 	if err != nil {
@@ -130,6 +147,9 @@ func (f *Fleet) Authenticate(ctx context.Context, token string) (Principal, erro
 // ended by EndVisit, by idleness and by their own time.
 func (f *Fleet) SignOut(ctx context.Context, p Principal) error {
 	if err := p.check(); err != nil {
+		return err
+	}
+	if err := p.notByToken(); err != nil {
 		return err
 	}
 	return f.decide(ctx, p.entry(f.clock(), ActionSignOut, ""), func(tx Tx, _ *AuditEntry) error {

@@ -38,6 +38,7 @@ type Tx interface {
 	visitTx
 	secretTx
 	recordTx
+	peopleTx
 	statsTx
 	capacityTx
 	licenceTx

@@ -253,6 +253,8 @@ type AuditEntry struct {
 	Object  string // what it was done to, in words: "PBX ACME-1 (SN)"
 	Outcome string // "ok" or the fault's code
 	Detail  string
+
+	token id.Token // by which the actor asked; the detail says so
 }
 
 // AuditQuery selects audit entries, newest first.

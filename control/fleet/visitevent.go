@@ -133,6 +133,9 @@ func (f *Fleet) sweep(ctx context.Context) (more bool, err error) {
 		if _, err := tx.DropRevocationsBefore(now); err != nil {
 			return err
 		}
+		if _, err := tx.DropTokensBefore(now.Add(-tokenKept)); err != nil {
+			return err
+		}
 		if f.opts.AuditKeep > 0 {
 			n, err := tx.DropAuditBefore(now.Add(-f.opts.AuditKeep), sweepBatch)
 			if err != nil {

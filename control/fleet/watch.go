@@ -14,9 +14,10 @@ const watchBuffer = 256
 
 // Watch gives the changes of the devices that p may see, from now on and as
 // long as ctx lasts. The channel is closed when ctx ends, and also when its
-// reader has fallen too far behind: list again then, and watch anew.
+// reader has fallen too far behind or p's rights have changed: authenticate
+// and list again then, and watch anew.
 func (f *Fleet) Watch(ctx context.Context, p Principal) <-chan DeviceEvent {
-	w := &watcher{account: p.Account, access: p.Access, ch: make(chan DeviceEvent, watchBuffer)}
+	w := &watcher{account: p.Account, user: p.User, role: p.Role, access: p.Access, ch: make(chan DeviceEvent, watchBuffer)}
 	if p.check() != nil {
 		close(w.ch)
 		return w.ch
@@ -28,6 +29,8 @@ func (f *Fleet) Watch(ctx context.Context, p Principal) <-chan DeviceEvent {
 
 type watcher struct {
 	account id.Account
+	user    id.User
+	role    Role
 	access  Access
 	ch      chan DeviceEvent // closed by who takes the watcher out of the set
 }
@@ -65,6 +68,18 @@ func (ws *watchers) none() bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	return len(ws.set) == 0
+}
+
+// dismiss sends away those of whom which is true: they may see something else
+// now, or nothing.
+func (ws *watchers) dismiss(which func(*watcher) bool) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for w := range ws.set {
+		if which(w) {
+			ws.removeLocked(w)
+		}
+	}
 }
 
 // send never waits for a reader.

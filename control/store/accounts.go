@@ -43,10 +43,12 @@ func (t *tx) AddAccount(a fleet.Account) error {
 
 const userColumns = "u.id, u.account, u.email, u.name, u.role, u.hash, u.disabled, COALESCE(u.invite, ''), u.invite_expires, u.last_seen, u.created"
 
+func userFields(u *fleet.User) []any {
+	return []any{&u.ID, &u.Account, &u.Email, &u.Name, &u.Role, &u.Hash, flag{&u.Disabled}, &u.Invite, stamp{&u.Invited}, stamp{&u.LastSeen}, stamp{&u.Created}}
+}
+
 func scanUser(r scanner) (u fleet.User, err error) {
-	var disabled int
-	err = r.Scan(&u.ID, &u.Account, &u.Email, &u.Name, &u.Role, &u.Hash, &disabled, &u.Invite, stamp{&u.Invited}, stamp{&u.LastSeen}, stamp{&u.Created})
-	u.Disabled = disabled != 0
+	err = r.Scan(userFields(&u)...)
 	return u, err
 }
 
