@@ -164,7 +164,7 @@ func (f *fleet) clear(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
 	for {
-		page, err := f.t.api.Devices(ctx, controlapi.DeviceQuery{Search: f.tag})
+		page, err := f.t.api.Devices(ctx, controlapi.DeviceQuery{DeviceFilter: controlapi.DeviceFilter{Search: f.tag}})
 		if err != nil {
 			return fmt.Errorf("devices that begin with %s are still there: %w", f.tag, err)
 		}

@@ -110,7 +110,7 @@ func TestErrorsAreCounted(t *testing.T) {
 func TestStatusesAreCounted(t *testing.T) {
 	w := testnet.Start(t, nil)
 	out := &hook{at: "visits open", do: func() {
-		page, err := w.API.Visits(t.Context(), controlapi.PageQuery{})
+		page, err := w.API.Visits(t.Context(), controlapi.VisitQuery{})
 		if err != nil || len(page.Items) != 3 {
 			t.Errorf("visits: %d, %v", len(page.Items), err)
 		}

@@ -28,15 +28,14 @@ type Fleet interface {
 	Activate(context.Context, fleet.Activation) (fleet.Grant, error)
 	RenewPass(context.Context, fleet.Renewal) (fleet.Grant, error)
 	sessions
-	Devices(context.Context, fleet.Principal, fleet.DeviceQuery) (fleet.Page[fleet.Device], error)
-	Device(context.Context, fleet.Principal, id.Device) (fleet.Device, error)
-	RemoveDevice(context.Context, fleet.Principal, id.Device) error
-	Watch(context.Context, fleet.Principal) <-chan fleet.DeviceEvent
-	StartVisit(context.Context, fleet.Principal, fleet.VisitRequest) (fleet.VisitStart, error)
-	EndVisit(context.Context, fleet.Principal, id.Visit) error
-	Visits(ctx context.Context, p fleet.Principal, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error)
-	Subscription(context.Context, fleet.Principal) (fleet.Subscription, error)
-	Audit(context.Context, fleet.Principal, fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error)
+	deviceFleet
+	groupFleet
+	visitFleet
+	planFleet
+	peopleFleet
+	rightsFleet
+	resellerFleet
+	auditFleet
 }
 
 // Options are all required.
@@ -70,14 +69,9 @@ func New(o Options) http.Handler {
 	a.metrics = newMetrics(o.Registerer, a.streams)
 	table := a.routes()
 	a.openapi = document(table)
-	allowed := map[string][]string{}
 	for _, rt := range table {
 		a.mux.HandleFunc(rt.method+" "+rt.pattern(), a.door(rt))
-		allowed[rt.pattern()] = append(allowed[rt.pattern()], rt.method)
 	}
-	for pattern, methods := range allowed {
-		a.mux.HandleFunc(pattern, wrongMethod(methods))
-	}
-	a.mux.HandleFunc("/", noSuchPath)
+	a.mux.HandleFunc("/", a.elsewhere)
 	return a
 }

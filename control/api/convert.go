@@ -11,11 +11,23 @@ import (
 
 func (a *api) deviceJSON(d fleet.Device) controlapi.Device {
 	p := d.Presence
-	return controlapi.Device{
-		ID: d.ID, Site: d.Site, URL: a.siteURL(d.Site), Serial: d.Serial, Name: d.Name, Model: d.Model, Firmware: d.Firmware,
-		Activated: d.Activated, Status: string(p.Status), Reason: p.Reason, ReasonText: controlapi.ReasonText(p.Reason),
+	out := controlapi.Device{
+		ID: d.ID, Account: d.Account, Owner: d.Owner, Site: d.Site, Serial: d.Serial, Name: d.Name, Group: d.Group, Comment: d.Comment,
+		Passwordless: d.Passwordless, Model: d.Model, Firmware: d.Firmware, Created: d.Created, Activated: d.Activated,
+		Status: string(p.Status), Reason: p.Reason, ReasonText: controlapi.ReasonText(p.Reason),
 		Since: p.Since, Relay: p.Relay, Remote: p.Remote, Agent: p.Agent,
+		Mark: string(d.Mark), Peer: d.Peer, OverCapacity: d.OverCapacity,
 	}
+	if d.Site != "" {
+		out.URL = a.siteURL(d.Site)
+	}
+	if l := p.Logins; l.Account || l.Passwordless {
+		out.Logins = &controlapi.Logins{Account: l.Account, Passwordless: l.Passwordless}
+	}
+	if d.Code.Hash != "" {
+		out.Code = &controlapi.CodeState{Expires: d.Code.Expires, Used: d.Code.Used}
+	}
+	return out
 }
 
 func (a *api) deviceEvent(e fleet.DeviceEvent) controlapi.DeviceEvent {
@@ -45,8 +57,7 @@ func auditEntry(e fleet.AuditEntry) controlapi.AuditEntry {
 func session(s fleet.Session) controlapi.Session {
 	return controlapi.Session{
 		Token: s.Token, Expires: s.Expires,
-		User:    controlapi.User{ID: s.User.ID, Email: s.User.Email, Name: s.User.Name, Role: string(s.User.Role)},
-		Account: controlapi.Account{ID: s.Account.ID, Parent: s.Account.Parent, Name: s.Account.Name},
+		User: user(s.User), Account: accountJSON(s.Account),
 	}
 }
 
@@ -66,8 +77,16 @@ func hotStandby(h *controlapi.HotStandby) fleet.HotStandby {
 }
 
 func page[F, T any](p fleet.Page[F], item func(F) T) controlapi.Page[T] {
-	out := controlapi.Page[T]{Items: make([]T, 0, len(p.Items)), Next: p.Next, Total: p.Total}
+	out := controlapi.Page[T]{Items: make([]T, 0, len(p.Items)), Next: p.Next, Total: p.Total, More: p.More}
 	for _, f := range p.Items {
+		out.Items = append(out.Items, item(f))
+	}
+	return out
+}
+
+func list[F, T any](fs []F, item func(F) T) controlapi.List[T] {
+	out := controlapi.List[T]{Items: make([]T, 0, len(fs))}
+	for _, f := range fs {
 		out.Items = append(out.Items, item(f))
 	}
 	return out

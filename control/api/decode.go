@@ -23,6 +23,9 @@ func decodeObject(b []byte, dst reflect.Value, prefix string, lenient bool) erro
 		return err
 	}
 	for _, f := range fieldsOf(dst.Type()) {
+		if f.place != "json" {
+			continue
+		}
 		raw, ok := members[f.name]
 		delete(members, f.name)
 		if !ok || string(raw) == "null" {
@@ -52,6 +55,9 @@ func decodeMember(raw json.RawMessage, dst reflect.Value, f field, path string, 
 	if isObject(dst.Type()) {
 		return decodeObject(raw, dst, path+".", lenient)
 	}
+	if isList(dst.Type()) {
+		return decodeList(raw, dst, f, path, lenient)
+	}
 	if dst.Type() == byteType && raw[0] != '"' {
 		return invalid(path, "need a string in base64") // encoding/json takes arrays of numbers, too
 	}
@@ -64,11 +70,36 @@ func decodeMember(raw json.RawMessage, dst reflect.Value, f field, path string, 
 	return nil
 }
 
+// decodeList decodes an array. What f says of a string holds for each of them.
+func decodeList(raw json.RawMessage, dst reflect.Value, f field, path string, lenient bool) error {
+	var items []json.RawMessage
+	if json.Unmarshal(raw, &items) != nil {
+		return invalid(path, "need an array")
+	}
+	dst.Set(reflect.MakeSlice(dst.Type(), len(items), len(items)))
+	if err := f.check(dst); err != nil {
+		return invalid(path, err.Error())
+	}
+	f.min, f.max, f.required = 0, 0, true
+	for i, item := range items {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if string(item) == "null" {
+			return invalid(at, "missing")
+		}
+		if err := decodeMember(item, dst.Index(i), f, at, lenient); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // reason words a decoder's error without Go's names for things.
 func reason(err error, t reflect.Type) string {
 	var wrongType *json.UnmarshalTypeError
 	var corrupt base64.CorruptInputError
 	switch {
+	case t == timeType:
+		return "need a time such as 2026-03-01T12:00:00Z"
 	case errors.As(err, &corrupt):
 		return "need a string in base64"
 	case errors.As(err, &wrongType):

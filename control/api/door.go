@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,39 +25,69 @@ type sessions interface {
 }
 
 // door is the one way to an endpoint: authenticated unless the table says
-// public, before anything of the request is parsed.
+// public, and with the scope that the row names, before anything of the request
+// is parsed.
 func (a *api) door(rt route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		x := w.(*exchange)
-		who := fleet.Principal{Remote: remoteOf(r)}
-		if !rt.public {
-			var err error
-			if who, err = a.authenticate(r); err != nil {
-				x.refuse(err)
-				return
-			}
-			x.who = who
-		}
-		in, err := rt.read(x, r)
-		if err != nil {
+		if err := a.serve(x, r, rt); err != nil {
 			x.refuse(err)
-			return
 		}
-		if rt.stream != nil {
-			if err := rt.stream(x, r, who); err != nil {
-				x.refuse(err)
-			}
-			return
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
-		defer cancel()
-		out, err := rt.call(ctx, who, in)
-		if err != nil {
-			x.refuse(err)
-			return
-		}
-		x.answer(rt.status, out)
 	}
+}
+
+// serve answers r, or errs with why not.
+func (a *api) serve(x *exchange, r *http.Request, rt route) error {
+	who, err := a.admit(x, r, rt)
+	if err != nil {
+		return err
+	}
+	in, err := rt.read(x, r)
+	if err != nil {
+		return err
+	}
+	if rt.stream != nil {
+		return rt.stream(x, r, who, in)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
+	out, err := rt.call(ctx, who, in)
+	if err != nil {
+		return err
+	}
+	ans, err := answerOf(rt, out)
+	if err != nil {
+		return err
+	}
+	x.answer(r, ans)
+	return nil
+}
+
+// admit says who sends r, if that one may pass.
+func (a *api) admit(x *exchange, r *http.Request, rt route) (fleet.Principal, error) {
+	if rt.public() {
+		return fleet.Principal{Remote: remoteOf(r)}, nil
+	}
+	who, err := a.authenticate(r)
+	if err != nil {
+		return fleet.Principal{}, err
+	}
+	x.who = who
+	return who, mayPass(x, who, rt.scope)
+}
+
+// mayPass holds an API token to its scopes (RFC 6750, section 3.1).
+func mayPass(x *exchange, who fleet.Principal, scope string) error {
+	switch {
+	case who.Token == "" || scope == anyToken:
+		return nil
+	case scope == sessionOnly:
+		return fault.New(fault.Scope, "No API token can do this. Sign in.")
+	case !slices.Contains(who.Scopes, scope):
+		x.Header().Set("WWW-Authenticate", `Bearer realm="trunkline", error="insufficient_scope", scope="`+scope+`"`)
+		return fault.New(fault.Scope, "This API token lacks the scope %s.", scope)
+	}
+	return nil
 }
 
 // authenticate says who sends r.

@@ -27,14 +27,30 @@ func operations(t *testing.T, w *world) map[string]operation {
 	out := map[string]operation{}
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
-			path := strings.ReplaceAll(path, "{id}", string(aDevice))
-			if strings.HasPrefix(path, "/api/v1/visits/") {
-				path = "/api/v1/visits/" + string(aVisit)
-			}
-			out[strings.ToUpper(method)+" "+path] = op
+			out[strings.ToUpper(method)+" "+filled(path)] = op
 		}
 	}
 	return out
+}
+
+// filled is a path with ids in the places of its names.
+func filled(path string) string {
+	kinds := map[string]string{
+		"devices": string(aDevice), "visits": string(aVisit), "groups": string(aGroup), "users": string(aUser),
+		"resellers": string(aReseller), "tokens": string(aToken),
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		switch part {
+		case "{id}":
+			parts[i] = kinds[parts[i-1]]
+		case "{token}":
+			parts[i] = "once"
+		case "{role}":
+			parts[i] = "technician"
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 type operation struct {
@@ -45,7 +61,7 @@ type operation struct {
 // Everything but what is listed here passes the one door: without a session
 // nobody reaches fleet, and hears so before anything else is looked at.
 func TestEveryRoutePassesTheDoor(t *testing.T) {
-	public := []string{"activate", "getOpenAPI", "renewPass", "signIn"}
+	public := []string{"acceptInvitation", "activate", "getInvitation", "getOpenAPI", "renewPass", "signIn"}
 	w := newWorld(t)
 	ops := operations(t, w)
 	var open []string
@@ -77,7 +93,7 @@ func TestEveryRoutePassesTheDoor(t *testing.T) {
 	if !slices.Equal(open, public) {
 		t.Errorf("without a session: %v", open)
 	}
-	if len(ops) != 14 {
+	if len(ops) != 51 {
 		t.Errorf("%d routes", len(ops))
 	}
 }
@@ -100,9 +116,9 @@ func TestOtherPathsAndMethods(t *testing.T) {
 			t.Errorf("%s: %d", path, rec.Code)
 		}
 	}
-	for _, method := range []string{"PUT", "PATCH", "OPTIONS", "TRACE", "BREW"} {
+	for _, method := range []string{"PUT", "POST", "OPTIONS", "TRACE", "BREW"} {
 		rec := w.do(method, "/api/v1/devices/"+string(aDevice), "")
-		if problem(t, rec); rec.Code != 405 || rec.Header().Get("Allow") != "GET, DELETE" {
+		if problem(t, rec); rec.Code != 405 || rec.Header().Get("Allow") != "GET, PATCH, DELETE" {
 			t.Errorf("%s: %d, Allow %q", method, rec.Code, rec.Header().Get("Allow"))
 		}
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 
 	"trunkline/control/fleet"
@@ -9,6 +8,13 @@ import (
 )
 
 const defaultLimit = 50 // items in a page
+
+// planFleet is the part of Fleet that knows an account's numbers.
+type planFleet interface {
+	Subscription(context.Context, fleet.Principal) (fleet.Subscription, error)
+	InstallLicense(ctx context.Context, p fleet.Principal, file []byte) (fleet.Subscription, error)
+	Overview(context.Context, fleet.Principal) (fleet.Overview, error)
+}
 
 func (a *api) activate(ctx context.Context, who fleet.Principal, q controlapi.ActivationRequest) (controlapi.Grant, error) {
 	g, err := a.fleet.Activate(ctx, fleet.Activation{
@@ -32,46 +38,36 @@ func (a *api) signOut(ctx context.Context, who fleet.Principal, _ none) (none, e
 	return none{}, a.fleet.SignOut(ctx, who)
 }
 
-func (a *api) devices(ctx context.Context, who fleet.Principal, q controlapi.DeviceQuery) (controlapi.DevicePage, error) {
-	p, err := a.fleet.Devices(ctx, who, fleet.DeviceQuery{
-		Search: q.Search, Status: fleet.Status(q.Status), Cursor: q.Cursor, Limit: cmp.Or(q.Limit, defaultLimit),
-	})
-	return page(p, a.deviceJSON), err
-}
-
-func (a *api) device(ctx context.Context, who fleet.Principal, q devicePath) (controlapi.Device, error) {
-	d, err := a.fleet.Device(ctx, who, q.ID)
-	return a.deviceJSON(d), err
-}
-
-func (a *api) removeDevice(ctx context.Context, who fleet.Principal, q devicePath) (none, error) {
-	return none{}, a.fleet.RemoveDevice(ctx, who, q.ID)
-}
-
-func (a *api) startVisit(ctx context.Context, who fleet.Principal, q controlapi.VisitRequest) (controlapi.VisitStart, error) {
-	v, err := a.fleet.StartVisit(ctx, who, fleet.VisitRequest{Device: q.Device, Method: q.Method})
-	return controlapi.VisitStart{Visit: visit(fleet.Visit{Visit: v.Visit}), URL: v.URL, Handover: v.Handover}, err
-}
-
-func (a *api) endVisit(ctx context.Context, who fleet.Principal, q visitPath) (none, error) {
-	return none{}, a.fleet.EndVisit(ctx, who, q.ID)
-}
-
-func (a *api) visits(ctx context.Context, who fleet.Principal, q controlapi.PageQuery) (controlapi.VisitPage, error) {
-	p, err := a.fleet.Visits(ctx, who, fleet.VisitQuery{Cursor: q.Cursor, Limit: cmp.Or(q.Limit, defaultLimit)})
-	return page(p, visit), err
-}
-
 func (a *api) subscription(ctx context.Context, who fleet.Principal, _ none) (controlapi.Subscription, error) {
 	s, err := a.fleet.Subscription(ctx, who)
-	return controlapi.Subscription{
-		Status: s.Status, Holder: s.Holder, Connections: s.Connections, Used: s.Used, Expires: s.Expires,
-	}, err
+	return subscription(s), err
 }
 
-func (a *api) audit(ctx context.Context, who fleet.Principal, q controlapi.AuditQuery) (controlapi.AuditPage, error) {
-	p, err := a.fleet.Audit(ctx, who, fleet.AuditQuery{
-		Search: q.Search, Action: q.Action, Cursor: q.Cursor, Limit: cmp.Or(q.Limit, defaultLimit),
-	})
-	return page(p, auditEntry), err
+func (a *api) installLicence(ctx context.Context, who fleet.Principal, q controlapi.LicenceUpload) (controlapi.Subscription, error) {
+	s, err := a.fleet.InstallLicense(ctx, who, []byte(q.File))
+	return subscription(s), err
+}
+
+func (a *api) overview(ctx context.Context, who fleet.Principal, _ none) (controlapi.Overview, error) {
+	o, err := a.fleet.Overview(ctx, who)
+	out := controlapi.Overview{
+		Devices: controlapi.Counts{
+			Connected: o.Devices[fleet.StatusConnected], Disconnected: o.Devices[fleet.StatusDisconnected],
+			NeverConnected: o.Devices[fleet.StatusNever], NotActivated: o.Devices[fleet.StatusNotActivated],
+		},
+		OverCapacity: o.OverCapacity, Alarms: o.Alarms, Visits: o.Visits, Subscription: subscription(o.Subscription),
+		Samples: make([]controlapi.Sample, 0, len(o.Samples)),
+	}
+	for _, s := range o.Samples {
+		out.Samples = append(out.Samples, controlapi.Sample{At: s.At, Connected: s.Connected, Devices: s.Devices, Visits: s.Visits})
+	}
+	return out, err
+}
+
+func subscription(s fleet.Subscription) controlapi.Subscription {
+	return controlapi.Subscription{
+		Status: s.Status, Holder: s.Holder, Plan: s.Plan, Connections: s.Connections, Used: s.Used, Allotted: s.Allotted,
+		ResellersUsed: s.ResellersUsed, NotBefore: s.NotBefore, Expires: s.Expires, Grace: s.Grace, GraceEnds: s.GraceEnds,
+		Warning: s.Warning, Next: s.Next, Features: s.Features, Root: s.Root,
+	}
 }

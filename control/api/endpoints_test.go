@@ -19,6 +19,7 @@ import (
 
 	"trunkline/control/fleet"
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -53,8 +54,8 @@ var activation = fmt.Sprintf(`{"serial":"sn-0001","model":"P550","firmware":"37.
 
 var activationByCode = fmt.Sprintf(`{"serial":"sn-0001","model":"P550","firmware":"37.20.0.1","public_key":%q,"proof":%q,"code":"K7QM-4XWZ-9T2P-HD3V"}`, b64(32), b64(64))
 
-// calls are one good request to every endpoint but the event stream and the
-// document, and what fleet is to be asked.
+// calls are one good request to every endpoint but the streams and
+// the document, and what fleet is to be asked.
 var calls = []struct {
 	name, method, path, body string
 	status                   int
@@ -71,17 +72,73 @@ var calls = []struct {
 		Device: aDevice, Nonce: bytes.Repeat([]byte{7}, 16), Proof: bytes.Repeat([]byte{7}, 64), Remote: remote}}},
 	{"signIn", "POST", "/sessions", `{"email":"anna@example.com","password":"x"}`, 201, []any{"anna@example.com", "x", remote}},
 	{"signOut", "DELETE", "/sessions/current", "", 204, []any{me()}},
+	{"getMe", "GET", "/me", "", 200, []any{me()}},
+	{"changePassword", "PUT", "/me/password", `{"old":"a","new":"b"}`, 204, []any{me(), "a", "b"}},
+	{"getInvitation", "GET", "/invitations/once", "", 200, []any{"once", remote}},
+	{"acceptInvitation", "POST", "/invitations/once/acceptance", `{"password":"b"}`, 201, []any{"once", "b", remote}},
+
 	{"listDevices", "GET", "/devices?search=ac&status=connected&limit=7&cursor=c", "", 200, []any{me(),
 		fleet.DeviceQuery{Search: "ac", Status: fleet.StatusConnected, Cursor: "c", Limit: 7}}},
-	{"listDevices", "GET", "/devices", "", 200, []any{me(), fleet.DeviceQuery{Limit: 50}}},
+	{"listDevices", "GET", "/devices?group=none&sort=since&order=desc", "", 200, []any{me(),
+		fleet.DeviceQuery{Group: fleet.GroupNone, Sort: "since", Desc: true, Limit: 50}}},
+	{"listDevices", "GET", "/devices?scope=sub&account=" + string(aReseller) + "&group=" + string(aGroup), "", 200, []any{me(),
+		fleet.DeviceQuery{Sub: true, Account: aReseller, Group: string(aGroup), Limit: 50}}},
+	{"addDevice", "POST", "/devices", `{"name":"Acme","group":"` + string(aGroup) + `","comment":"c","passwordless":true,"code_life_seconds":3600}`, 201,
+		[]any{me(), fleet.NewDevice{Name: "Acme", Group: aGroup, Comment: "c", Passwordless: true, CodeLife: time.Hour}}},
 	{"getDevice", "GET", "/devices/" + string(aDevice), "", 200, []any{me(), aDevice}},
+	{"editDevice", "PATCH", "/devices/" + string(aDevice), `{"group":"none","passwordless":false}`, 200, []any{me(), aDevice,
+		fleet.DeviceEdit{Group: new(id.Group), Passwordless: new(bool)}}},
 	{"removeDevice", "DELETE", "/devices/" + string(aDevice), "", 204, []any{me(), aDevice}},
+	{"removeDevices", "POST", "/devices/removals", `{"devices":["` + string(aDevice) + `"]}`, 200, []any{me(), []id.Device{aDevice}}},
+	{"issueCode", "POST", "/devices/" + string(aDevice) + "/code", "", 201, []any{me(), aDevice, time.Duration(0)}},
+	{"issueCode", "POST", "/devices/" + string(aDevice) + "/code", `{"life_seconds":7200}`, 201, []any{me(), aDevice, 2 * time.Hour}},
+	{"revokeCode", "DELETE", "/devices/" + string(aDevice) + "/code", "", 200, []any{me(), aDevice}},
+	{"listDeviceEvents", "GET", "/devices/" + string(aDevice) + "/events?limit=3", "", 200, []any{me(), aDevice, "", 3}},
+
+	{"listGroups", "GET", "/groups", "", 200, []any{me()}},
+	{"addGroup", "POST", "/groups", `{"name":"Branches"}`, 201, []any{me(), "Branches"}},
+	{"getGroup", "GET", "/groups/" + string(aGroup), "", 200, []any{me()}},
+	{"renameGroup", "PATCH", "/groups/" + string(aGroup), `{"name":"Branches"}`, 200, []any{me(), aGroup, "Branches", ""}},
+	{"removeGroup", "DELETE", "/groups/" + string(aGroup), "", 204, []any{me(), aGroup}},
+
 	{"startVisit", "POST", "/visits", fmt.Sprintf(`{"device":%q,"method":"passwordless"}`, aDevice), 201, []any{me(),
 		fleet.VisitRequest{Device: aDevice, Method: "passwordless"}}},
+	{"startVisit", "POST", "/visits", `{"site":"pbx-acme"}`, 201, []any{me(), fleet.VisitRequest{Site: "pbx-acme"}}},
 	{"listVisits", "GET", "/visits?limit=200", "", 200, []any{me(), fleet.VisitQuery{Limit: 200}}},
+	{"listVisits", "GET", "/visits?live=true&user=" + string(aUser) + "&device=" + string(aDevice), "", 200, []any{me(),
+		fleet.VisitQuery{Live: true, User: aUser, Device: aDevice, Limit: 50}}},
 	{"endVisit", "DELETE", "/visits/" + string(aVisit), "", 204, []any{me(), aVisit}},
+	{"endVisitsOf", "DELETE", "/visits?user=" + string(aUser), "", 200, []any{me(), aUser}},
+
+	{"getOverview", "GET", "/overview", "", 200, []any{me()}},
 	{"getSubscription", "GET", "/subscription", "", 200, []any{me()}},
+	{"installLicence", "PUT", "/subscription/licence", `"a\nb"`, 200, []any{me(), "a\nb"}},
+	{"listResellers", "GET", "/resellers?search=x", "", 200, []any{me(), fleet.ListQuery{Search: "x", Limit: 50}}},
+	{"addReseller", "POST", "/resellers", `{"name":"Resold","connections":5,"email":"ben@example.com","person":"Ben"}`, 201, []any{me(),
+		fleet.NewReseller{Name: "Resold", Connections: 5, Email: "ben@example.com", Person: "Ben"}}},
+	{"getReseller", "GET", "/resellers/" + string(aReseller), "", 200, []any{me(), aReseller}},
+	{"editReseller", "PATCH", "/resellers/" + string(aReseller), `{"connections":0}`, 200, []any{me(), aReseller, fleet.ResellerEdit{Connections: new(int)}}},
+	{"removeReseller", "DELETE", "/resellers/" + string(aReseller), "", 204, []any{me(), aReseller}},
 	{"listAudit", "GET", "/audit?action=sign_in", "", 200, []any{me(), fleet.AuditQuery{Action: "sign_in", Limit: 50}}},
+	{"listAudit", "GET", "/audit?actor=a&outcome=refused&from=2026-03-01T12:00:00Z&to=2026-03-01T13:00:00Z", "", 200, []any{me(),
+		fleet.AuditQuery{Actor: "a", Outcome: "refused", From: then, To: then.Add(time.Hour), Limit: 50}}},
+
+	{"listUsers", "GET", "/users", "", 200, []any{me(), fleet.ListQuery{Limit: 50}}},
+	{"inviteUser", "POST", "/users", `{"email":"ben@example.com","name":"Ben","role":"technician"}`, 201, []any{me(),
+		fleet.NewUser{Email: "ben@example.com", Name: "Ben", Role: fleet.RoleTechnician}}},
+	{"getUser", "GET", "/users/" + string(aUser), "", 200, []any{me(), aUser}},
+	{"editUser", "PATCH", "/users/" + string(aUser), `{"disabled":false}`, 200, []any{me(), aUser, fleet.UserEdit{Disabled: new(bool)}}},
+	{"removeUser", "DELETE", "/users/" + string(aUser), "", 204, []any{me(), aUser}},
+	{"reinviteUser", "POST", "/users/" + string(aUser) + "/invitation", "", 201, []any{me(), aUser}},
+
+	{"listRoles", "GET", "/roles", "", 200, []any{me()}},
+	{"getRole", "GET", "/roles/technician", "", 200, []any{me()}},
+	{"setRole", "PUT", "/roles/technician", `{"default":["see"],"groups":[{"group":"` + string(aGroup) + `","rights":["visit_account","see"]}]}`, 200,
+		[]any{me(), fleet.RoleTechnician, seeing, ""}},
+	{"listTokens", "GET", "/tokens", "", 200, []any{me()}},
+	{"addToken", "POST", "/tokens", `{"name":"Backup","scopes":["devices:read"],"life_seconds":3600}`, 201, []any{me(),
+		fleet.NewToken{Name: "Backup", Scopes: []string{"devices:read"}, Life: time.Hour}}},
+	{"revokeToken", "DELETE", "/tokens/" + string(aToken), "", 204, []any{me(), aToken}},
 }
 
 func me() fleet.Principal {

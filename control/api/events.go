@@ -24,7 +24,7 @@ const (
 // events streams the changes of the caller's devices as server-sent events.
 // It ends when fleet closes the watch, when the session ends, when the client
 // goes, or when the client does not take an event in time.
-func (a *api) events(x *exchange, r *http.Request, who fleet.Principal) error {
+func (a *api) events(x *exchange, r *http.Request, who fleet.Principal, _ none) error {
 	if err := a.streams.take(who.User); err != nil {
 		return err
 	}

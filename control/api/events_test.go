@@ -96,7 +96,7 @@ func TestEvents(t *testing.T) {
 		w.fleet.watch <- fleet.DeviceEvent{Device: fleet.Device{ID: aDevice}, Removed: true}
 		synctest.Wait()
 		events := strings.TrimPrefix(s.seen(), start)
-		if !strings.HasPrefix(events, `event: device`+"\n"+`data: {"id":"dev_0123456789abcdef","device":{"id":"dev_0123456789abcdef","site":"pbx-acme",`) ||
+		if !strings.HasPrefix(events, `event: device`+"\n"+`data: {"id":"dev_0123456789abcdef","device":{"id":"dev_0123456789abcdef","account":"acc_0123456789abcdef",`) ||
 			!strings.HasSuffix(events, "\n\n"+`event: device`+"\n"+`data: {"id":"dev_0123456789abcdef","removed":true}`+"\n\n") {
 			t.Fatalf("%s", events)
 		}
@@ -196,7 +196,7 @@ func TestClientAgainstHandler(t *testing.T) {
 	}
 	c = c.WithToken(s.Token)
 
-	page, err := c.Devices(ctx, controlapi.DeviceQuery{Search: "a&b", Status: "connected", PageQuery: controlapi.PageQuery{Cursor: "c/+", Limit: 3}})
+	page, err := c.Devices(ctx, controlapi.DeviceQuery{DeviceFilter: controlapi.DeviceFilter{Search: "a&b", Status: "connected"}, PageQuery: controlapi.PageQuery{Cursor: "c/+", Limit: 3}})
 	if err != nil || len(page.Items) != 1 || page.Next != "more" || page.Items[0].ReasonText == "" || page.Items[0].URL != "https://pbx-acme.example.com/" {
 		t.Fatal(page, err)
 	}
@@ -211,9 +211,9 @@ func TestClientAgainstHandler(t *testing.T) {
 	_, err1 := c.RenewPass(ctx, controlapi.RenewalRequest{Device: aDevice, Nonce: key[:16], Proof: key})
 	_, err2 := c.Device(ctx, aDevice)
 	v, err3 := c.StartVisit(ctx, controlapi.VisitRequest{Device: aDevice})
-	_, err4 := c.Visits(ctx, controlapi.PageQuery{})
+	_, err4 := c.Visits(ctx, controlapi.VisitQuery{})
 	_, err5 := c.Subscription(ctx)
-	_, err6 := c.Audit(ctx, controlapi.AuditQuery{Action: "sign_in"})
+	_, err6 := c.Audit(ctx, controlapi.AuditQuery{AuditFilter: controlapi.AuditFilter{Action: "sign_in"}})
 	if err := errors.Join(err1, err2, err3, err4, err5, err6, c.EndVisit(ctx, aVisit), c.RemoveDevice(ctx, aDevice)); err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ type exchange struct {
 	status   int  // sent; 0: nothing yet
 	streamed bool // its duration says nothing of our speed
 	who      fleet.Principal
+	body     []byte // the request's, once it was read
 	err      error  // why it was refused
 	ref      string // of an internal error
 }
@@ -72,22 +73,47 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(x, r)
 }
 
-// answer sends out, or nothing but the status if that is 204.
-func (x *exchange) answer(status int, out any) {
-	if status == http.StatusNoContent {
-		x.WriteHeader(status)
-		return
+// answer is what a request that was not refused gets.
+type answer struct {
+	Status int    `json:"status"`
+	ETag   string `json:"etag,omitempty"`
+	Body   []byte `json:"body,omitempty"` // JSON
+}
+
+func answerOf(rt route, out any) (answer, error) {
+	if rt.status == http.StatusNoContent {
+		return answer{Status: rt.status}, nil
+	}
+	var tag string
+	if t, ok := out.(tagged); ok {
+		out, tag = t.out, t.tag
 	}
 	b, err := json.Marshal(out)
 	if err != nil {
-		x.refuse(fmt.Errorf("encode answer: %w", err))
+		return answer{}, fmt.Errorf("encode answer: %w", err)
+	}
+	return answer{Status: rt.status, ETag: etagOf(tag, b), Body: b}, nil
+}
+
+// answer sends a, or that the client has it already.
+func (x *exchange) answer(r *http.Request, a answer) {
+	h := x.Header()
+	if a.ETag != "" {
+		h.Set("ETag", a.ETag)
+	}
+	switch {
+	case a.Status == http.StatusNoContent:
+		x.WriteHeader(a.Status)
+		return
+	case unchanged(r, a.ETag):
+		x.WriteHeader(http.StatusNotModified)
 		return
 	}
-	x.Header().Set("Content-Type", "application/json")
-	x.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	x.WriteHeader(status)
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	x.WriteHeader(a.Status)
 	// The status is out: a failed write has nobody left to be told.
-	_, _ = x.Write(b)
+	_, _ = x.Write(a.Body)
 }
 
 // refuse sends err as a problem document, unless an answer is under way.
@@ -149,15 +175,23 @@ func (a *api) finish(x *exchange, r *http.Request, start time.Time, panicked any
 	}
 }
 
-func noSuchPath(w http.ResponseWriter, _ *http.Request) {
-	w.(*exchange).refuse(fault.New(fault.NotFound, "There is nothing here. GET /api/v1/openapi.json lists what is."))
-}
-
-// wrongMethod answers 405 (RFC 9110, section 15.5.6).
-func wrongMethod(methods []string) http.HandlerFunc {
-	allow := strings.Join(methods, ", ")
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Allow", allow)
-		w.(*exchange).refuseAs(fault.New(fault.Invalid, "This path knows only %s.", allow), http.StatusMethodNotAllowed)
+// elsewhere answers for what no row has: the path, or its method only (RFC
+// 9110, section 15.5.6).
+func (a *api) elsewhere(w http.ResponseWriter, r *http.Request) {
+	x := w.(*exchange)
+	var allowed []string
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		other := *r
+		other.Method = method
+		if _, pattern := a.mux.Handler(&other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
 	}
+	if allowed == nil {
+		x.refuse(fault.New(fault.NotFound, "There is nothing here. GET /api/v1/openapi.json lists what is."))
+		return
+	}
+	allow := strings.Join(allowed, ", ")
+	x.Header().Set("Allow", allow)
+	x.refuseAs(fault.New(fault.Invalid, "This path knows only %s.", allow), http.StatusMethodNotAllowed)
 }

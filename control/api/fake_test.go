@@ -51,7 +51,8 @@ type fake struct {
 	mu    sync.Mutex // guards asked
 	asked []any      // the last call's arguments, without context
 
-	err   error // of everything but Authenticate
+	err   error            // of everything but Authenticate
+	who   *fleet.Principal // whose token it is; nil: anna's session
 	auth  error
 	bug   bool // panic
 	watch chan fleet.DeviceEvent
@@ -99,6 +100,9 @@ func (f *fake) Authenticate(_ context.Context, token string) (fleet.Principal, e
 	defer f.mu.Unlock()
 	if token != goodToken {
 		return fleet.Principal{}, fault.New(fault.SignInNeeded, "Sign in.")
+	}
+	if f.who != nil {
+		return or(*f.who, f.auth)
 	}
 	return or(anna, f.auth)
 }

@@ -17,13 +17,14 @@ import (
 // and the OpenAPI document both read it.
 type field struct {
 	name           string
-	place          string // "path", "query" or "json"
+	place          string // "path", "query", "header", "json", or "body" for the body itself
 	index          []int
 	typ            reflect.Type
 	required       bool
 	doc, format    string
 	enum           []string
-	min, max, size int // 0: unsaid
+	min, max, size int    // 0: unsaid
+	example        string // "": one is made up; "-": none
 }
 
 // fieldsOf lists t's fields in the order of their declaration.
@@ -33,8 +34,8 @@ func fieldsOf(t reflect.Type) []field {
 		if sf.Anonymous || !sf.IsExported() {
 			continue
 		}
-		f := field{index: sf.Index, typ: sf.Type, doc: sf.Tag.Get("doc"), format: sf.Tag.Get("format")}
-		for _, place := range []string{"path", "query", "json"} {
+		f := field{index: sf.Index, typ: sf.Type, doc: sf.Tag.Get("doc"), format: sf.Tag.Get("format"), example: sf.Tag.Get("example")}
+		for _, place := range []string{"path", "query", "header", "json", "body"} {
 			if tag, ok := sf.Tag.Lookup(place); ok {
 				name, options, _ := strings.Cut(tag, ",")
 				f.name, f.place, f.required = name, place, !strings.HasPrefix(options, "omit")
@@ -70,6 +71,11 @@ var (
 	byteType = reflect.TypeFor[[]byte]()
 )
 
+// isList reports whether t is a list of things that JSON shows as an array.
+func isList(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t != byteType && !reflect.PointerTo(t).Implements(textType)
+}
+
 // isObject reports whether t is a struct that JSON shows as an object.
 func isObject(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t != timeType
@@ -85,9 +91,13 @@ func (f field) check(v reflect.Value) error {
 		}
 	case v.Kind() == reflect.String:
 		return f.checkString(v.String())
+	case v.Kind() == reflect.Slice:
+		if n := v.Len(); n < f.min || f.max != 0 && n > f.max {
+			return fmt.Errorf("need %d to %d of them", f.min, f.max)
+		}
 	case v.CanInt():
-		n := v.Int()
-		if f.min != 0 && n < int64(f.min) || f.max != 0 && n > int64(f.max) {
+		// Nothing that the API counts is below zero.
+		if n := v.Int(); n < int64(f.min) || f.max != 0 && n > int64(f.max) {
 			return fmt.Errorf("need %d to %d", f.min, f.max)
 		}
 	}
@@ -102,22 +112,35 @@ func (f field) checkString(s string) error {
 		return fmt.Errorf("at most %d characters", f.max)
 	case f.enum != nil && s != "" && !slices.Contains(f.enum, s):
 		return fmt.Errorf("need one of %s", strings.Join(f.enum, ", "))
-	case f.format != "password" && strings.ContainsFunc(s, unicode.IsControl):
+	case f.format != "password" && f.format != "licence" && strings.ContainsFunc(s, unseen):
 		// It would end up in logs, in the audit and on a terminal.
 		return fmt.Errorf("must not contain control characters")
 	}
 	return nil
 }
 
-// parse reads the text of a path or query value into dst.
+// unseen are the characters that act on a text instead of being in it: line
+// breaks, escapes, and those that turn its direction.
+func unseen(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }
+
+// parse reads the text of a path, query or header value into dst.
 func (f field) parse(text string, dst reflect.Value) error {
 	switch {
 	case dst.Addr().Type().Implements(textType):
-		if err := dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+		err := dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
+		if err != nil && dst.Type() == timeType {
+			return fmt.Errorf("need a time such as 2026-03-01T12:00:00Z")
+		}
+		if err != nil {
 			return err
 		}
 	case dst.Kind() == reflect.String:
 		dst.SetString(text)
+	case dst.Kind() == reflect.Bool:
+		if text != "true" && text != "false" {
+			return fmt.Errorf("need true or false")
+		}
+		dst.SetBool(text == "true")
 	case dst.CanInt():
 		n, err := strconv.ParseInt(text, 10, 32)
 		if err != nil {

@@ -51,7 +51,7 @@ func TestOpenAPIDocumentIsValid(t *testing.T) {
 		}
 	})
 	for name, schema := range at(doc, "components", "schemas").(map[string]any) {
-		if !used["#/components/schemas/"+name] && name != "DeviceEvent" { // of a stream: named in words
+		if !used["#/components/schemas/"+name] && name != "DeviceEvent" && name != "AuditEntry" { // of a stream: named in words
 			t.Errorf("schema %s is not used", name)
 		}
 		if len(schema.(map[string]any)["properties"].(map[string]any)) == 0 {
@@ -85,13 +85,13 @@ func checkResponses(t *testing.T, where string, responses map[string]any) {
 		if r.(map[string]any)["description"] == "" {
 			t.Errorf("%s: %s without description", where, status)
 		}
-		if status == "204" {
+		if status == "204" || status == "304" {
 			if content != nil {
-				t.Errorf("%s: 204 with content", where)
+				t.Errorf("%s: %s with content", where, status)
 			}
 			continue
 		}
-		if len(content) != 1 {
+		if len(content) == 0 {
 			t.Errorf("%s: %s has %d types of content", where, status, len(content))
 		}
 		for kind, c := range content {
@@ -115,6 +115,9 @@ func checkPath(t *testing.T, path string, op map[string]any) {
 	parameters, _ := op["parameters"].([]any)
 	for _, p := range parameters {
 		p := p.(map[string]any)
+		if p["$ref"] != nil {
+			continue
+		}
 		if p["in"] == "path" && p["required"] == true {
 			got = append(got, p["name"].(string))
 		}

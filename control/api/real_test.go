@@ -156,7 +156,7 @@ func TestAPBXsLifeOnTheRealFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = c.WithToken(s.Token)
-	page, err := c.Devices(ctx, controlapi.DeviceQuery{Search: "sn-0001"})
+	page, err := c.Devices(ctx, controlapi.DeviceQuery{DeviceFilter: controlapi.DeviceFilter{Search: "sn-0001"}})
 	if err != nil || page.Total != 1 || page.Items[0].Status != controlapi.StatusNever || page.Items[0].URL != "https://"+string(g.Site)+".example.com/" {
 		t.Fatal(page, err)
 	}
@@ -168,7 +168,7 @@ func TestAPBXsLifeOnTheRealFleet(t *testing.T) {
 	if sub, err := c.Subscription(ctx); err != nil || sub.Status != "Trial" || sub.Connections != 25 || sub.Used != 1 {
 		t.Fatal(sub, err)
 	}
-	if audit, err := c.Audit(ctx, controlapi.AuditQuery{Action: "activate"}); err != nil || audit.Total != 7 {
+	if audit, err := c.Audit(ctx, controlapi.AuditQuery{AuditFilter: controlapi.AuditFilter{Action: "activate"}}); err != nil || audit.Total != 7 {
 		t.Fatal(audit, err)
 	}
 	var gone id.Device

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
 )
 
@@ -18,9 +19,15 @@ var patterns = map[reflect.Type]string{
 	reflect.TypeFor[id.User]():    "^usr_[0-9a-hjkmnp-tv-z]{16}$",
 	reflect.TypeFor[id.Device]():  "^dev_[0-9a-hjkmnp-tv-z]{16}$",
 	reflect.TypeFor[id.Visit]():   "^vis_[0-9a-hjkmnp-tv-z]{16}$",
-	reflect.TypeFor[id.Relay]():   "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-	reflect.TypeFor[id.Site]():    "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-	reflect.TypeFor[id.Serial]():  "^[A-Za-z0-9-]{4,32}$",
+	reflect.TypeFor[id.Group]():   "^grp_[0-9a-hjkmnp-tv-z]{16}$",
+	reflect.TypeFor[id.Token]():   "^tok_[0-9a-hjkmnp-tv-z]{16}$",
+
+	reflect.TypeFor[controlapi.GroupChoice](): "^(none|grp_[0-9a-hjkmnp-tv-z]{16})$",
+	reflect.TypeFor[controlapi.DeviceIDs]():   "^dev_[0-9a-hjkmnp-tv-z]{16}(,dev_[0-9a-hjkmnp-tv-z]{16})*$",
+	reflect.TypeFor[precondition]():           `^(\*|(W/)?"[^"\\ ,]+")$`,
+	reflect.TypeFor[id.Relay]():               "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+	reflect.TypeFor[id.Site]():                "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+	reflect.TypeFor[id.Serial]():              "^[A-Za-z0-9-]{4,32}$",
 }
 
 // ref defines t, a struct, and refers to it.
@@ -45,6 +52,9 @@ func (s schemas) request(t reflect.Type, lenient bool) object {
 func (s schemas) define(t reflect.Type) object {
 	properties, required := object{}, []string{}
 	for _, f := range fieldsOf(t) {
+		if f.place != "json" {
+			continue // a parameter
+		}
 		properties[f.name] = s.of(f)
 		if f.required {
 			required = append(required, f.name)
@@ -59,8 +69,15 @@ func (s schemas) define(t reflect.Type) object {
 
 // of is the schema of one field with its bounds.
 func (s schemas) of(f field) object {
+	if isList(f.typ) {
+		return s.list(f)
+	}
 	o := s.schema(f.typ)
-	text := f.typ.Kind() == reflect.String
+	t := f.typ
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	text := t.Kind() == reflect.String
 	for key, v := range map[string]any{"description": f.doc, "format": f.format, "minimum": f.min} {
 		if !reflect.ValueOf(v).IsZero() && (key != "description" || f.place == "json") {
 			o[key] = v
@@ -80,6 +97,22 @@ func (s schemas) of(f field) object {
 		o["enum"] = f.enum
 	} else if text && f.required && f.max != 0 {
 		o["minLength"] = 1
+	}
+	return o
+}
+
+// list is of for an array: its bounds count items, and what f says of a string
+// holds for each.
+func (s schemas) list(f field) object {
+	item := s.schema(f.typ.Elem())
+	if f.enum != nil {
+		item["enum"] = f.enum
+	}
+	o := object{"type": "array", "items": item}
+	for key, v := range map[string]any{"description": f.doc, "minItems": f.min, "maxItems": f.max} {
+		if !reflect.ValueOf(v).IsZero() {
+			o[key] = v
+		}
 	}
 	return o
 }

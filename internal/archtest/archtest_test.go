@@ -27,14 +27,16 @@ var only = []struct {
 	{"modernc.org/sqlite", []string{"control/store"}, "SQL is the store's"},
 	{"github.com/jackc/pgx/", []string{"control/store"}, "SQL is the store's"},
 	{"github.com/pressly/goose/", []string{"control/store"}, "SQL is the store's"},
+	{"github.com/xuri/excelize/", []string{"control/export"}, "spreadsheets are made in one place, and not in an agent"},
 	{"github.com/valyala/fasthttp", []string{"relay/edge", "agent"}, "only the data path trades net/http for speed"},
 	{"log", nil, "logs are zap's, injected"},
 }
 
 // siblings are the imports between parts of one plane that are allowed.
 var siblings = map[string][]string{
-	"control/api":     {"control/fleet"},
-	"control/console": {"control/fleet"},
+	"control/api":     {"control/fleet", "control/export"},
+	"control/console": {"control/fleet", "control/export"},
+	"control/export":  {"control/fleet"},
 	"control/store":   {"control/fleet"},
 	"control/fleet":   {"control/license"},
 	"agent/page":      {"agent/manage"},

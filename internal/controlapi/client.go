@@ -31,6 +31,8 @@ const (
 type Client struct {
 	base  string
 	token string
+	match string // If-Match
+	key   string // Idempotency-Key
 	http  *http.Client
 }
 
@@ -71,6 +73,23 @@ func isLoopback(host string) bool {
 	return err == nil && a.IsLoopback() || isLocalhost(host)
 }
 
+// IfMatch is the same client for one edit or removal: it is refused with
+// changed_meanwhile if what etag stands for has been edited since. See Tagged.
+func (c *Client) IfMatch(etag string) *Client {
+	d := *c
+	d.match = etag
+	return &d
+}
+
+// Once is the same client for making one thing: a call that is repeated with
+// the same key, since its answer was lost, makes nothing more and gets the
+// first one's answer. The key is any text that is new for each thing.
+func (c *Client) Once(key string) *Client {
+	d := *c
+	d.key = key
+	return &d
+}
+
 // call makes one request and decodes its answer into out; in and out may be nil.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -80,6 +99,9 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return err
 	}
 	defer resp.Body.Close()
+	if t, ok := out.(interface{ setETag(etag string) any }); ok {
+		out = t.setETag(resp.Header.Get("ETag"))
+	}
 	if out == nil {
 		return nil
 	}
@@ -96,13 +118,9 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 // send returns a response that is a success and of type accept, with its body
 // open, or an error.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, in any, accept string) (*http.Response, error) {
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return nil, fmt.Errorf("encode request: %w", err)
-		}
-		body = bytes.NewReader(b)
+	body, kind, err := bodyOf(in)
+	if err != nil {
+		return nil, err
 	}
 	target := c.base + path
 	if len(query) > 0 {
@@ -114,8 +132,14 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 	req.Header.Set("Accept", accept)
 	req.Header.Set("User-Agent", "trunkline-client/1")
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	if c.match != "" {
+		req.Header.Set("If-Match", c.match)
+	}
+	if c.key != "" {
+		req.Header.Set("Idempotency-Key", `"`+c.key+`"`)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
@@ -129,6 +153,21 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return resp, nil
+}
+
+// bodyOf is in as a body and its type, nil and "" of nothing.
+func bodyOf(in any) (io.Reader, string, error) {
+	switch in := in.(type) {
+	case nil:
+		return nil, "", nil
+	case text:
+		return in.reader(), "text/plain", nil
+	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		return nil, "", fmt.Errorf("encode request: %w", err)
+	}
+	return bytes.NewReader(b), "application/json", nil
 }
 
 // refusal is nil if resp is the answer asked for. A problem document becomes

@@ -20,12 +20,19 @@ type Session struct {
 	Account Account   `json:"account"`
 }
 
-// User is a person in one account.
-type User struct {
-	ID    id.User `json:"id"`
-	Email string  `json:"email"`
-	Name  string  `json:"name"`
-	Role  string  `json:"role" enum:"owner,admin,technician,auditor"`
+// Me is who asks.
+type Me struct {
+	User    User     `json:"user"`
+	Account Account  `json:"account"`
+	Rights  Access   `json:"rights" doc:"What the role may do."`
+	Token   id.Token `json:"token,omitempty" doc:"The API token that asks; absent: a session does."`
+	Scopes  []string `json:"scopes,omitempty" doc:"What that token may; absent: everything."`
+}
+
+// PasswordChange changes one's own password. All other sessions end.
+type PasswordChange struct {
+	Old string `json:"old" max:"1024" format:"password"`
+	New string `json:"new" max:"1024" format:"password"`
 }
 
 // Account is a provider or a reseller.
@@ -33,13 +40,4 @@ type Account struct {
 	ID     id.Account `json:"id"`
 	Parent id.Account `json:"parent,omitempty" doc:"Absent for the installation's owner."`
 	Name   string     `json:"name"`
-}
-
-// Subscription is an account's plan.
-type Subscription struct {
-	Status      string    `json:"status" enum:"Subscribed,Trial,Not Subscribed"`
-	Holder      string    `json:"holder,omitempty"`
-	Connections int       `json:"connections" doc:"How many sites may be connected; a hot-standby pair is one."`
-	Used        int       `json:"used"`
-	Expires     time.Time `json:"expires,omitzero" doc:"Absent: never."`
 }

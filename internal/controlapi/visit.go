@@ -7,10 +7,25 @@ import (
 	"trunkline/internal/id"
 )
 
-// VisitRequest asks for a visit to one device.
+// VisitRequest asks for a visit to a site, wherever it is served, or to one
+// device, whatever its role: exactly one of the two.
 type VisitRequest struct {
-	Device id.Device `json:"device"`
+	Device id.Device `json:"device,omitempty" doc:"This one, whatever its role in a pair."`
+	Site   id.Site   `json:"site,omitempty" example:"-" doc:"The site; of a pair the active device serves it."`
 	Method string    `json:"method,omitempty" enum:"account,passwordless" doc:"How the visitor is let into the portal; account if absent."`
+}
+
+// VisitQuery selects visits, newest first.
+type VisitQuery struct {
+	Live   bool      `query:"live,omitempty" doc:"Only those that are on."`
+	Device id.Device `query:"device,omitempty"`
+	User   id.User   `query:"user,omitempty"`
+	PageQuery
+}
+
+// Ended is how many visits were ended.
+type Ended struct {
+	Ended int `json:"ended"`
 }
 
 // VisitStart is a granted visit. A browser opens it by POSTing Handover, as
@@ -57,10 +72,19 @@ type AuditEntry struct {
 	Detail  string     `json:"detail,omitempty"`
 }
 
-// AuditQuery selects audit entries, newest first.
+// AuditFilter selects audit entries, newest first.
+type AuditFilter struct {
+	Search  string    `query:"search,omitempty" max:"100" doc:"In actor, object and detail, in any case."`
+	Action  string    `query:"action,omitempty" max:"64"`
+	Actor   string    `query:"actor,omitempty" max:"254" doc:"An e-mail address."`
+	Outcome string    `query:"outcome,omitempty" max:"64" doc:"ok, refused, or the code of a refusal."`
+	From    time.Time `query:"from,omitempty" doc:"At this time or after it."`
+	To      time.Time `query:"to,omitempty" doc:"Before this time."`
+}
+
+// AuditQuery asks for a page of the audit.
 type AuditQuery struct {
-	Search string `query:"search,omitempty" max:"100" doc:"In actor, object and detail, in any case."`
-	Action string `query:"action,omitempty" max:"64"`
+	AuditFilter
 	PageQuery
 }
 

@@ -209,7 +209,7 @@ func (d *demo) waitConnected(ctx context.Context, email, password string) (contr
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		page, err := d.api.Devices(ctx, controlapi.DeviceQuery{Search: serial})
+		page, err := d.api.Devices(ctx, controlapi.DeviceQuery{DeviceFilter: controlapi.DeviceFilter{Search: serial}})
 		if err != nil {
 			return controlapi.Device{}, fmt.Errorf("list devices: %w", err)
 		}
