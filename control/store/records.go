@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -49,6 +50,19 @@ func (t *tx) RemoveGroup(g id.Group) error {
 }
 
 func (t *tx) AddDeviceEvent(d id.Device, c fleet.StatusChange, keep int) error {
+	if c.Kind == string(fleet.StatusDisconnected) {
+		// Where no agent says when, each control node has a time of its own.
+		last, err := one(t, func(r scanner) (last fleet.StatusChange, err error) {
+			err = r.Scan(&last.Kind, &last.Reason)
+			return last, err
+		}, "SELECT kind, reason FROM device_events WHERE device = $1 ORDER BY seq DESC LIMIT 1", d)
+		if err == nil && last.Kind == c.Kind && last.Reason == c.Reason {
+			return nil
+		}
+		if err != nil && !errors.Is(err, fleet.ErrNoRow) {
+			return err
+		}
+	}
 	n, err := t.exec(`INSERT INTO device_events (device, at, kind, reason, detail)
 		SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT) FROM devices WHERE id = $1 ON CONFLICT (device, at, kind) DO NOTHING`,
 		d, micros(c.At), c.Kind, c.Reason, c.Detail)
