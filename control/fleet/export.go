@@ -18,7 +18,7 @@ const exportPage = 500
 // there are any, in q's order; it ends at fn's error.
 func (f *Fleet) EachDevice(ctx context.Context, p Principal, q DeviceQuery, ids []id.Device, fn func(Device) error) error {
 	if len(ids) > 0 {
-		return f.eachChosen(ctx, p, ids, fn)
+		return f.eachChosen(ctx, p, q, ids, fn)
 	}
 	q.Limit, q.Cursor = exportPage, ""
 	for {
@@ -38,8 +38,11 @@ func (f *Fleet) EachDevice(ctx context.Context, p Principal, q DeviceQuery, ids 
 }
 
 // eachChosen leaves out what p cannot see.
-func (f *Fleet) eachChosen(ctx context.Context, p Principal, ids []id.Device, fn func(Device) error) error {
+func (f *Fleet) eachChosen(ctx context.Context, p Principal, q DeviceQuery, ids []id.Device, fn func(Device) error) error {
 	if err := p.check(); err != nil {
+		return err
+	}
+	if err := q.check(); err != nil {
 		return err
 	}
 	if len(ids) > maxChosen {
@@ -69,16 +72,33 @@ func (f *Fleet) eachChosen(ctx context.Context, p Principal, ids []id.Device, fn
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(ds, func(a, b Device) int {
-		return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(string(a.ID), string(b.ID)))
-	})
+	for i := range ds {
+		f.presence.overlay(&ds[i])
+	}
+	slices.SortFunc(ds, q.compare)
 	for _, d := range ds {
-		f.presence.overlay(&d)
 		if err := fn(d); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// compare is the order of a list, for devices that were read one by one.
+func (q DeviceQuery) compare(a, b Device) int {
+	n := 0
+	switch q.Sort {
+	case SortSerial:
+		n = cmp.Compare(a.Serial, b.Serial)
+	case SortSince:
+		n = a.Presence.Since.Compare(b.Presence.Since)
+	default:
+		n = cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	}
+	if n = cmp.Or(n, cmp.Compare(a.ID, b.ID)); q.Desc {
+		return -n
+	}
+	return n
 }
 
 // maxChosen is how many devices can be named at once.

@@ -12,6 +12,7 @@ import (
 func (f *Fleet) TickForTest(ctx context.Context) error          { return f.tick(ctx) }
 func (f *Fleet) FlushForTest(ctx context.Context) error         { return f.flush(ctx) }
 func (f *Fleet) SweepForTest(ctx context.Context) (bool, error) { return f.sweep(ctx) }
+func (f *Fleet) SampleForTest(ctx context.Context) error        { return f.sample(ctx) }
 func (f *Fleet) RotateForTest(ctx context.Context) error        { return f.rotateKeys(ctx) }
 
 var (
@@ -26,6 +27,11 @@ var (
 
 const (
 	WatchBuffer  = watchBuffer
+	MaxEvents    = maxEvents
+	MaxGroups    = maxGroups
+	MaxPending   = maxPending
+	SweepBatch   = sweepBatch
+	SampleEvery  = sampleEvery
 	MaxThrottled = maxThrottled
 	KeyAhead     = keyAhead
 	LeaseDoubt   = leaseDoubt

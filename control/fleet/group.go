@@ -32,7 +32,7 @@ func (f *Fleet) AddGroup(ctx context.Context, p Principal, name string) (Group, 
 			return g, err
 		}
 		if len(have) >= maxGroups {
-			return g, fault.New(fault.TooMany, "There are %d groups already, and there can be no more.", maxGroups)
+			return g, fault.New(fault.LimitReached, "There are %d groups already, and there can be no more.", maxGroups)
 		}
 		g.Name, e.Object = name, "group "+name
 		return g, tx.AddGroup(g)

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -43,7 +44,7 @@ func (f *Fleet) AddDevice(ctx context.Context, p Principal, n NewDevice) (Device
 			return err
 		}
 		if counts[StatusNotActivated] >= maxPending {
-			return fault.New(fault.TooMany, "%d devices wait for their PBX already. Remove the ones that are not needed.", maxPending)
+			return fault.New(fault.LimitReached, "%d devices wait for their PBX already. Remove the ones that are not needed.", maxPending)
 		}
 		e.Detail = "code until " + c.Expires.Format(time.RFC3339)
 		return tx.AddDevice(d)
@@ -142,25 +143,27 @@ func (f *Fleet) EditDevice(ctx context.Context, p Principal, device id.Device, x
 		if err := matches(x.Match, d.Tag()); err != nil {
 			return err
 		}
+		var changed []string
 		if x.Group != nil && *x.Group != d.Group {
 			if err := f.mayManage(tx, p, *x.Group); err != nil {
 				return err
 			}
 			d.Group = *x.Group
-			e.Detail += "group; "
+			changed = append(changed, "group")
 		}
 		if x.Name != nil && name != d.Name {
-			e.Detail += "name was " + d.Name + "; "
+			changed = append(changed, "name was "+d.Name)
 			d.Name = name
 		}
 		if x.Comment != nil && comment != d.Comment {
 			d.Comment = comment
-			e.Detail += "comment; "
+			changed = append(changed, "comment")
 		}
 		if x.Passwordless != nil && *x.Passwordless != d.Passwordless {
 			d.Passwordless = *x.Passwordless
-			e.Detail += map[bool]string{true: "passwordless allowed; ", false: "passwordless forbidden; "}[d.Passwordless]
+			changed = append(changed, map[bool]string{true: "passwordless allowed", false: "passwordless forbidden"}[d.Passwordless])
 		}
+		e.Detail = strings.Join(changed, "; ")
 		return nil
 	})
 }

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -170,8 +171,8 @@ func TestOneCodeOneDevice(t *testing.T) {
 	_, c := w.add("Acme")
 	var won atomic.Int32
 	var wg sync.WaitGroup
-	for i := range 40 {
-		a := newPBX(id.Serial("SN-" + string(rune('A'+i%26)) + strings.Repeat("X", 1+i/26))).with(c.Secret)
+	for i := range 200 {
+		a := newPBX(id.Serial(fmt.Sprintf("SN-%04d", i))).with(c.Secret)
 		a.Remote = addr(byte(i))
 		wg.Go(func() {
 			switch _, err := w.Activate(t.Context(), a); fault.CodeOf(err) {

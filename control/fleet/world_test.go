@@ -46,6 +46,7 @@ type world struct {
 	mu        sync.Mutex
 	clock     time.Time
 	license   license.License
+	auditKeep time.Duration
 	busDown   error
 	pass      map[string]token.PassKey
 	seal      map[string]token.SealKey
@@ -84,7 +85,7 @@ func (f failing) View(context.Context, func(fleet.Tx) error) error { return f.er
 func (w *world) restartOn(s fleet.Store) {
 	w.Helper()
 	f, err := fleet.New(fleet.Options{
-		Store: s, Log: zaptest.NewLogger(w.T), Now: w.now, Registerer: prometheus.NewRegistry(),
+		Store: s, Log: zaptest.NewLogger(w.T), Now: w.now, Registerer: prometheus.NewRegistry(), AuditKeep: w.auditKeep,
 		License:    func() license.License { w.mu.Lock(); defer w.mu.Unlock(); return w.license },
 		LicenseKey: vendor.Public().(ed25519.PublicKey),
 		Zone:       "example.com", Port: ":8443",

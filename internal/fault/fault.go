@@ -35,7 +35,8 @@ const (
 
 // Accounts, people and what they are given.
 const (
-	Taken             Code = "taken" // a name or an e-mail address that must be unique
+	Taken             Code = "taken"         // a name or an e-mail address that must be unique
+	LimitReached      Code = "limit_reached" // there can be no more of something; waiting does not help
 	InvitationInvalid Code = "invitation_invalid"
 	LastOwner         Code = "last_owner"
 	AccountInUse      Code = "account_in_use" // it has connected devices
@@ -96,7 +97,7 @@ var statuses = map[Code]int{
 	SignInNeeded: 401, WrongLogin: 401, CrossSite: 403, VersionMismatch: 400,
 	Changed: 412, KeyReused: 422, InProgress: 409, Scope: 403,
 
-	Taken: 409, InvitationInvalid: 403, LastOwner: 409, AccountInUse: 409, LicenceInvalid: 422,
+	Taken: 409, LimitReached: 409, InvitationInvalid: 403, LastOwner: 409, AccountInUse: 409, LicenceInvalid: 422,
 
 	Rejected: 403, ModelRefused: 422, FirmwareOld: 422, NoConnections: 409, LicenceExpired: 403,
 	DeviceClaimed: 409, DeviceRemoved: 410, PassExpired: 401, PassEarly: 401, PassInvalid: 401, ProofInvalid: 401,
