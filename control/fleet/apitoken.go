@@ -60,7 +60,7 @@ func (f *Fleet) AddToken(ctx context.Context, p Principal, n NewToken) (APIToken
 			return err
 		}
 		if len(have) >= maxTokens {
-			return fault.New(fault.TooMany, "You have %d tokens, and there can be no more. Revoke those that are not needed.", len(have))
+			return fault.New(fault.LimitReached, "You have %d tokens, and there can be no more. Revoke those that are not needed.", len(have))
 		}
 		e.Detail = string(t.ID) + " until " + t.Expires.Format(time.RFC3339) + " for " + strings.Join(t.Scopes, " ")
 		return tx.AddToken(t, sessionHash(secret))

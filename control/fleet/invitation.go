@@ -67,7 +67,7 @@ func (f *Fleet) InviteUser(ctx context.Context, p Principal, n NewUser) (Invitat
 			return err
 		}
 		if have >= maxUsers {
-			return fault.New(fault.TooMany, "There are %d people in this account already, and there can be no more.", maxUsers)
+			return fault.New(fault.LimitReached, "There are %d people in this account already, and there can be no more.", maxUsers)
 		}
 		e.Detail = "as " + string(u.Role)
 		if err = tx.AddUser(u); errors.Is(err, ErrTaken) {

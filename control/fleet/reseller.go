@@ -146,7 +146,7 @@ func (f *Fleet) mayAdd(tx Tx, p Principal, n NewReseller, now time.Time) error {
 		return err
 	}
 	if have >= maxResellers {
-		return fault.New(fault.TooMany, "There are %d resellers already, and there can be no more.", maxResellers)
+		return fault.New(fault.LimitReached, "There are %d resellers already, and there can be no more.", maxResellers)
 	}
 	return f.mayAllot(tx, parent, n.Connections, now)
 }
