@@ -65,11 +65,11 @@ func (a *Agent) standing() (State, string) {
 	case a.damage != nil:
 		return NotActivated, a.damage.Error()
 	case a.passes.identity().Device == "":
-		return NotActivated, "this PBX is not connected to a provider yet"
+		return NotActivated, "This PBX is not connected to a provider yet."
 	case a.unread != nil:
 		return RemoteAccessOff, a.unread.Error()
 	case a.settings.Off:
-		return RemoteAccessOff, "switched off on this PBX"
+		return RemoteAccessOff, "It was switched off on this PBX."
 	}
 	return Connecting, ""
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -102,9 +103,9 @@ func (g *Page) signOut(w http.ResponseWriter, r *http.Request) {
 
 // parse reads a form, bounded by the door.
 func (g *Page) parse(w http.ResponseWriter, r *http.Request) bool {
-	err := r.ParseMultipartForm(maxBody)
-	if errors.Is(err, http.ErrNotMultipart) {
-		err = nil // ParseForm has read it
+	err := r.ParseForm()
+	if err == nil && strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		err = r.ParseMultipartForm(maxBody)
 	}
 	var large *http.MaxBytesError
 	switch {
