@@ -59,6 +59,14 @@ func (s *Service) listen() (err error) {
 	return s.dir.writeJSON(lineFile, s.local.Line())
 }
 
+// PageURL is where a browser on this machine finds the page; "" if there is none.
+func (s *Service) PageURL() string {
+	if s.page == nil {
+		return ""
+	}
+	return s.page.URL()
+}
+
 // Close gives up what New took, of a Service that never ran.
 func (s *Service) Close() error {
 	var errs []error

@@ -130,7 +130,7 @@ func certificates(f url.Values, m *multipart.Form) (string, error) {
 	return string(b), err
 }
 
-// problem is what err says of the form f. No secret is shown again.
+// problem is what err says of the form f. No password is shown again.
 func (g *Page) problem(f url.Values, err error) form {
 	var known *fault.Error
 	if !errors.As(err, &known) {

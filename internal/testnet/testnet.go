@@ -197,6 +197,7 @@ type PBX struct {
 	Device id.Device
 	Site   id.Site
 	Data   string // the agent's directory
+	Page   string // URL of its Remote Management page, while it runs
 	Stop   func() // stops the agent, as SIGTERM would
 
 	world *World
@@ -219,6 +220,16 @@ func (w *World) Activate(serial id.Serial, portal string) *PBX {
 	return &PBX{Serial: serial, Device: i.Device, Site: i.Site, Data: dir, world: w, cfg: cfg}
 }
 
+// Unbox is a PBX that nobody has activated: its page will do that. Its agent
+// does not run yet.
+func (w *World) Unbox(serial id.Serial, portal string) *PBX {
+	w.T.Helper()
+	cfg := agent.Default()
+	cfg.Data, cfg.Admin, cfg.Portal.URL = filepath.Join(w.T.TempDir(), "agent"), agent.AdminOff, portal
+	cfg.Device = agent.Device{Serial: serial, Model: Model, Firmware: Firmware}
+	return &PBX{Serial: serial, Data: cfg.Data, world: w, cfg: cfg}
+}
+
 // Connect activates a PBX, runs its agent, and waits until the tunnel is up.
 func (w *World) Connect(serial id.Serial, portal string) *PBX {
 	w.T.Helper()
@@ -231,10 +242,12 @@ func (w *World) Connect(serial id.Serial, portal string) *PBX {
 // Run starts the PBX's agent.
 func (p *PBX) Run() {
 	p.world.T.Helper()
-	a, err := agent.New(p.cfg, p.world.Log, prometheus.NewRegistry())
+	p.cfg.Page.Listen = "127.0.0.1:0"
+	a, err := agent.NewService(p.cfg, p.world.Log, prometheus.NewRegistry())
 	if err != nil {
 		p.world.T.Fatal(err)
 	}
+	p.Page = a.PageURL()
 	p.Stop = Go(p.world.T, fmt.Sprintf("agent of %s", p.Serial), a.Run)
 }
 
