@@ -240,6 +240,11 @@ type VisitQuery struct {
 	User   id.User
 	Cursor string
 	Limit  int
+
+	// Seen, if set, narrows to the groups whose devices Self may see, and to
+	// Self's own visits; one that selects all is not set. The rules fill it in.
+	Seen *GroupFilter
+	Self id.User
 }
 
 // AuditEntry records a decision. Refusals are entries too.

@@ -132,6 +132,11 @@ func (f *Fleet) EndVisit(ctx context.Context, p Principal, visit id.Visit) error
 		if err != nil {
 			return err
 		}
+		if seen, err := seesVisit(tx, p, v); err != nil {
+			return err
+		} else if !seen {
+			return fault.New(fault.NotFound, "There is no such visit in your account.")
+		}
 		e.Object = describeVisit(v)
 		if v.User != p.User && !p.Role.mayEndOthers() {
 			return fault.New(fault.Forbidden, "Your role may not end other people's visits.")
@@ -160,10 +165,27 @@ func (f *Fleet) EndVisit(ctx context.Context, p Principal, visit id.Visit) error
 	return nil
 }
 
-// Visits lists the account's visits, newest first.
+// seesVisit: one's own, and those of PBXs that one may see. A PBX that was
+// removed is in no group.
+func seesVisit(tx Tx, p Principal, v Visit) (bool, error) {
+	if v.User == p.User {
+		return true, nil
+	}
+	d, err := tx.Device(v.Device)
+	if noRow(err) {
+		err = nil
+	}
+	return p.Access.On(d.Group).Has(See), err
+}
+
+// Visits lists the account's visits that p may see, newest first.
 func (f *Fleet) Visits(ctx context.Context, p Principal, q VisitQuery) (Page[Visit], error) {
 	if err := p.check(); err != nil {
 		return Page[Visit]{}, err
+	}
+	q.Seen, q.Self = nil, p.User
+	if seen := p.Access.Filter(See); !seen.Except || len(seen.Groups) > 0 {
+		q.Seen = &seen
 	}
 	var page Page[Visit]
 	err := f.view(ctx, "list visits", func(tx Tx) (err error) {

@@ -89,20 +89,23 @@ func (t *tx) selected(account id.Account, q fleet.DeviceQuery) (w where, err err
 	default:
 		w.and("d.grp = ?", q.Group)
 	}
-	w.inGroups(q.Seen)
+	if cond, args := inGroups("d.grp", q.Seen); cond != "" {
+		w.and(cond, args...)
+	}
 	w.containing("d.search", q.Search)
 	return w, nil
 }
 
-// inGroups narrows to the devices whose group f selects.
-func (w *where) inGroups(f fleet.GroupFilter) {
+// inGroups is the condition that f selects the group in column; "" if it
+// selects all.
+func inGroups(column string, f fleet.GroupFilter) (cond string, args []any) {
 	if len(f.Groups) == 0 {
 		if !f.Except {
-			w.and("1 = 0")
+			cond = "1 = 0"
 		}
-		return
+		return cond, nil
 	}
-	args := make([]any, len(f.Groups))
+	args = make([]any, len(f.Groups))
 	for i, g := range f.Groups {
 		args[i] = g
 	}
@@ -110,7 +113,7 @@ func (w *where) inGroups(f fleet.GroupFilter) {
 	if f.Except {
 		not = "NOT "
 	}
-	w.and("d.grp "+not+"IN ("+strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ")+")", args...)
+	return column + " " + not + "IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ") + ")", args
 }
 
 // countSome counts rows up to fleet.MaxTotal and says whether there are more.

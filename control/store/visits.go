@@ -62,6 +62,10 @@ func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Vi
 	if q.User != "" {
 		w.and("v.user_id = ?", q.User)
 	}
+	if q.Seen != nil {
+		cond, args := inGroups("COALESCE((SELECT d.grp FROM devices d WHERE d.id = v.device), '')", *q.Seen)
+		w.and("(v.user_id = ? OR "+cond+")", append([]any{q.Self}, args...)...)
+	}
 	total, more, err := t.countSome("visits v", w)
 	if err != nil {
 		return fleet.Page[fleet.Visit]{}, err
