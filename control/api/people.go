@@ -118,13 +118,10 @@ func (a *api) acceptInvitation(ctx context.Context, who fleet.Principal, q accep
 }
 
 func user(u fleet.User) controlapi.User {
-	out := controlapi.User{
-		ID: u.ID, Email: u.Email, Name: u.Name, Role: string(u.Role), Disabled: u.Disabled, LastSeen: u.LastSeen, Created: u.Created,
+	return controlapi.User{
+		ID: u.ID, Email: u.Email, Name: u.Name, Role: string(u.Role), Disabled: u.Disabled,
+		Invited: u.Invited, LastSeen: u.LastSeen, Created: u.Created,
 	}
-	if u.Invite != "" {
-		out.Invited = u.Invited
-	}
-	return out
 }
 
 func invitation(i fleet.Invitation) controlapi.Invitation {

@@ -47,7 +47,7 @@ func (f *Fleet) AddToken(ctx context.Context, p Principal, n NewToken) (APIToken
 		return APIToken{}, "", err
 	}
 	if n.Life < minTokenLife || n.Life > maxTokenLife {
-		return APIToken{}, "", fault.New(fault.Invalid, "A token lives for 1 hour to 400 days.").In("life")
+		return APIToken{}, "", fault.New(fault.Invalid, "A token lives for 1 hour to 400 days.").In("life_seconds")
 	}
 	secret, _ := newSecret()
 	secret = tokenPrefix + secret

@@ -187,7 +187,7 @@ func invited(tx Tx, token string, now time.Time) (User, error) {
 // AcceptInvitation sets the person's password and signs in. The session is a
 // new one, and the only one.
 func (f *Fleet) AcceptInvitation(ctx context.Context, token, password string, remote netip.Addr) (Session, error) {
-	if err := checkPassword(password); err != nil {
+	if err := checkPassword("password", password); err != nil {
 		return Session{}, err
 	}
 	e := AuditEntry{At: f.clock(), Remote: remoteText(remote), Action: ActionInvitationAccept}

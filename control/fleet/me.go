@@ -31,7 +31,7 @@ func (f *Fleet) ChangePassword(ctx context.Context, p Principal, old, next strin
 	if err := p.notByToken(); err != nil {
 		return err
 	}
-	if err := checkPassword(next); err != nil {
+	if err := checkPassword("new", next); err != nil {
 		return err
 	}
 	e := p.entry(f.clock(), ActionPasswordChange, "")

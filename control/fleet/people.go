@@ -36,10 +36,10 @@ type User struct {
 	Email    string // lower case
 	Name     string
 	Role     Role
-	Hash     string // argon2id, PHC string; "" until the invitation is accepted
+	Hash     string // argon2id, PHC string; "" until the invitation is accepted, and outside of the rules
 	Disabled bool
-	Invite   string    // hash of an invitation that is open
-	Invited  time.Time // when that expires
+	Invite   string    // hash of the invitation; "" outside of the rules
+	Invited  time.Time // when that expires; zero once it was accepted
 	LastSeen time.Time // last sign-in; zero: never
 	Created  time.Time
 }

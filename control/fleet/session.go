@@ -28,7 +28,7 @@ func (f *Fleet) Init(ctx context.Context, email, name, password string) (created
 	if name, err = plainText("name", name); err != nil {
 		return false, err
 	}
-	if err := checkPassword(password); err != nil {
+	if err := checkPassword("password", password); err != nil {
 		return false, err
 	}
 	hash := hashPassword(password)
@@ -55,9 +55,9 @@ func (f *Fleet) Init(ctx context.Context, email, name, password string) (created
 // rootName is the installation's own account until somebody names it.
 const rootName = "Main account"
 
-func checkPassword(p string) error {
+func checkPassword(field, p string) error {
 	if len(p) < minPassword || len(p) > maxPassword {
-		return fault.New(fault.Invalid, "A password must have %d to %d bytes.", minPassword, maxPassword).In("password")
+		return fault.New(fault.Invalid, "A password must have %d to %d bytes.", minPassword, maxPassword).In(field)
 	}
 	return nil
 }
