@@ -59,6 +59,8 @@ func (f *Fleet) sample(ctx context.Context) error {
 type statsTx interface {
 	// DeviceCounts counts the account's own devices by status.
 	DeviceCounts(account id.Account) (map[Status]int, error)
+	// CountDevices counts those of one status, and no further than atMost.
+	CountDevices(account id.Account, s Status, atMost int) (int, error)
 	// SiteTroubles counts the sites without a connection, and the pairs with an alarm.
 	SiteTroubles(account id.Account) (overCapacity, alarms int, err error)
 	CountLiveVisits(account id.Account) (int, error)

@@ -39,11 +39,11 @@ func (f *Fleet) AddDevice(ctx context.Context, p Principal, n NewDevice) (Device
 		if err := f.mayManage(tx, p, d.Group); err != nil {
 			return err
 		}
-		counts, err := tx.DeviceCounts(p.Account)
+		pending, err := tx.CountDevices(p.Account, StatusNotActivated, maxPending)
 		if err != nil {
 			return err
 		}
-		if counts[StatusNotActivated] >= maxPending {
+		if pending >= maxPending {
 			return fault.New(fault.LimitReached, "%d devices wait for their PBX already. Remove the ones that are not needed.", maxPending)
 		}
 		e.Detail = "code until " + c.Expires.Format(time.RFC3339)

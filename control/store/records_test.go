@@ -52,7 +52,10 @@ func TestRecords(t *testing.T) {
 			equal(w.T, y, b)
 			counts, err3 := tx.DeviceCounts(w.account.ID)
 			equal(w.T, counts, map[fleet.Status]int{fleet.StatusNever: 2, fleet.StatusNotActivated: 1})
-			return errors.Join(err, err2, err3)
+			n, err4 := tx.CountDevices(w.account.ID, fleet.StatusNever, 9)
+			m, err5 := tx.CountDevices(w.account.ID, fleet.StatusNever, 1)
+			equal(w.T, []int{n, m}, []int{2, 1})
+			return errors.Join(err, err2, err3, err4, err5)
 		})
 	})
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"time"
 
 	"trunkline/control/fleet"
@@ -24,6 +25,10 @@ func (t *tx) DeviceCounts(account id.Account) (map[fleet.Status]int, error) {
 		out[x.status] = x.n
 	}
 	return out, nil
+}
+
+func (t *tx) CountDevices(account id.Account, s fleet.Status, atMost int) (int, error) {
+	return t.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM devices WHERE account = $1 AND status = $2 LIMIT %d) AS n", atMost), account, s)
 }
 
 func (t *tx) SiteTroubles(account id.Account) (overCapacity, alarms int, err error) {
