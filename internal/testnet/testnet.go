@@ -207,17 +207,29 @@ type PBX struct {
 // Activate makes a PBX known, by e-mail; its agent does not run yet.
 func (w *World) Activate(serial id.Serial, portal string) *PBX {
 	w.T.Helper()
-	dir := filepath.Join(w.T.TempDir(), "agent")
-	i, err := agent.Activate(w.T.Context(), agent.Activation{
-		Data: dir, Server: w.Up.ConsoleURL(), CAFile: w.Up.CA().File(), Email: w.email, Password: w.password,
-		Serial: serial, Model: Model, Firmware: Firmware, Portal: portal,
-	}, w.Log)
+	p, err := w.activate(agent.Activation{Email: w.email, Password: w.password, Serial: serial, Portal: portal})
 	if err != nil {
 		w.T.Fatal(err)
 	}
+	return p
+}
+
+// ActivateByCode is Activate by an authentication code, and may be refused.
+func (w *World) ActivateByCode(code string, serial id.Serial, portal string) (*PBX, error) {
+	w.T.Helper()
+	return w.activate(agent.Activation{Code: code, Serial: serial, Portal: portal})
+}
+
+func (w *World) activate(q agent.Activation) (*PBX, error) {
+	w.T.Helper()
+	q.Data, q.Server, q.CAFile, q.Model, q.Firmware = filepath.Join(w.T.TempDir(), "agent"), w.Up.ConsoleURL(), w.Up.CA().File(), Model, Firmware
+	i, err := agent.Activate(w.T.Context(), q, w.Log)
+	if err != nil {
+		return nil, err
+	}
 	cfg := agent.Default()
-	cfg.Data, cfg.Admin = dir, agent.AdminOff
-	return &PBX{Serial: serial, Device: i.Device, Site: i.Site, Data: dir, world: w, cfg: cfg}
+	cfg.Data, cfg.Admin = q.Data, agent.AdminOff
+	return &PBX{Serial: q.Serial, Device: i.Device, Site: i.Site, Data: q.Data, world: w, cfg: cfg}, nil
 }
 
 // Unbox is a PBX that nobody has activated: its page will do that. Its agent
