@@ -57,19 +57,22 @@ func (a *Agent) status() tunnel.Status {
 		s = a.portal.status()
 	}
 	s.Logins = tunnel.Logins{
-		Account: a.access.Account, Passwordless: a.access.Passwordless && a.barred() == "", AutoLogout: int(a.access.AutoLogout / time.Minute),
+		Account: a.access.Account, Passwordless: a.access.Passwordless && a.signIn.barred == "", AutoLogout: int(a.access.AutoLogout / time.Minute),
 	}
 	return s
 }
 
-// barred says why nobody is let in without a password, whatever the switch says.
+// barred says why nobody is let in without a password, whatever the switch
+// says; "" if there is a way.
 func (a *Agent) barred() string {
-	return "This agent has no way to sign visitors in: portal.login in its configuration names none."
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.signIn.barred
 }
 
 // streams serves the streams of one life's tunnels.
 func (a *Agent) streams() func(context.Context, tunnel.Header, net.Conn) {
-	p := a.portal
+	p, s := a.portal, a.signIn
 	return func(ctx context.Context, h tunnel.Header, c net.Conn) {
 		leave, f := a.visits.enter(h.Visit, func() { c.Close() })
 		if f == nil && h.Method == methodPasswordless && !a.passwordless() {
@@ -81,6 +84,10 @@ func (a *Agent) streams() func(context.Context, tunnel.Header, net.Conn) {
 			return
 		}
 		defer leave()
+		if h.Service == tunnel.ServiceLogin {
+			a.serveSignIn(ctx, s, h, c)
+			return
+		}
 		p.serve(ctx, h, c)
 	}
 }
@@ -89,5 +96,5 @@ func (a *Agent) streams() func(context.Context, tunnel.Header, net.Conn) {
 func (a *Agent) passwordless() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.access.Passwordless && a.barred() == ""
+	return a.access.Passwordless && a.signIn.barred == ""
 }

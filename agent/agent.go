@@ -64,6 +64,7 @@ type Agent struct {
 	damage   error           // why the identity on disk cannot be used
 	unread   error           // why the settings there could not
 	access   Access
+	signIn   *signIn // of the present life, or of the configuration
 	end      context.CancelCauseFunc
 }
 
@@ -104,9 +105,11 @@ func (a *Agent) wire() error {
 	if _, err := serverRoots(a.cfg.CAFile, ""); err != nil {
 		return err
 	}
-	if _, err := newPortal(a.cfg.Portal); err != nil {
+	p, err := newPortal(a.cfg.Portal)
+	if err != nil {
 		return err
 	}
+	a.signIn = newSignIn(a.cfg.Portal.Login, p)
 	a.passes = newPasses(i)
 	a.passes.key, a.passes.log, a.passes.met = key, a.log, a.met
 	a.passes.save, a.passes.fresh = a.dir.saveIdentity, a.sendPass

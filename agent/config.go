@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"trunkline/agent/login"
 	"trunkline/agent/page"
 	"trunkline/internal/id"
 	"trunkline/internal/service"
@@ -53,13 +54,14 @@ type Portal struct {
 	Pin         string        `yaml:"pin"`          // SHA-256 of its certificate (DER), hex: trusted whatever else is wrong with it
 	DialTimeout time.Duration `yaml:"dial_timeout"` // to connect, TLS included
 	MaxStreams  int           `yaml:"max_streams"`  // connections at a time
+	Login       login.Config  `yaml:"login"`        // how visitors of passwordless visits are signed in
 }
 
 // Default is what a key that the file does not mention means.
 func Default() Config {
 	return Config{
 		Data:   "/var/lib/trunkline-agent",
-		Portal: Portal{DialTimeout: 5 * time.Second, MaxStreams: 256},
+		Portal: Portal{DialTimeout: 5 * time.Second, MaxStreams: 256, Login: login.Default()},
 		Page:   page.Config{Listen: "127.0.0.1:9700"},
 		Admin:  "127.0.0.1:9703",
 		Log:    service.LogConfig{Level: "info", Format: "json"},
@@ -109,6 +111,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Page.Validate(); err != nil {
 		errs = append(errs, err)
+	}
+	if err := c.Portal.Login.Validate(); err != nil {
+		bad("portal.login", err)
 	}
 	if c.Admin != AdminOff {
 		_, _, err := net.SplitHostPort(c.Admin)

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -92,12 +93,20 @@ func (a *Agent) prepare(i Identity) error {
 		return err
 	}
 	p.log, p.met = a.log, a.met
+	s := newSignIn(a.cfg.Portal.Login, p)
+	if s.proxy != nil {
+		p.proxy = func(ctx context.Context, h tunnel.Header, stream, first net.Conn) {
+			s.proxy.Serve(ctx, stream, first, p.dial, func() (string, bool) {
+				return h.Who, h.Method == methodPasswordless && a.passwordless()
+			})
+		}
+	}
 	l, err := a.reach(i, a.passes.key)
 	if err != nil {
 		return err
 	}
 	a.mu.Lock()
-	a.portal = p
+	a.portal, a.signIn = p, s
 	a.mu.Unlock()
 	a.line, a.relays, a.old, a.passes.ask = l, relays{}, nil, l.ask
 	return nil

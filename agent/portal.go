@@ -34,8 +34,11 @@ type portal struct {
 	timeout time.Duration
 	dialTCP func(ctx context.Context, network, addr string) (net.Conn, error)
 	slots   chan struct{} // one per stream in service
-	log     *zap.Logger
-	met     *metrics
+	// proxy carries a stream where its requests are to be read; nil: they are
+	// not, and bytes pass as they are.
+	proxy func(ctx context.Context, h tunnel.Header, stream, first net.Conn)
+	log   *zap.Logger
+	met   *metrics
 }
 
 // origin is scheme://host[:port], in lower case and without a default port.

@@ -13,9 +13,6 @@ import (
 	"trunkline/internal/tunnel"
 )
 
-// portalService is the one service there is so far.
-const portalService = "portal"
-
 // serve carries one stream of a relay's to the portal, until either ends. It
 // owns the stream.
 func (p *portal) serve(ctx context.Context, h tunnel.Header, stream net.Conn) {
@@ -35,6 +32,14 @@ func (p *portal) serve(ctx context.Context, h tunnel.Header, stream net.Conn) {
 		stream.Close()
 		return
 	}
+	if p.proxy != nil {
+		c := &counted{Conn: stream}
+		p.proxy(ctx, h, c, conn)
+		stream.Close()
+		p.met.bytesIn.Add(float64(c.in.Load()))
+		p.met.bytesOut.Add(float64(c.out.Load()))
+		return
+	}
 	in, out := splice(ctx, stream, conn)
 	p.met.bytesIn.Add(float64(in))
 	p.met.bytesOut.Add(float64(out))
@@ -42,7 +47,7 @@ func (p *portal) serve(ctx context.Context, h tunnel.Header, stream net.Conn) {
 
 // answer takes a slot and dials. If it errs, the slot is free again.
 func (p *portal) answer(ctx context.Context, h tunnel.Header) (net.Conn, *fault.Error) {
-	if h.Service != portalService {
+	if h.Service != tunnel.ServicePortal {
 		return nil, fault.New(fault.NotFound, "This agent has no such service.")
 	}
 	select {

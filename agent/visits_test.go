@@ -60,9 +60,10 @@ func TestVisitsAreKeptOverRestarts(t *testing.T) {
 		w := newWorld(t)
 		w.run(identity())
 		synctest.Wait()
-		a, b := someVisit("account"), someVisit("account")
+		a := someVisit("account")
 		w.latest().visit(a)
 		time.Sleep(time.Second)
+		b := someVisit("account")
 		w.latest().visit(b)
 		w.latest().visit(b) // again, as after a reconnection
 		w.wantVisits([]id.Visit{b.ID, a.ID})

@@ -175,7 +175,7 @@ func keys(typ reflect.Type, prefix string, f func(string)) {
 func leaves(n *yaml.Node, prefix string, f func(string)) {
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := prefix+n.Content[i].Value, n.Content[i+1]
-		if value.Kind == yaml.MappingNode {
+		if value.Kind == yaml.MappingNode && len(value.Content) > 0 {
 			leaves(value, key+".", f)
 		} else {
 			f(key)

@@ -1,0 +1,3 @@
+package login
+
+func InputValueForTest(page []byte, name string) (string, bool) { return inputValue(page, name) }
