@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"trunkline/control/api"
 	"trunkline/control/license"
 	"trunkline/control/store"
 	"trunkline/internal/bus"
@@ -31,6 +32,7 @@ type Config struct {
 	OtherModels bool              `yaml:"other_models"` // accept device types that are not on the list
 	FirstAdmin  string            `yaml:"first_admin"`  // e-mail of the owner made on the first start
 	AuditKeep   time.Duration     `yaml:"audit_keep"`   // how long audit entries are kept; 0: for ever
+	Limits      api.Limits        `yaml:"limits"`       // of the API
 	Admin       string            `yaml:"admin"`        // health, metrics, profiles; "" is off
 	Bus         bus.Config        `yaml:"bus"`
 	Log         service.LogConfig `yaml:"log"`
@@ -41,6 +43,7 @@ func Default() Config {
 	return Config{
 		Data: "/var/lib/trunkline", Listen: ":8444", Zone: "localhost", Port: 8443, FirstAdmin: "admin@trunkline.local",
 		AuditKeep: 395 * 24 * time.Hour, // 13 months
+		Limits:    api.DefaultLimits(),
 		Admin:     "127.0.0.1:9701", Log: service.LogConfig{Level: "info", Format: "json"},
 	}
 }
@@ -91,6 +94,7 @@ func (c Config) Validate() error {
 	if c.Admin != "" {
 		bad("admin", address(c.Admin))
 	}
+	bad("limits", c.Limits.Validate())
 	if err := c.Bus.Validate(); err != nil {
 		bad("bus: %w", err)
 	}

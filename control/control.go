@@ -139,7 +139,7 @@ func (c *Control) wire(lic license.License, key ed25519.PublicKey) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
 	mux.Handle("/api/", api.New(api.Options{
-		Fleet: c.fleet, SiteURL: c.siteURL, Log: o.Log.Named("api"), Registerer: o.Registerer,
+		Fleet: c.fleet, SiteURL: c.siteURL, Limits: o.Limits, Log: o.Log.Named("api"), Registerer: o.Registerer,
 	}))
 	c.web, err = newWeb(o, mux)
 	return err

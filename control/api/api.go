@@ -36,12 +36,14 @@ type Fleet interface {
 	rightsFleet
 	resellerFleet
 	auditFleet
+	answerFleet
 }
 
-// Options are all required.
+// Options are all required, but for Limits: its zero value limits nothing.
 type Options struct {
 	Fleet      Fleet
 	SiteURL    func(id.Site) string // a site's origin, with a slash at the end
+	Limits     Limits
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
 }
@@ -53,6 +55,7 @@ type api struct {
 	metrics *metrics
 	cross   *http.CrossOriginProtection
 	streams *streams
+	limits  limits
 	mux     *http.ServeMux
 	openapi []byte // the document
 }
@@ -64,7 +67,7 @@ func New(o Options) http.Handler {
 	}
 	a := &api{
 		fleet: o.Fleet, siteURL: o.SiteURL, log: o.Log.With(zap.String("part", "api")),
-		cross: http.NewCrossOriginProtection(), streams: newStreams(), mux: http.NewServeMux(),
+		cross: http.NewCrossOriginProtection(), streams: newStreams(), limits: newLimits(o.Limits), mux: http.NewServeMux(),
 	}
 	a.metrics = newMetrics(o.Registerer, a.streams)
 	table := a.routes()

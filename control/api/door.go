@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,13 +48,19 @@ func (a *api) serve(x *exchange, r *http.Request, rt route) error {
 	if rt.stream != nil {
 		return rt.stream(x, r, who, in)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
-	defer cancel()
-	out, err := rt.call(ctx, who, in)
-	if err != nil {
-		return err
+	key := ""
+	if rt.creates {
+		if key, err = idempotencyKey(r.Header); err != nil {
+			return err
+		}
 	}
-	ans, err := answerOf(rt, out)
+	serve := func() (answer, error) { return rt.serve(r.Context(), who, in) }
+	var ans answer
+	if key == "" {
+		ans, err = serve()
+	} else {
+		ans, err = a.once(x, r, who, key, serve)
+	}
 	if err != nil {
 		return err
 	}
@@ -63,16 +68,35 @@ func (a *api) serve(x *exchange, r *http.Request, rt route) error {
 	return nil
 }
 
+func (rt route) serve(ctx context.Context, who fleet.Principal, in any) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	out, err := rt.call(ctx, who, in)
+	if err != nil {
+		return answer{}, err
+	}
+	return answerOf(rt, out)
+}
+
 // admit says who sends r, if that one may pass.
 func (a *api) admit(x *exchange, r *http.Request, rt route) (fleet.Principal, error) {
+	remote := remoteOf(r)
 	if rt.public() {
-		return fleet.Principal{Remote: remoteOf(r)}, nil
+		return fleet.Principal{Remote: remote}, a.limits.stranger(x.Header(), rt, remote)
 	}
 	who, err := a.authenticate(r)
+	if unknown(err) {
+		if limited := a.limits.stranger(x.Header(), rt, remote); limited != nil {
+			return fleet.Principal{}, limited
+		}
+	}
 	if err != nil {
 		return fleet.Principal{}, err
 	}
 	x.who = who
+	if err := a.limits.user(x.Header(), who); err != nil {
+		return fleet.Principal{}, err
+	}
 	return who, mayPass(x, who, rt.scope)
 }
 
@@ -83,7 +107,7 @@ func mayPass(x *exchange, who fleet.Principal, scope string) error {
 		return nil
 	case scope == sessionOnly:
 		return fault.New(fault.Scope, "No API token can do this. Sign in.")
-	case !slices.Contains(who.Scopes, scope):
+	case !who.MayScope(scope):
 		x.Header().Set("WWW-Authenticate", `Bearer realm="trunkline", error="insufficient_scope", scope="`+scope+`"`)
 		return fault.New(fault.Scope, "This API token lacks the scope %s.", scope)
 	}

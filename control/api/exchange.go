@@ -135,8 +135,8 @@ func (x *exchange) refuseAs(err error, status int) {
 	if status != 0 {
 		p.Status, p.Title = status, http.StatusText(status)
 	}
-	if p.Status == http.StatusUnauthorized {
-		x.Header().Set("WWW-Authenticate", `Bearer realm="trunkline"`) // RFC 9110, section 15.5.2
+	if h := x.Header(); h.Get("WWW-Authenticate") == "" && p.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="trunkline"`) // RFC 9110, section 15.5.2
 	}
 	p.Write(x)
 }

@@ -158,3 +158,25 @@ func (f *fake) AddToken(_ context.Context, p fleet.Principal, n fleet.NewToken) 
 func (f *fake) RevokeToken(_ context.Context, p fleet.Principal, t id.Token) error {
 	return f.note(p, t)
 }
+
+func (f *fake) ClaimRequest(_ context.Context, _ fleet.Principal, key string, request []byte) (*fleet.Claim, []byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.claims == nil {
+		f.claims = map[string]string{}
+	}
+	f.claims[key] = string(request)
+	return &fleet.Claim{}, f.kept, f.claimErr
+}
+func (f *fake) KeepAnswer(_ context.Context, _ *fleet.Claim, answer []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kept = answer
+	return nil
+}
+func (f *fake) DropClaim(context.Context, *fleet.Claim) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dropped++
+	return nil
+}

@@ -51,9 +51,15 @@ type fake struct {
 	mu    sync.Mutex // guards asked
 	asked []any      // the last call's arguments, without context
 
-	err   error            // of everything but Authenticate
-	who   *fleet.Principal // whose token it is; nil: anna's session
-	auth  error
+	err  error            // of everything but Authenticate
+	who  *fleet.Principal // whose token it is; nil: anna's session
+	auth error
+
+	claims   map[string]string // requests by key
+	kept     []byte
+	claimErr error
+	dropped  int
+
 	bug   bool // panic
 	watch chan fleet.DeviceEvent
 }
@@ -145,13 +151,14 @@ type world struct {
 	reg   *prometheus.Registry
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, limits ...api.Limits) *world {
 	t.Helper()
+	limits = append(limits, api.Limits{})
 	core, logs := observer.New(zap.DebugLevel)
 	w := &world{fleet: &fake{}, logs: logs, reg: prometheus.NewRegistry()}
 	w.Handler = api.New(api.Options{
 		Fleet: w.fleet, SiteURL: func(s id.Site) string { return "https://" + string(s) + ".example.com/" },
-		Log: zap.New(core), Registerer: w.reg,
+		Limits: limits[0], Log: zap.New(core), Registerer: w.reg,
 	})
 	return w
 }

@@ -56,3 +56,6 @@ func (t *throttle) Len() int                               { return len(t.bucket
 func CheapHash(password string) string { return hashAt(64, 1, password) }
 
 func CodeHash(s string) (string, bool) { return codeHash(s) }
+
+// RowOfClaim is where the database has it.
+func RowOfClaim(c *Claim) string { return c.row }

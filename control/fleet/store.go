@@ -42,6 +42,7 @@ type Tx interface {
 	statsTx
 	capacityTx
 	licenceTx
+	answerTx
 
 	AddAudit(e AuditEntry) error
 	// AddAuditOnce is AddAudit unless an entry with that key is there already.
@@ -128,6 +129,19 @@ type visitTx interface {
 	// OverdueVisits are on record as running at now, but past their end, or
 	// never opened and begun before unopened. At most limit.
 	OverdueVisits(now, unopened time.Time, limit int) ([]Visit, error)
+}
+
+// answerTx keeps the answers to requests that may come again. A row is named by
+// a hash of who asks and the key.
+type answerTx interface {
+	KeptAnswer(row string) (KeptAnswer, error)
+	// ClaimAnswer replaces what there is.
+	ClaimAnswer(row, request string, at time.Time) error
+	// KeepAnswer and DropClaim end the claim of that moment; if it is no more,
+	// they change nothing.
+	KeepAnswer(row string, at time.Time, sealed []byte) error
+	DropClaim(row string, at time.Time) error
+	DropAnswersBefore(at time.Time, limit int) (int, error)
 }
 
 type secretTx interface {

@@ -136,12 +136,17 @@ func (f *Fleet) sweep(ctx context.Context) (more bool, err error) {
 		if _, err := tx.DropTokensBefore(now.Add(-tokenKept)); err != nil {
 			return err
 		}
+		n, err := tx.DropAnswersBefore(now.Add(-AnswersKept), answersSwept)
+		if err != nil {
+			return err
+		}
+		more = n == answersSwept
 		if f.opts.AuditKeep > 0 {
 			n, err := tx.DropAuditBefore(now.Add(-f.opts.AuditKeep), sweepBatch)
 			if err != nil {
 				return err
 			}
-			more = n == sweepBatch
+			more = more || n == sweepBatch
 		}
 		vs, err := tx.OverdueVisits(now, now.Add(-unopenedAfter), sweepBatch)
 		if err != nil {
