@@ -101,6 +101,11 @@ func (w *world) start() {
 			return ask(ctx, q)
 		})
 	w.agent = a
+	w.runService(a)
+}
+
+// runService runs an agent, or all of its service, until stop.
+func (w *world) runService(a interface{ Run(context.Context) error }) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()

@@ -46,6 +46,7 @@ const (
 	adminUser, adminPassword = "remote", "remote-demo"
 
 	agentAdmin = "127.0.0.1:9703"
+	agentPage  = "127.0.0.1:9700"
 )
 
 type demo struct {
@@ -164,7 +165,11 @@ func (d *demo) story(ctx context.Context) error {
 		if d.o.Check {
 			return d.check(gctx, device)
 		}
-		d.banner(device, email, password)
+		page, err := d.page(gctx)
+		if err != nil {
+			return err
+		}
+		d.banner(device, email, password, page)
 		<-gctx.Done()
 		return nil
 	})
@@ -185,14 +190,23 @@ func (d *demo) connect(ctx context.Context, email, password string) error {
 	return nil
 }
 
+// page is the URL of the PBX's Remote Management page, as its staff ask for it.
+func (d *demo) page(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, d.o.Agent, "page", "url", "--data", d.agentDir()).Output()
+	if err != nil {
+		return "", fmt.Errorf("trunkline-agent page url: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 func (d *demo) agent() child {
-	admin := agentAdmin
+	admin, page := agentAdmin, agentPage
 	if d.o.Check || strings.HasSuffix(d.o.Listen, ":0") { // beside whatever runs already
-		admin = "off"
+		admin, page = "off", "127.0.0.1:0"
 	}
 	return child{
 		name: "trunkline-agent", path: d.o.Agent, log: d.logFile("agent"), say: d.say,
-		args: []string{"run", "--data", d.agentDir(), "--portal", d.portal.URL(), "--admin", admin},
+		args: []string{"run", "--data", d.agentDir(), "--portal", d.portal.URL(), "--admin", admin, "--page", page},
 	}
 }
 

@@ -14,7 +14,7 @@ func (d *demo) say(format string, args ...any) {
 
 func (d *demo) step(what, detail string) { d.say("ok  %-28s %s", what, detail) }
 
-func (d *demo) banner(dev controlapi.Device, email, password string) {
+func (d *demo) banner(dev controlapi.Device, email, password, page string) {
 	d.say(`
   Trunkline demo: one simulated PBX, connected through the relay.
 
@@ -26,11 +26,13 @@ func (d *demo) banner(dev controlapi.Device, email, password string) {
                (sign in, click Visit, and you are in the PBX's portal)
     Portal     super administrator %s / %s
                Administrator       %s / %s
+    PBX's page %s
+               (Remote Management: set its password, see who is in, close the door)
 
   Your browser does not know the demo's CA: accept its warning, or import
     %s
   Logs are in %s. Ctrl-C stops everything.
 `,
 		d.planes.consoleURL(), email, password, d.planes.consoleURL(), dev.Site,
-		superUser, superPassword, adminUser, adminPassword, d.planes.caFile(), d.logDir())
+		superUser, superPassword, adminUser, adminPassword, page, d.planes.caFile(), d.logDir())
 }
