@@ -82,6 +82,7 @@ func (a *Agent) change(ctx context.Context, c manage.Change, names manage.Names)
 	if c.Connect != nil {
 		q, err := a.activate(ctx, *c.Connect)
 		if err != nil {
+			a.refused(err)
 			return told(err)
 		}
 		defer a.renew() // whatever becomes of the settings
@@ -98,6 +99,17 @@ func (a *Agent) change(ctx context.Context, c manage.Change, names manage.Names)
 		s.Serial, s.Model, s.Firmware = q.Serial, q.Model, q.Firmware
 	}
 	return a.keep(s)
+}
+
+// refused shows why a PBX that has no provider yet has none still. One that has
+// is as it was.
+func (a *Agent) refused(err error) {
+	switch code := fault.CodeOf(err); {
+	case code == fault.Invalid, code == fault.InProgress, a.passes.identity().Device != "":
+		return
+	}
+	v := judge(err)
+	a.state.rest(v.state, v.code, v.reason)
 }
 
 // told is err as its receiver may read it: the PBX's staff may know what is

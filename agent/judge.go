@@ -40,6 +40,8 @@ func judge(err error) verdict {
 		v.reason = "another agent connected with this PBX's identity; see that only one has this key"
 	case fault.NoConnections, fault.OverCapacity:
 		v.state = OverCapacity
+	case fault.RemoteOff:
+		v.state = RemoteAccessOff
 	case fault.LicenceExpired:
 		v.state = LicenceExpired
 	case fault.Unavailable, fault.NotReady, fault.Internal:

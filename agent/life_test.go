@@ -133,3 +133,24 @@ func TestDamagedSettings(t *testing.T) {
 		}
 	}
 }
+
+// A provider's no is the state, with its time and reason, until there is a
+// provider; a mistake in typing is none.
+func TestStateOfARefusal(t *testing.T) {
+	c := newControl(t)
+	w := newWorld(t)
+	w.start()
+	t.Cleanup(func() { w.stop() })
+	typo := c.connect()
+	typo.Connect.Email = "x"
+	if err := w.agent.Change(t.Context(), typo); fault.CodeOf(err) != fault.Invalid {
+		t.Error(err)
+	}
+	w.wantState(agent.NotActivated)
+	wrong := c.connect()
+	wrong.Connect.Password = "wrong"
+	_ = w.agent.Change(t.Context(), wrong) // refused, as the state says
+	if s := w.wantState(agent.Rejected); s.Code != fault.Rejected || s.Reason == "" || s.Since.IsZero() {
+		t.Errorf("%+v", s)
+	}
+}

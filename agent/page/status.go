@@ -71,7 +71,7 @@ func statusCard(v manage.View) markup {
 	return tag("section", attrs{"class", "card", "aria-labelledby", "status-h"},
 		tag("div", attrs{"class", "cardhead"},
 			tag("h2", attrs{"id", "status-h"}, text("Status")),
-			when(s.State != manage.NotActivated, accessButton(v.Off))),
+			when(s.Device != "" || v.Off, accessButton(v.Off))),
 		tag("p", attrs{"class", "state", "role", "status"}, tag("span", attrs{"class", "pill " + mark, "id", "state"}, text(string(s.State)))),
 		tag("dl", attrs{"class", "facts"}, facts...))
 }

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -102,6 +104,31 @@ func changing(c *cobra.Command, change func(c *cobra.Command, args []string) (ma
 			}
 			fmt.Fprintln(c.OutOrStdout(), words)
 			return nil
+		})
+	}
+	return c
+}
+
+// viewing is a command that shows something of the view.
+func viewing(c *cobra.Command, show func(io.Writer, manage.View) error) *cobra.Command {
+	var s settings
+	var asJSON bool
+	s.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := s.load(c)
+		if err != nil {
+			return err
+		}
+		return atDesk(c, cfg, func(ctx context.Context, desk manage.Desk, _ bool) error {
+			v, err := desk.View(ctx)
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return json.NewEncoder(c.OutOrStdout()).Encode(v)
+			}
+			return show(c.OutOrStdout(), v)
 		})
 	}
 	return c

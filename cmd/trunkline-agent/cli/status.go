@@ -67,10 +67,13 @@ func show(out io.Writer, r agent.Report) {
 	line("Since", r.Since.Local().Format(time.RFC1123))
 	line("Relay", string(r.Relay))
 	if r.Running && !r.NextTry.IsZero() {
-		line("Next try", fmt.Sprintf("%s, after %d without success", r.NextTry.Local().Format(time.RFC1123), r.Tried))
+		line("Tried", fmt.Sprintf("%d without success, the last at %s", r.Tried, r.TriedAt))
+		line("Next try", r.NextTry.Local().Format(time.RFC1123))
 	}
 	line("Provider", r.Account)
 	line("Server", r.Server)
 	line("Site", string(r.Site))
-	line("Device", fmt.Sprintf("%s (%s)", r.Device, r.Serial))
+	if r.Device != "" {
+		line("Device", fmt.Sprintf("%s (%s)", r.Device, r.Serial))
+	}
 }
