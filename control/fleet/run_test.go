@@ -156,6 +156,7 @@ func (memoryTx) AddSigningKey(token.SigningKey) error                { return ni
 func (memoryTx) AddSealKey(token.SealKey) error                      { return nil }
 func (memoryTx) DropSessionsBefore(time.Time) (int, error)           { return 0, nil }
 func (memoryTx) DropTokensBefore(time.Time) (int, error)             { return 0, nil }
+func (memoryTx) DropAnswersBefore(time.Time, int) (int, error)       { return 0, nil }
 func (memoryTx) DropRevocationsBefore(time.Time) (int, error)        { return 0, nil }
 func (memoryTx) Handovers(time.Time) (map[string]token.Visit, error) { return nil, nil }
 func (memoryTx) DropSamplesBefore(time.Time) error                   { return nil }
