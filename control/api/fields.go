@@ -126,6 +126,8 @@ func unseen(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.
 // parse reads the text of a path, query or header value into dst.
 func (f field) parse(text string, dst reflect.Value) error {
 	switch {
+	case !utf8.ValidString(text):
+		return fmt.Errorf("not UTF-8")
 	case dst.Addr().Type().Implements(textType):
 		err := dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
 		if err != nil && dst.Type() == timeType {

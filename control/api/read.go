@@ -116,14 +116,14 @@ func readQuery(fields []field, raw string, in reflect.Value) error {
 	for _, f := range fields {
 		values, ok := query[f.name]
 		if f.place != "query" || !ok {
+			if f.place == "query" && f.required {
+				return invalid(f.name, "missing")
+			}
 			continue
 		}
 		delete(query, f.name)
 		if len(values) != 1 {
 			return invalid(f.name, "given twice")
-		}
-		if !utf8.ValidString(values[0]) {
-			return invalid(f.name, "not UTF-8")
 		}
 		if err := f.parse(values[0], in.FieldByIndex(f.index)); err != nil {
 			return invalid(f.name, err.Error())

@@ -89,7 +89,7 @@ type DeviceFilter struct {
 	Search  string      `query:"search,omitempty" max:"100" doc:"In name, serial number, site, model or comment, in any case."`
 	Status  string      `query:"status,omitempty" enum:"connected,disconnected,never_connected,not_activated"`
 	Group   GroupChoice `query:"group,omitempty" doc:"A group, or none: the devices without one."`
-	Scope   string      `query:"scope,omitempty" enum:"own,sub" doc:"own (default): the account's devices; sub: those of the accounts below."`
+	Scope   string      `query:"scope,omitempty" enum:"own,sub" example:"sub" doc:"own (default): the account's devices; sub: those of the accounts below."`
 	Account id.Account  `query:"account,omitempty" doc:"With scope=sub: of this account only."`
 	Sort    string      `query:"sort,omitempty" enum:"name,since,serial" doc:"name if absent."`
 	Order   string      `query:"order,omitempty" enum:"asc,desc" doc:"asc if absent."`
