@@ -139,7 +139,9 @@ func (a *Agent) complete(q manage.Activation) (manage.Activation, error) {
 	q.Serial = id.Serial(or(string(q.Serial), string(d.Serial)))
 	q.Model, q.Firmware = or(q.Model, d.Model), or(q.Firmware, d.Firmware)
 	known := a.passes.identity()
-	q.Portal = or(q.Portal, known.Portal)
+	if q.Portal == "" && a.cfg.Portal.URL == "" {
+		q.Portal = a.portalURL(known)
+	}
 	if q.ServerType == manage.DefaultServer {
 		if q.Server = a.cfg.DefaultServer; q.Server == "" {
 			return q, fault.New(fault.Invalid, "There is no default server: the configuration file sets no default_server.").In("server_type")
@@ -152,15 +154,10 @@ func (a *Agent) complete(q manage.Activation) (manage.Activation, error) {
 	if q.CA == "" && q.Server == known.Server {
 		q.CA = known.CA
 	}
-	if fixed := a.cfg.Server; fixed != "" && fixed != q.Server {
+	if fixed, err := manage.Address(a.cfg.Server); err == nil && fixed != q.Server {
 		return q, fault.New(fault.Invalid, "The configuration file allows the server %s alone (server).", fixed).In("server")
 	}
-	if q.Portal != "" {
-		if _, err := parseOrigin(q.Portal); err != nil {
-			return q, fault.New(fault.Invalid, "The portal's address: %v.", err).In("portal")
-		}
-	}
-	return q, nil
+	return q, checkPortal(&q.Portal)
 }
 
 func or(a, b string) string {
@@ -173,18 +170,20 @@ func or(a, b string) string {
 // ask sends the same request until there is an answer.
 func ask(ctx context.Context, c *controlapi.Client, q controlapi.ActivationRequest, log *zap.Logger) (controlapi.Grant, error) {
 	retry := backoff{base: 500 * time.Millisecond, max: 10 * time.Second}
+	var last error // says more than that time is up
 	for try := 1; ; try++ {
 		g, err := c.Activate(ctx, q)
 		if err == nil {
 			return g, nil
 		}
 		if ctx.Err() != nil {
-			return controlapi.Grant{}, ctx.Err()
+			return controlapi.Grant{}, errors.Join(ctx.Err(), last)
 		}
 		if f := refusal(err); f != nil {
 			return controlapi.Grant{}, f
 		}
 		err = explain(err, time.Now())
+		last = unfault(err)
 		if try == activateTries || isCertificate(err) {
 			return controlapi.Grant{}, fmt.Errorf("activate: %w", unfault(err))
 		}
@@ -192,7 +191,7 @@ func ask(ctx context.Context, c *controlapi.Client, q controlapi.ActivationReque
 		log.Warn("no answer from the server; asking again", zap.Int64("wait_ms", wait.Milliseconds()), zap.Error(err))
 		select {
 		case <-ctx.Done():
-			return controlapi.Grant{}, ctx.Err()
+			return controlapi.Grant{}, errors.Join(ctx.Err(), last)
 		case <-time.After(wait):
 		}
 	}

@@ -32,6 +32,7 @@ func (a *Agent) View(context.Context) (manage.View, error) {
 		Serial:       fact(string(d.Serial), or(string(i.Serial), string(s.Serial))),
 		Model:        fact(d.Model, s.Model),
 		Firmware:     fact(d.Firmware, s.Firmware),
+		Portal:       fact(a.cfg.Portal.URL, or(a.portalURL(i), DefaultPortal)),
 		Passwordless: s.Passwordless, AutoLogout: s.AutoLogout, Off: s.Off, OffSince: s.OffSince,
 	}
 	if i.Device == "" && s.Server == "" && v.Default != "" {
@@ -73,6 +74,9 @@ func (a *Agent) Change(ctx context.Context, c manage.Change) error {
 }
 
 func (a *Agent) change(ctx context.Context, c manage.Change, names manage.Names) error {
+	if err := checkPortal(c.Portal); err != nil {
+		return err
+	}
 	a.mu.Lock()
 	_, err := c.Apply(a.settings, names, time.Now())
 	a.mu.Unlock()
@@ -97,8 +101,23 @@ func (a *Agent) change(ctx context.Context, c manage.Change, names manage.Names)
 	if q := c.Connect; q != nil {
 		s.ServerType, s.Server, s.Method, s.Email = q.ServerType, q.Server, q.Method, q.Email
 		s.Serial, s.Model, s.Firmware = q.Serial, q.Model, q.Firmware
+		s.Portal = q.Portal
+	}
+	if c.Portal != nil {
+		s.Portal = *c.Portal
 	}
 	return a.keep(s)
+}
+
+// checkPortal takes the address of a web portal, and none.
+func checkPortal(s *string) error {
+	if s == nil || *s == "" {
+		return nil
+	}
+	if _, err := parseOrigin(*s); err != nil {
+		return fault.New(fault.Invalid, "The web portal's address: %v.", err).In("portal")
+	}
+	return nil
 }
 
 // refused shows why a PBX that has no provider yet has none still. One that has
@@ -136,7 +155,7 @@ func (a *Agent) keep(s manage.Settings) error {
 	if err := a.dir.writeJSON(settingsFile, s); err != nil {
 		return fault.New(fault.Unavailable, "The settings could not be stored: %v.", err)
 	}
-	was, unread := a.settings.Off, a.unread
+	was, unread, portal := a.settings.Off, a.unread, a.settings.Portal
 	a.settings, a.unread = s, nil
 	switch {
 	case unread != nil:
@@ -147,6 +166,9 @@ func (a *Agent) keep(s manage.Settings) error {
 		a.another(errOff)
 	case was && !s.Off:
 		a.log.Info("remote access switched on")
+		a.another(nil)
+	case s.Portal != portal:
+		a.log.Info("another web portal", zap.String("portal", s.Portal))
 		a.another(nil)
 	}
 	return nil

@@ -287,3 +287,13 @@ func (l *fakeLink) sent() []string {
 	defer l.mu.Unlock()
 	return l.passes
 }
+
+// said is the last status that the relay heard.
+func (l *fakeLink) said() (s tunnel.Status) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.statuses); n > 0 {
+		s = l.statuses[n-1]
+	}
+	return s
+}

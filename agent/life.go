@@ -82,12 +82,18 @@ func (a *Agent) rest(ctx context.Context, s State, why string) {
 	<-ctx.Done()
 }
 
+// portalURL is where the PBX's web UI is: as configured, as its staff say, or as
+// connect was told; "" for the default.
+func (a *Agent) portalURL(i Identity) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return or(a.cfg.Portal.URL, or(a.settings.Portal, i.Portal))
+}
+
 // prepare makes what one life needs. Nothing of the last one runs any more.
 func (a *Agent) prepare(i Identity) error {
 	c := a.cfg.Portal
-	if c.URL == "" {
-		c.URL = i.Portal
-	}
+	c.URL = a.portalURL(i)
 	p, err := newPortal(c)
 	if err != nil {
 		return err

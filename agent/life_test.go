@@ -154,3 +154,31 @@ func TestStateOfARefusal(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// Another web portal takes effect at once, and is there after a restart.
+func TestAnotherPortal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.run(identity())
+		synctest.Wait()
+		bad, good := "ftp://pbx", "https://127.0.0.1:8089"
+		if err := w.agent.Change(t.Context(), manage.Change{Portal: &bad}); fault.CodeOf(err) != fault.Invalid {
+			t.Error(err)
+		}
+		if err := w.agent.Change(t.Context(), manage.Change{Portal: &good}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.wantState(agent.Connected)
+		if got := w.latest().said().Portal.Origin; got != good || w.opened() != 2 {
+			t.Errorf("the relay hears of %q, over %d tunnels", got, w.opened())
+		}
+		w.stop()
+		w.start()
+		synctest.Wait()
+		if v, err := w.agent.View(t.Context()); err != nil || v.Portal.Value != good || v.Portal.Configured {
+			t.Errorf("%+v, %v", v.Portal, err)
+		}
+		w.stop()
+	})
+}

@@ -10,6 +10,7 @@ import (
 type Change struct {
 	Connect      *Activation    `json:"connect,omitempty"` // to a provider, or to another one
 	On           *bool          `json:"on,omitempty"`      // remote access
+	Portal       *string        `json:"portal,omitempty"`  // the PBX's web portal; "": the default
 	Passwordless *bool          `json:"passwordless,omitempty"`
 	AutoLogout   *int           `json:"auto_logout,omitempty"` // minutes
 	Account      *AccountChange `json:"account,omitempty"`

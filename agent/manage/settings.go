@@ -49,12 +49,12 @@ type Settings struct {
 	Server     string     `json:"server,omitempty"` // as it was typed
 	Method     Method     `json:"method"`
 	Email      string     `json:"email,omitempty"`
-	CA         string     `json:"ca,omitempty"` // PEM
 
 	// What the configuration does not say of the PBX.
 	Serial   id.Serial `json:"serial,omitempty"`
 	Model    string    `json:"model,omitempty"`
 	Firmware string    `json:"firmware,omitempty"`
+	Portal   string    `json:"portal,omitempty"` // the PBX's web portal; "": the default
 
 	Account      *Account  `json:"account,omitempty"` // nil: no dedicated remote account
 	Passwordless bool      `json:"passwordless"`
@@ -99,7 +99,7 @@ func (s Settings) check() error {
 		return errors.New("method is none")
 	case s.AutoLogout < MinAutoLogout || s.AutoLogout > MaxAutoLogout:
 		return errors.New("auto_logout is out of range")
-	case len(s.Server) > maxText || len(s.Email) > maxText || len(s.Model) > maxText || len(s.Firmware) > maxText:
+	case len(s.Server) > maxText || len(s.Email) > maxText || len(s.Model) > maxText || len(s.Firmware) > maxText || len(s.Portal) > MaxAddress:
 		return errors.New("a text is too long")
 	case s.Account != nil && (s.Account.User == "" || len(s.Account.User) > maxText || !ValidHash(s.Account.Secret)):
 		return errors.New("the account is incomplete")

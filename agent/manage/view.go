@@ -23,6 +23,7 @@ type View struct {
 	Serial   Fact `json:"serial"`
 	Model    Fact `json:"model"`
 	Firmware Fact `json:"firmware"`
+	Portal   Fact `json:"portal"`
 
 	Account      string    `json:"account,omitempty"` // the remote account's user name
 	Passwordless bool      `json:"passwordless"`

@@ -62,7 +62,7 @@ func codeOf(f form) fault.Code {
 // known are the fields that a fault may name.
 var known = map[string]bool{
 	"server_type": true, "server": true, "ca": true, "method": true, "email": true, "password": true, "code": true, "serial": true,
-	"model": true, "firmware": true, "account_user": true, "account_password": true, "auto_logout": true,
+	"model": true, "firmware": true, "portal": true, "account_user": true, "account_password": true, "auto_logout": true,
 }
 
 // settings is the form.
@@ -169,15 +169,18 @@ func (s shower) choice(name, label, now, hint string, of [][2]string, barFirst b
 
 // facts asks for what the configuration does not say of the PBX.
 func (s shower) facts() markup {
-	one := func(name, label, hint string, f manage.Fact) markup {
-		if f.Configured {
-			return tag("div", attrs{"class", "field"}, tag("span", attrs{"class", "label"}, text(label)), tag("span", attrs{"class", "fixed"}, text(f.Value)))
-		}
-		return tag("div", attrs{"class", "field"}, s.field(name, label, f.Value, hint, attrs{
-			"type", "text", "maxlength", strconv.Itoa(manage.MaxPhrase), "autocomplete", "off", "spellcheck", "false"}))
-	}
 	return tag("fieldset", nil, tag("legend", nil, text("This PBX")), tag("div", attrs{"class", "triple"},
-		one("serial", "Serial Number", "", s.v.Serial), one("model", "Model", "", s.v.Model), one("firmware", "Firmware", "", s.v.Firmware)))
+		s.fact("serial", "Serial Number", "", s.v.Serial, manage.MaxPhrase),
+		s.fact("model", "Model", "", s.v.Model, manage.MaxPhrase),
+		s.fact("firmware", "Firmware", "", s.v.Firmware, manage.MaxPhrase)))
+}
+
+func (s shower) fact(name, label, hint string, f manage.Fact, limit int) markup {
+	if f.Configured {
+		return tag("div", attrs{"class", "field"}, tag("span", attrs{"class", "label"}, text(label)), tag("span", attrs{"class", "fixed"}, text(f.Value)))
+	}
+	return tag("div", attrs{"class", "field"}, s.field(name, label, f.Value, hint, attrs{
+		"type", "text", "maxlength", strconv.Itoa(limit), "autocomplete", "off", "spellcheck", "false"}))
 }
 
 func (s shower) advanced() markup {
@@ -186,8 +189,9 @@ func (s shower) advanced() markup {
 		hint = "A CA is kept. " + hint
 	}
 	note, described := s.describe("ca", hint)
-	open := flag(s.f.field == "ca" || s.value("ca", "") != "")
+	open := flag(s.f.field == "ca" || s.f.field == "portal" || s.value("ca", "") != "")
 	return tag("details", attrs{"open?", open}, tag("summary", nil, text("Advanced")),
+		s.fact("portal", "Web Portal", "Where this PBX has its own web portal: http:// or https://host:port.", s.v.Portal, manage.MaxAddress),
 		tag("div", attrs{"class", "field"},
 			tag("label", attrs{"for", "ca"}, text("CA certificate (PEM)")),
 			tag("textarea", append(attrs{"id", "ca", "name", "ca", "rows", "4", "spellcheck", "false", "class", "mono", "placeholder", "-----BEGIN CERTIFICATE-----"}, described...), "\n"+text(s.value("ca", ""))),

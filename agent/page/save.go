@@ -89,6 +89,9 @@ func changeOf(f url.Values, m *multipart.Form, v manage.View) (manage.Change, er
 			manage.MinAutoLogout, manage.MaxAutoLogout).In("auto_logout")
 	}
 	c.AutoLogout = &minutes
+	if portal := strings.TrimSpace(f.Get("portal")); f.Has("portal") && portal != v.Portal.Value {
+		c.Portal = &portal
+	}
 	q, wanted := activationOf(f, v)
 	if q.CA, err = certificates(f, m); err != nil {
 		return c, err
