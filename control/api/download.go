@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -42,7 +43,7 @@ func (d *download) end(err error) error {
 		}
 	}
 	if err != nil && d.x.status != 0 {
-		d.x.err = err
+		d.x.refuse(err) // for the log
 		panic(http.ErrAbortHandler)
 	}
 	return err
@@ -65,7 +66,11 @@ func (c chunks) Write(b []byte) (int, error) {
 	}
 	// Not every ResponseWriter knows deadlines; the server's own timeout holds then.
 	_ = http.NewResponseController(c.x).SetWriteDeadline(time.Now().Add(downloadTimeout))
-	return c.x.Write(b)
+	n, err := c.x.Write(b)
+	if err != nil {
+		err = fmt.Errorf("%w (%w)", errClientGone, err)
+	}
+	return n, err
 }
 
 func (a *api) exportDevices(x *exchange, r *http.Request, who fleet.Principal, q controlapi.DeviceExport) error {

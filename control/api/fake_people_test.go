@@ -50,7 +50,7 @@ func (f *fake) EachDevice(_ context.Context, p fleet.Principal, q fleet.DeviceQu
 	if err := f.note(p, q, ids); err != nil {
 		return err
 	}
-	return fn(acme)
+	return f.each(func() error { return fn(acme) })
 }
 func (f *fake) DeviceEvents(_ context.Context, p fleet.Principal, d id.Device, cursor string, limit int) (fleet.Page[fleet.StatusChange], error) {
 	return or(fleet.Page[fleet.StatusChange]{
@@ -91,7 +91,22 @@ func (f *fake) EachAudit(_ context.Context, p fleet.Principal, q fleet.AuditQuer
 	if err := f.note(p, q); err != nil {
 		return err
 	}
-	return fn(fleet.AuditEntry{Seq: 9, At: then, Account: anAccount, Actor: "anna@example.com", Action: "sign_in", Outcome: "ok"})
+	return f.each(func() error {
+		return fn(fleet.AuditEntry{Seq: 9, At: then, Account: anAccount, Actor: "anna@example.com", Action: "sign_in", Outcome: "ok"})
+	})
+}
+
+// each calls fn once, or 1,000 times before it fails.
+func (f *fake) each(fn func() error) error {
+	if f.endless == nil {
+		return fn()
+	}
+	for range 1000 {
+		if err := fn(); err != nil {
+			return err
+		}
+	}
+	return f.endless
 }
 func (f *fake) EndVisitsOf(_ context.Context, p fleet.Principal, u id.User) (int, error) {
 	return or(3, f.note(p, u))

@@ -60,8 +60,9 @@ type fake struct {
 	claimErr error
 	dropped  int
 
-	bug   bool // panic
-	watch chan fleet.DeviceEvent
+	bug     bool  // panic
+	endless error // of what goes through a list, after a thousand
+	watch   chan fleet.DeviceEvent
 }
 
 func (f *fake) note(args ...any) error {
@@ -166,9 +167,13 @@ func newWorld(t testing.TB, limits ...api.Limits) *world {
 // do sends one request; headers come in pairs, and an empty value removes one
 // of those that are there by themselves.
 func (w *world) do(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	return do(w, goodToken, method, target, body, headers...)
+}
+
+func do(h http.Handler, token, method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.RemoteAddr = remote.String() + ":4711"
-	r.Header.Set("Authorization", "Bearer "+goodToken)
+	r.Header.Set("Authorization", "Bearer "+token)
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -178,6 +183,6 @@ func (w *world) do(method, target, body string, headers ...string) *httptest.Res
 		}
 	}
 	rec := httptest.NewRecorder()
-	w.ServeHTTP(rec, r)
+	h.ServeHTTP(rec, r)
 	return rec
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
@@ -28,9 +29,34 @@ import (
 
 const password = "correct horse battery"
 
-// realControl is the API over the real fleet on a real database, and the
-// fleet's own registry and document to look things up in.
+// realWorld is the API over the real fleet on a real database.
+type realWorld struct {
+	http.Handler
+	url   string
+	fleet *fleet.Fleet
+	store *store.Store
+}
+
+// realControl gives a client, and the codes that the document has for each
+// operation.
 func realControl(t *testing.T) (*controlapi.Client, map[string][]fault.Code) {
+	t.Helper()
+	w := newRealWorld(t)
+	rec := httptest.NewRecorder()
+	w.ServeHTTP(rec, httptest.NewRequest("GET", "/api/v1/openapi.json", nil))
+	return w.client(t), documented(t, rec.Body.Bytes())
+}
+
+func (w *realWorld) client(t *testing.T) *controlapi.Client {
+	t.Helper()
+	c, err := controlapi.NewClient(w.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func newRealWorld(t *testing.T) *realWorld {
 	t.Helper()
 	log, reg := zaptest.NewLogger(t), prometheus.NewRegistry()
 	st, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "trunkline.db"), log)
@@ -63,13 +89,7 @@ func realControl(t *testing.T) (*controlapi.Client, map[string][]fault.Code) {
 	h := api.New(api.Options{Fleet: f, SiteURL: func(s id.Site) string { return "https://" + string(s) + ".example.com/" }, Log: log, Registerer: reg})
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	c, err := controlapi.NewClient(srv.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, httptest.NewRequest("GET", "/api/v1/openapi.json", nil))
-	return c, documented(t, rec.Body.Bytes())
+	return &realWorld{h, srv.URL, f, st}
 }
 
 // documented are the codes of each operation.
