@@ -35,9 +35,11 @@ func (c *console) enter(r *http.Request) (fleet.Principal, error) {
 	return p, nil
 }
 
+// sessionToken is "" if there is no session. An API token in the cookie is
+// none: the console looks at no scopes.
 func sessionToken(r *http.Request) string {
 	k, err := r.Cookie(cookieName)
-	if err != nil || len(k.Value) > maxToken {
+	if err != nil || len(k.Value) > maxToken || strings.HasPrefix(k.Value, fleet.TokenPrefix) {
 		return ""
 	}
 	return k.Value

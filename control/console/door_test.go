@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"trunkline/control/console"
+	"trunkline/control/fleet"
 	"trunkline/internal/fault"
 )
 
@@ -39,9 +40,11 @@ func TestEveryRouteIsBehindTheDoor(t *testing.T) {
 			"no cookie":    signedOut,
 			"wrong cookie": header("Cookie", "__Host-trunkline-session=someone-elses"),
 			"huge cookie":  header("Cookie", "__Host-trunkline-session="+strings.Repeat("x", 5000)),
+			"API token":    header("Cookie", "__Host-trunkline-session="+fleet.TokenPrefix+"good"),
 			"other name":   header("Cookie", "trunkline-session="+goodToken),
 		} {
 			f := sample()
+			f.live[fleet.TokenPrefix+"good"] = true
 			method, path := concrete(r.Pattern)
 			w := ask(newConsole(t, f), method, path, nil, edit)
 			for _, call := range f.calls {
