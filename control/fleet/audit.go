@@ -103,8 +103,10 @@ func (f *Fleet) audit(ctx context.Context, p Principal, q AuditQuery) (Page[Audi
 		return Page[AuditEntry]{}, fault.New(fault.Forbidden, "Your role may not read the audit log. Ask an owner, an admin or an auditor.")
 	}
 	q.Search = strings.TrimSpace(q.Search)
-	if len(q.Search) > maxSearch || len(q.Actor) > maxSearch {
-		return Page[AuditEntry]{}, fault.New(fault.Invalid, "Search for at most %d bytes.", maxSearch).In("search")
+	for field, typed := range map[string]string{"search": q.Search, "actor": q.Actor, "action": q.Action, "outcome": q.Outcome} {
+		if err := searchable(field, typed); err != nil {
+			return Page[AuditEntry]{}, err
+		}
 	}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		return Page[AuditEntry]{}, fault.New(fault.Invalid, "The time ends before it begins.").In("to")

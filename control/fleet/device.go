@@ -12,8 +12,6 @@ import (
 	"trunkline/internal/id"
 )
 
-const maxSearch = 100 // bytes
-
 // Devices lists the account's devices, or with q.Sub those of the accounts
 // below.
 func (f *Fleet) Devices(ctx context.Context, p Principal, q DeviceQuery) (Page[Device], error) {
@@ -60,8 +58,8 @@ const (
 
 func (q *DeviceQuery) check() error {
 	q.Search = strings.TrimSpace(q.Search)
-	if len(q.Search) > maxSearch {
-		return fault.New(fault.Invalid, "Search for at most %d bytes.", maxSearch).In("search")
+	if err := searchable("search", q.Search); err != nil {
+		return err
 	}
 	switch q.Status {
 	case "", StatusNever, StatusNotActivated, StatusConnected, StatusDisconnected:

@@ -52,6 +52,17 @@ func plainText(field, s string) (string, error) {
 	return s, nil
 }
 
+const maxSearch = 100 // bytes
+
+// searchable accepts what a person may look for. PostgreSQL takes no NUL and
+// no broken UTF-8 in a text.
+func searchable(field, s string) error {
+	if len(s) > maxSearch || !printable(s) {
+		return fault.New(fault.Invalid, "Search for at most %d bytes of printable characters.", maxSearch).In(field)
+	}
+	return nil
+}
+
 func printable(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }

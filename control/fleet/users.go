@@ -250,8 +250,5 @@ func describeUser(u User) string { return "user " + u.Name + " <" + u.Email + ">
 
 func (q *ListQuery) check() error {
 	q.Limit, q.Search = pageLimit(q.Limit), strings.TrimSpace(q.Search)
-	if len(q.Search) > maxSearch {
-		return fault.New(fault.Invalid, "Search for at most %d bytes.", maxSearch).In("search")
-	}
-	return nil
+	return searchable("search", q.Search)
 }

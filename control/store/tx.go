@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/base64"
@@ -186,7 +187,7 @@ func readCursor(s string, key ...any) error {
 		return fleet.ErrBadCursor
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil {
+	if err != nil || bytes.Contains(b, []byte(`\u0000`)) { // PostgreSQL takes no NUL in a text
 		return fleet.ErrBadCursor
 	}
 	var parts []json.RawMessage
