@@ -11,9 +11,11 @@ import (
 	"trunkline/internal/id"
 )
 
+// TokenPrefix begins an API token's secret: one that leaked is recognised by it.
+const TokenPrefix = "tlk_"
+
 const (
-	tokenPrefix = "tlk_" // of a secret, so that one that leaked is recognised
-	maxTokens   = 50     // of one user
+	maxTokens = 50 // of one user
 
 	minTokenLife = time.Hour
 	maxTokenLife = 400 * 24 * time.Hour
@@ -50,7 +52,7 @@ func (f *Fleet) AddToken(ctx context.Context, p Principal, n NewToken) (APIToken
 		return APIToken{}, "", fault.New(fault.Invalid, "A token lives for 1 hour to 400 days.").In("life_seconds")
 	}
 	secret, _ := newSecret()
-	secret = tokenPrefix + secret
+	secret = TokenPrefix + secret
 	err = f.decide(ctx, p.entry(now, ActionTokenAdd, "API token "+t.Name), func(tx Tx, e *AuditEntry) error {
 		if _, err := acting(tx, p); err != nil {
 			return err

@@ -13,6 +13,7 @@ func (f *Fleet) TickForTest(ctx context.Context) error          { return f.tick(
 func (f *Fleet) FlushForTest(ctx context.Context) error         { return f.flush(ctx) }
 func (f *Fleet) SweepForTest(ctx context.Context) (bool, error) { return f.sweep(ctx) }
 func (f *Fleet) SampleForTest(ctx context.Context) error        { return f.sample(ctx) }
+func (f *Fleet) ReviewForTest(ctx context.Context) error        { return f.reviewWatchers(ctx) }
 func (f *Fleet) RotateForTest(ctx context.Context) error        { return f.rotateKeys(ctx) }
 
 var (

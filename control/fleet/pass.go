@@ -153,14 +153,17 @@ func renewable(tx Tx, r Renewal, e *AuditEntry) (Device, error) {
 }
 
 // revoked tells the relays of a committed revocation. It outlives its caller:
-// the decision has been made.
-func (f *Fleet) revoked(ctx context.Context, key string, r bus.Revocation) {
+// the decision has been made. If they could not be told, all is published
+// again soon.
+func (f *Fleet) revoked(ctx context.Context, key string, r bus.Revocation) (told bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), busTimeout)
 	defer cancel()
 	if err := f.opts.Revoke(ctx, key, r); err != nil {
 		f.log.Warn("revocation not published yet, trying on", zap.String("key", key), zap.Error(err))
 		f.republishSoon()
+		return false
 	}
+	return true
 }
 
 func sameKey(a, b []byte) bool { return bytes.Equal(a, b) }

@@ -145,32 +145,31 @@ func settable(tx Tx, p Principal, r Role, next Access) (Access, error) {
 
 // endForbidden ends the visits of people of role r that a does not allow.
 func endForbidden(tx Tx, account id.Account, r Role, a Access, now time.Time) (revocations, error) {
-	own, err := tx.Account(account)
-	if err != nil {
-		return nil, err
-	}
-	vs, err := tx.LiveVisitsUnder(own)
-	if err != nil {
-		return nil, err
-	}
 	roles := make(map[id.User]Role)
 	var theirs []Visit
-	for _, v := range vs {
-		if v.Account != account {
-			continue
+	for q := (VisitQuery{Live: true, Limit: maxPage}); ; {
+		page, err := tx.Visits(account, q)
+		if err != nil {
+			return nil, err
 		}
-		if _, known := roles[v.User]; !known {
-			u, err := tx.User(v.User)
-			if err != nil && !noRow(err) {
-				return nil, err
+		for _, v := range page.Items {
+			if _, known := roles[v.User]; !known {
+				u, err := tx.User(v.User)
+				if err != nil && !noRow(err) {
+					return nil, err
+				}
+				roles[v.User] = u.Role
 			}
-			roles[v.User] = u.Role
+			if roles[v.User] == r {
+				theirs = append(theirs, v)
+			}
 		}
-		if roles[v.User] == r {
-			theirs = append(theirs, v)
+		if q.Cursor = page.Next; q.Cursor == "" {
+			break
 		}
 	}
-	if theirs, err = forbidden(tx, theirs, a); err != nil {
+	theirs, err := forbidden(tx, theirs, a)
+	if err != nil {
 		return nil, err
 	}
 	return endVisits(tx, theirs, now, fault.VisitEnded)

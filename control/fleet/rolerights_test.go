@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -180,6 +181,30 @@ func TestWatchByRights(t *testing.T) {
 	w.set(fleet.RoleTechnician, fleet.Access{})
 	if e, open := <-ch; open {
 		t.Errorf("still told: %+v", e)
+	}
+}
+
+// What another control node has changed ends a watch too, a little later.
+func TestWatchersAreReviewed(t *testing.T) {
+	w := newWorld(t)
+	tech, admin, gone := w.as(fleet.RoleTechnician), w.as(fleet.RoleAdmin), w.as(fleet.RoleAdmin)
+	stays := w.Watch(t.Context(), admin)
+	go1, go2 := w.Watch(t.Context(), tech), w.Watch(t.Context(), gone)
+	w.tx(func(tx fleet.Tx) error {
+		return errors.Join(tx.SetRoleRights(tech.Account, fleet.RoleTechnician, map[id.Group]fleet.Rights{"": 0}), tx.RemoveUser(gone.User))
+	})
+	if err := w.ReviewForTest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, ch := range []<-chan fleet.DeviceEvent{go1, go2} {
+		if _, open := <-ch; open {
+			t.Error("still told")
+		}
+	}
+	select {
+	case _, open := <-stays:
+		t.Errorf("open %v", open)
+	default:
 	}
 }
 

@@ -59,6 +59,9 @@ func (f *Fleet) runSweep(ctx context.Context) {
 		if err := f.writeTokenUses(ctx); err != nil {
 			f.complain(ctx, "write the last use of tokens", err)
 		}
+		if err := f.reviewWatchers(ctx); err != nil {
+			f.complain(ctx, "review watchers", err)
+		}
 		for more := true; more; {
 			var err error
 			if more, err = f.sweep(ctx); err != nil {

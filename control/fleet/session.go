@@ -118,7 +118,7 @@ func sameUser(tx Tx, u User, wrong *fault.Error) (User, error) {
 // The principal's Remote is the caller's to fill in.
 func (f *Fleet) Authenticate(ctx context.Context, token string) (Principal, error) {
 	needed := fault.New(fault.SignInNeeded, "Sign in first: there is no session, or it has ended.")
-	if len(token) == len(tokenPrefix)+secretLen && strings.HasPrefix(token, tokenPrefix) {
+	if len(token) == len(TokenPrefix)+secretLen && strings.HasPrefix(token, TokenPrefix) {
 		return f.byToken(ctx, token)
 	}
 	if len(token) != secretLen {

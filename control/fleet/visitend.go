@@ -60,13 +60,16 @@ func forbidden(tx Tx, vs []Visit, may Access) ([]Visit, error) {
 // out in the background.
 const settledAtOnce = 200
 
-// settle tells the relays of what was committed.
+// settle tells the relays of what was committed. Without a bus it waits for
+// one of them, and not for each.
 func (f *Fleet) settle(ctx context.Context, rs revocations) {
 	if len(rs) > settledAtOnce {
 		f.republishSoon()
 		return
 	}
 	for key, r := range rs {
-		f.revoked(ctx, key, r)
+		if !f.revoked(ctx, key, r) {
+			return
+		}
 	}
 }

@@ -15,9 +15,9 @@ func (f *Fleet) EndVisitsOf(ctx context.Context, p Principal, user id.User) (int
 	if err := p.check(); err != nil {
 		return 0, err
 	}
-	var revoked map[string]bus.Revocation
+	var revoked revocations
 	err := f.decide(ctx, p.entry(f.clock(), ActionVisitEnd, "visits of user "+string(user)), func(tx Tx, e *AuditEntry) error {
-		revoked = make(map[string]bus.Revocation)
+		revoked = make(revocations)
 		u, err := tx.User(user)
 		if noRow(err) || err == nil && u.Account != p.Account {
 			return fault.New(fault.NotFound, "There is no such person in your account.")
@@ -38,14 +38,12 @@ func (f *Fleet) EndVisitsOf(ctx context.Context, p Principal, user id.User) (int
 	if err != nil {
 		return 0, err
 	}
-	for key, r := range revoked {
-		f.revoked(ctx, key, r)
-	}
+	f.settle(ctx, revoked)
 	return len(revoked), nil
 }
 
 // endAll ends the person's visits page by page; each has an entry like e.
-func endAll(tx Tx, account id.Account, user id.User, e AuditEntry, revoked map[string]bus.Revocation) error {
+func endAll(tx Tx, account id.Account, user id.User, e AuditEntry, revoked revocations) error {
 	q := VisitQuery{Live: true, User: user, Limit: maxPage}
 	for {
 		page, err := tx.Visits(account, q)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
 
@@ -80,6 +81,44 @@ func (ws *watchers) dismiss(which func(*watcher) bool) {
 			ws.removeLocked(w)
 		}
 	}
+}
+
+// reviewWatchers sends away those whose rights were changed at another control
+// node.
+func (f *Fleet) reviewWatchers(ctx context.Context) error {
+	people := f.watchers.people()
+	if len(people) == 0 {
+		return nil
+	}
+	now := make(map[id.User]Principal, len(people))
+	err := f.view(ctx, "review watchers", func(tx Tx) error {
+		for user, account := range people {
+			p, err := acting(tx, Principal{User: user, Account: account})
+			if fault.CodeOf(err) == fault.Internal {
+				return err
+			}
+			now[user] = p // nobody, if the person is gone
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	f.watchers.dismiss(func(w *watcher) bool {
+		p, known := now[w.user]
+		return known && (p.User == "" || p.Role != w.role || p.Access.Tag() != w.access.Tag())
+	})
+	return nil
+}
+
+func (ws *watchers) people() map[id.User]id.Account {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	out := make(map[id.User]id.Account, len(ws.set))
+	for w := range ws.set {
+		out[w.user] = w.account
+	}
+	return out
 }
 
 // send never waits for a reader.
