@@ -123,7 +123,8 @@ func (r *Relay) edgeOptions() edge.Options {
 		TrustedProxies: o.Edge.TrustedProxies, Log: r.log.Named("edge"), Registerer: o.Registerer,
 		Admit:  r.admitVisit,
 		Redeem: r.redeem,
-		End:    func(v token.Visit) { r.trust.End(v.ID, fault.VisitEnded) },
+		End:    func(v token.Visit, code fault.Code) { r.trust.End(v.ID, code) },
+		Login:  r.login,
 		Route:  r.route,
 		Dial:   r.dial,
 	}

@@ -2,11 +2,15 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"os"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
 	"trunkline/relay/edge"
 	"trunkline/relay/trust"
 )
@@ -36,4 +40,25 @@ func (r *Relay) endVisit(d id.Device, v id.Visit) {
 	if r.guests.visits(d, v) {
 		r.trust.End(v, fault.EndedByPBX)
 	}
+}
+
+// login has the agent of d sign v's visitor in.
+func (r *Relay) login(ctx context.Context, d id.Device, v token.Visit) (tunnel.Login, error) {
+	s, err := r.dial(ctx, d, tunnel.Header{Service: tunnel.ServiceLogin, Visit: v.ID, Who: v.Who, Method: v.Method})
+	if err != nil {
+		return tunnel.Login{}, err
+	}
+	defer s.Close()
+	if t, ok := ctx.Deadline(); ok {
+		_ = s.SetReadDeadline(t) // a stream that takes none is closed: Read says so
+	}
+	l, err := tunnel.ReadLogin(s)
+	var f *fault.Error
+	switch {
+	case err == nil, errors.As(err, &f):
+		return l, err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return l, fault.New(fault.LoginFailed, "The agent on the PBX did not answer the sign-in in time.")
+	}
+	return l, fault.New(fault.LoginFailed, "The connection to the PBX broke during the sign-in.")
 }

@@ -7,7 +7,11 @@ import (
 
 // CookieName is the visit's cookie. Its prefix makes browsers hold it to the
 // site's own origin (RFC 6265bis, section 4.1.3.2).
-const CookieName = "__Host-trunkline-visit"
+const CookieName = ownCookies + "visit"
+
+// ownCookies begins the names of the relay's cookies: the portal neither gets
+// nor sets any of them.
+const ownCookies = "__Host-trunkline-"
 
 // appendSetVisit gives the browser the visit cookie; an empty value takes it back.
 func appendSetVisit(b []byte, value string) []byte {
@@ -20,23 +24,25 @@ func appendSetVisit(b []byte, value string) []byte {
 }
 
 // visitCookie is the value of the first visit cookie in a Cookie field.
-func visitCookie(v []byte) (string, bool) {
+func visitCookie(v []byte) (string, bool) { return cookieNamed(v, CookieName) }
+
+func cookieNamed(v []byte, want string) (string, bool) {
 	for pair := range bytes.SplitSeq(v, []byte(";")) {
 		name, value, _ := bytes.Cut(pair, []byte("="))
-		if string(bytes.Trim(name, " \t")) == CookieName {
+		if string(bytes.Trim(name, " \t")) == want {
 			return string(bytes.Trim(value, " \t")), true
 		}
 	}
 	return "", false
 }
 
-// appendCookies appends a Cookie field's value without the visit cookie; the
+// appendCookies appends a Cookie field's value without the relay's cookies; the
 // other pairs keep their bytes and their order.
 func appendCookies(b, v []byte) []byte {
 	first := true
 	for pair := range bytes.SplitSeq(v, []byte(";")) {
 		name, _, _ := bytes.Cut(pair, []byte("="))
-		if string(bytes.Trim(name, " \t")) == CookieName {
+		if bytes.HasPrefix(bytes.Trim(name, " \t"), []byte(ownCookies)) {
 			continue
 		}
 		if first {
@@ -52,8 +58,8 @@ func appendCookies(b, v []byte) []byte {
 
 // appendSetCookie appends the portal's Set-Cookie value as the site's: without
 // Domain, so that the cookie stays on the site's own host, whatever name the
-// portal thinks it has. It appends nothing for the visit's cookie, which is not
-// the portal's to set; a cookie with no name would come back as its value says.
+// portal thinks it has. It appends nothing for the relay's cookies, which are
+// not the portal's to set; a cookie with no name would come back as its value says.
 func appendSetCookie(b, v []byte) []byte {
 	pair, attrs, more := bytes.Cut(v, []byte(";"))
 	name, value, ok := bytes.Cut(pair, []byte("="))
@@ -64,7 +70,7 @@ func appendSetCookie(b, v []byte) []byte {
 			name = bytes.Trim(pair, " \t")
 		}
 	}
-	if len(name) >= len(CookieName) && strings.EqualFold(string(name[:len(CookieName)]), CookieName) {
+	if len(name) >= len(ownCookies) && strings.EqualFold(string(name[:len(ownCookies)]), ownCookies) {
 		return b
 	}
 	b = append(b, pair...)

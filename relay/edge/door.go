@@ -53,7 +53,20 @@ func (x *exchange) redeem() error {
 		return err
 	}
 	x.guest = g
-	x.seeOther("/", g.Cookie)
+	set, to := x.forgetLogin(), "/"
+	if x.passwordless() {
+		l, err := x.signIn()
+		if err != nil {
+			return err
+		}
+		for _, c := range l.Cookies {
+			if line := setCookieOf(c); line != "" {
+				set = append(set, line)
+			}
+		}
+		to, set = l.Location, append(set, rememberLogin(l.Cookies))
+	}
+	x.seeOther(to, g.Cookie, set)
 	return nil
 }
 
@@ -109,19 +122,23 @@ func (x *exchange) endVisit() error {
 	if err := x.admit(); err != nil {
 		return err
 	}
-	x.e.o.End(x.guest.Visit)
-	x.seeOther(x.e.o.ConsoleURL, "")
+	x.e.o.End(x.guest.Visit, fault.VisitEnded)
+	x.seeOther(x.e.o.ConsoleURL, "", x.forgetLogin())
 	return nil
 }
 
-// seeOther answers a post with a redirect and sets the visit cookie.
-func (x *exchange) seeOther(to, cookie string) {
+// seeOther answers a post with a redirect and sets the visit cookie, and those
+// of the portal's that set has.
+func (x *exchange) seeOther(to, cookie string, set []string) {
 	h := &x.ctx.Response.Header
 	x.ctx.SetStatusCode(fasthttp.StatusSeeOther)
 	h.Set("Location", to)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	line := appendSetVisit(nil, cookie)
-	h.Set("Set-Cookie", string(line[len("Set-Cookie: "):len(line)-2]))
+	h.Add("Set-Cookie", string(line[len("Set-Cookie: "):len(line)-2]))
+	for _, v := range set {
+		h.Add("Set-Cookie", v)
+	}
 	x.status, x.begun = fasthttp.StatusSeeOther, true
 }

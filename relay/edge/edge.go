@@ -75,8 +75,12 @@ type Options struct {
 	Admit func(cookie string, site id.Site, a Activity, key uint64) (Guest, error)
 	// Redeem turns a handover into a visit; faults handover_invalid, handover_used, unavailable.
 	Redeem func(ctx context.Context, handover string, site id.Site, remote netip.Addr) (Guest, error)
-	// End ends a visit at its visitor's wish; nil if that is not offered.
-	End func(token.Visit)
+	// End ends a visit at its visitor's wish, or because it cannot begin; nil if
+	// that is not offered.
+	End func(token.Visit, fault.Code)
+	// Login has the device's agent sign the visitor in at the portal; faults
+	// portal_login_failed, forbidden, and those of Dial. nil: no visit is passwordless.
+	Login func(ctx context.Context, device id.Device, v token.Visit) (tunnel.Login, error)
 	// Route finds the device of a site, or the named device of it if device is not "".
 	Route func(site id.Site, device id.Device) (Route, bool)
 	// Dial opens a stream to a device; faults as Route.Down has them.

@@ -119,7 +119,7 @@ func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world
 			}
 			return edge.Guest{}, fault.New(fault.HandoverInvalid, "This link is not valid.")
 		},
-		End: func(v token.Visit) { w.endedBy <- v },
+		End: func(v token.Visit, _ fault.Code) { w.endedBy <- v },
 		Route: func(s id.Site, _ id.Device) (edge.Route, bool) {
 			return *w.route.Load(), s == "pbx-one"
 		},
