@@ -17,7 +17,7 @@ func asking(token string) *http.Request {
 
 func TestSessionsEndWhenIdle(t *testing.T) {
 	s, now := newSessions(), time.Now()
-	token := s.open("root", superAdministrator, now)
+	token := s.open("root", "", superAdministrator, now)
 	for range 3 { // each use keeps it
 		now = now.Add(sessionIdle)
 		if _, ok := s.of(asking(token), now); !ok {
@@ -31,10 +31,10 @@ func TestSessionsEndWhenIdle(t *testing.T) {
 
 func TestSessionsAreBounded(t *testing.T) {
 	s, now := newSessions(), time.Now()
-	oldest := s.open("root", superAdministrator, now)
-	second := s.open("root", superAdministrator, now.Add(time.Second))
+	oldest := s.open("root", "", superAdministrator, now)
+	second := s.open("root", "", superAdministrator, now.Add(time.Second))
 	for range maxSessions - 1 {
-		s.open("root", superAdministrator, now.Add(time.Minute))
+		s.open("root", "", superAdministrator, now.Add(time.Minute))
 	}
 	if len(s.m) != maxSessions {
 		t.Errorf("%d sessions", len(s.m))

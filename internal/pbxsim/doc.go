@@ -15,6 +15,10 @@
 //	/maintenance      firmware upload, device facts
 //	/oplog            operation log: the super administrator only
 //
+// A sign-in as super administrator may say in on_behalf_of which person it is
+// for, and so may the person's header beside a trusted one (Config): the page's
+// top and the operation log name that person.
+//
 // # For programs that are signed in
 //
 //	/ws/calls                    JSON, one message a second

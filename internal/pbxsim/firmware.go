@@ -50,7 +50,7 @@ func (p *Portal) firmware(w http.ResponseWriter, r *http.Request, s session) {
 		p.uploadFailed(w, err)
 		return
 	}
-	p.ops.add(r, s.Name, fmt.Sprintf("Uploaded firmware: %d bytes, SHA-256 %.12s...", up.Bytes, up.SHA256))
+	p.ops.add(r, s.Who(), fmt.Sprintf("Uploaded firmware: %d bytes, SHA-256 %.12s...", up.Bytes, up.SHA256))
 	writeJSON(w, http.StatusOK, up)
 }
 

@@ -35,7 +35,7 @@ func (p *Portal) wsCalls(w http.ResponseWriter, r *http.Request, s session) {
 	ctx, cancel := context.WithTimeout(r.Context(), maxSocket)
 	defer cancel()
 	ctx = c.CloseRead(ctx) // ends when the client leaves; it has nothing to say
-	p.ops.add(r, s.Name, "Opened the call monitor")
+	p.ops.add(r, s.Who(), "Opened the call monitor")
 	every := time.NewTicker(liveEvery)
 	defer every.Stop()
 	for tick := 1; ; tick++ {

@@ -12,7 +12,7 @@ const maxOperations = 1000
 // Operation is a row of the operation log.
 type Operation struct {
 	Time   time.Time
-	Who    string // the account's name, or what was typed as one
+	Who    string // the account's name, or what was typed as one; "super for Ann" where a person is known
 	What   string
 	Client string // the address of who connected, as the portal sees it; no header changes it
 }

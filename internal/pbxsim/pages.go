@@ -89,14 +89,14 @@ func (p *Portal) render(w http.ResponseWriter, status int, page string, v view) 
 
 func (p *Portal) refuse(w http.ResponseWriter, r *http.Request, status int, title, message string) {
 	v := view{Title: title, Message: message, Data: status}
-	if s, ok := p.sessions.of(r, time.Now()); ok && status != http.StatusMisdirectedRequest {
+	if s, ok := p.sessionOf(r); ok && status != http.StatusMisdirectedRequest {
 		v.Session, v.CSRF = &s, s.CSRF
 	}
 	p.render(w, status, "refused", v)
 }
 
 func (p *Portal) show(w http.ResponseWriter, r *http.Request, s session, page, title string, data any) {
-	p.ops.add(r, s.Name, "Viewed "+title)
+	p.ops.add(r, s.Who(), "Viewed "+title)
 	p.render(w, http.StatusOK, page, view{Title: title, Session: &s, CSRF: s.CSRF, Data: data, Notice: notices[r.URL.Query().Get("done")]})
 }
 
@@ -145,7 +145,7 @@ func (p *Portal) renameExtension(w http.ResponseWriter, r *http.Request, s sessi
 		p.refuse(w, r, http.StatusBadRequest, "Nothing was changed", "The extension does not exist, or the name is empty.")
 		return
 	}
-	p.ops.add(r, s.Name, "Renamed extension "+number)
+	p.ops.add(r, s.Who(), "Renamed extension "+number)
 	http.Redirect(w, r, p.absolute(r, "/extensions?done=renamed"), http.StatusSeeOther)
 }
 
@@ -173,7 +173,7 @@ func (p *Portal) maintenancePage(w http.ResponseWriter, r *http.Request, s sessi
 
 func (p *Portal) oplogPage(w http.ResponseWriter, r *http.Request, s session) {
 	if !s.Super() {
-		p.ops.add(r, s.Name, "Refused: operation logs")
+		p.ops.add(r, s.Who(), "Refused: operation logs")
 		p.refuse(w, r, http.StatusForbidden, "No permission", "Operation logs are for the super administrator.")
 		return
 	}

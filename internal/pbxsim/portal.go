@@ -34,6 +34,10 @@ type Config struct {
 
 	SuperAdmin, SuperPassword string // "": no such account
 	Admin, AdminPassword      string // has the Administrator role
+
+	// TrustedHeader, from this machine and with the super administrator's name,
+	// signs a request in without a session; PersonHeader says for whom. "": none.
+	TrustedHeader, PersonHeader string
 }
 
 // Portal is one PBX's web portal.
@@ -116,6 +120,8 @@ func withDefaults(c Config) (Config, error) {
 	switch {
 	case c.SuperAdmin != "" && c.SuperPassword == "", c.Admin != "" && c.AdminPassword == "":
 		return c, errors.New("a portal account needs a password")
+	case c.TrustedHeader != "" && c.SuperAdmin == "":
+		return c, errors.New("a trusted header needs a super administrator")
 	case c.SuperAdmin != "" && c.SuperAdmin == c.Admin:
 		return c, errors.New("the portal's super administrator and Administrator need different names")
 	}

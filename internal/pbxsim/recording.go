@@ -103,7 +103,7 @@ func (p *Portal) download(w http.ResponseWriter, r *http.Request, s session) {
 		return
 	}
 	if r.Header.Get("Range") == "" { // the first request of a download, not each of its parts
-		p.ops.add(r, s.Name, fmt.Sprintf("Downloaded recording %d", f.n))
+		p.ops.add(r, s.Who(), fmt.Sprintf("Downloaded recording %d", f.n))
 	}
 	f.headers(w.Header())
 	http.ServeContent(w, r, "", built, f)
@@ -114,7 +114,7 @@ func (p *Portal) stream(w http.ResponseWriter, r *http.Request, s session) {
 	if !ok {
 		return
 	}
-	p.ops.add(r, s.Name, fmt.Sprintf("Streamed recording %d", f.n))
+	p.ops.add(r, s.Who(), fmt.Sprintf("Streamed recording %d", f.n))
 	f.headers(w.Header())
 	streamBody(w, f)
 }
