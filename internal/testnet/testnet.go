@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"trunkline/agent"
+	"trunkline/agent/manage"
 	"trunkline/cmd/trunkline/up"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
@@ -196,9 +197,10 @@ type PBX struct {
 	Serial id.Serial
 	Device id.Device
 	Site   id.Site
-	Data   string // the agent's directory
-	Page   string // URL of its Remote Management page, while it runs
-	Stop   func() // stops the agent, as SIGTERM would
+	Data   string      // the agent's directory
+	Page   string      // URL of its Remote Management page, while it runs
+	Stop   func()      // stops the agent, as SIGTERM would
+	Desk   manage.Desk // Remote Management at the agent that runs
 
 	world *World
 	cfg   agent.Config
@@ -260,8 +262,12 @@ func (p *PBX) Run() {
 		p.world.T.Fatal(err)
 	}
 	p.Page = a.PageURL()
+	p.Desk = a
 	p.Stop = Go(p.world.T, fmt.Sprintf("agent of %s", p.Serial), a.Run)
 }
+
+// Configure changes the configuration of an agent that does not run yet.
+func (p *PBX) Configure(f func(*agent.Config)) { f(&p.cfg) }
 
 // AwaitStatus waits until staff see the PBX so.
 func (p *PBX) AwaitStatus(status string) controlapi.Device {
@@ -279,8 +285,14 @@ func (p *PBX) AwaitStatus(status string) controlapi.Device {
 // Visit starts a visit as the first owner and opens it.
 func (p *PBX) Visit() *visitor.Visitor {
 	p.world.T.Helper()
+	return p.VisitBy("")
+}
+
+// VisitBy is Visit by a method; "" is the account login.
+func (p *PBX) VisitBy(method string) *visitor.Visitor {
+	p.world.T.Helper()
 	w := p.world
-	start, err := w.API.StartVisit(w.T.Context(), controlapi.VisitRequest{Device: p.Device})
+	start, err := w.API.StartVisit(w.T.Context(), controlapi.VisitRequest{Device: p.Device, Method: method})
 	if err != nil {
 		w.T.Fatal(err)
 	}
