@@ -27,7 +27,10 @@ func browse(t *testing.T) context.Context {
 	}
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("no chromium here")
+		if os.Getenv("CI") != "" {
+			t.Fatal("chromium is not installed: run `make test-deps`")
+		}
+		t.Skip("chromium is not installed: run `make test-deps`")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,

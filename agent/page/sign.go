@@ -143,19 +143,14 @@ func (g *Page) signInPage(w http.ResponseWriter, r *http.Request, status int, pr
 }
 
 func passwordField(name, label, complete, problem string, focus bool) markup {
-	return join(
-		tag("label", attrs{"for", name}, text(label)),
-		tag("input", attrs{
-			"id", name, "name", name, "type", "password", "required?", "1", "maxlength", strconv.Itoa(manage.MaxPassword),
-			"autocomplete", complete, "autofocus?", flag(focus), "aria-invalid?", "", "aria-describedby", describe(problem),
-		}))
-}
-
-func describe(problem string) string {
-	if problem == "" {
-		return "h"
+	a := attrs{
+		"id", name, "name", name, "type", "password", "required?", "1", "maxlength", strconv.Itoa(manage.MaxPassword),
+		"autocomplete", complete, "autofocus?", flag(focus),
 	}
-	return "problem"
+	if problem != "" {
+		a = append(a, "aria-describedby", "problem")
+	}
+	return join(tag("label", attrs{"for", name}, text(label)), tag("input", a))
 }
 
 func alert(problem string) markup {
