@@ -12,7 +12,7 @@ TOOLS    := $(CURDIR)/bin/tools
 GOLANGCI  := v2.15.0
 
 # Debian packages that tests drive: a browser and web servers nobody here wrote.
-TEST_DEBS  := chromium nginx postgresql prometheus wrk
+TEST_DEBS  := chromium fossil nginx postgresql prometheus wrk
 BENCH_DEBS := wrk nginx
 
 FUZZTIME ?= 20s
