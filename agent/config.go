@@ -15,8 +15,12 @@ import (
 	"trunkline/internal/service"
 )
 
-// AdminOff as Config.Admin switches the admin listener off.
-const AdminOff = "off"
+// AdminOff as Config.Admin switches the admin listener off, PageOff as
+// Config.Page.Listen the page.
+const (
+	AdminOff = "off"
+	PageOff  = page.Off
+)
 
 // DefaultPortal is where a PBX serves its web UI if nobody says otherwise.
 const DefaultPortal = "http://127.0.0.1:8088"

@@ -47,7 +47,7 @@ func NewService(c Config, log *zap.Logger, reg prometheus.Registerer) (*Service,
 }
 
 func (s *Service) listen() (err error) {
-	if s.cfg.Page.Listen != page.Off {
+	if s.cfg.Page.Listen != PageOff {
 		p := page.Password{Load: s.dir.pagePassword, Store: s.dir.savePagePassword}
 		if s.page, err = page.New(s.cfg.Page, s.Agent, p, s.log.Named("page")); err != nil {
 			return err

@@ -136,7 +136,7 @@ func (w *world) startAgent(ctx context.Context, portal string) (id.Device, error
 	if err != nil {
 		return "", fmt.Errorf("activate: %w", err)
 	}
-	p, err := w.fam.start("agent", append(append([]string{}, w.o.agent...), "run", "--data", dir, "--admin", agent.AdminOff), nil, nil)
+	p, err := w.fam.start("agent", append(append([]string{}, w.o.agent...), "run", "--data", dir, "--admin", agent.AdminOff, "--page", agent.PageOff), nil, nil)
 	if err != nil {
 		return "", err
 	}

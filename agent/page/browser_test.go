@@ -92,6 +92,21 @@ func signUp(t *testing.T, ctx context.Context, w *world) {
 		chromedp.SendKeys(css("#password"), password), chromedp.SendKeys(css("#again"), password+"\r"), chromedp.WaitVisible(css("#settings")))
 }
 
+// faults are fields without a label, ids that are there twice or lead nowhere,
+// buttons without words, and what the keyboard does not reach.
+const faults = `(() => {
+  const all = [...document.querySelectorAll("input:not([type=hidden]), select, textarea, button, a[href], summary")];
+  const ids = [...document.querySelectorAll("[id]")].map(e => e.id);
+  return [
+    ...all.filter(e => e.labels && e.matches("input, select, textarea") && e.labels.length != 1).map(e => "label of " + e.name),
+    ...all.filter(e => e.matches("button, a, summary") && !e.textContent.trim()).map(e => "words of " + e.outerHTML),
+    ...ids.filter((id, i) => ids.indexOf(id) != i).map(id => "twice " + id),
+    ...[...document.querySelectorAll("[aria-describedby], [aria-labelledby]")].flatMap(e =>
+      [e.getAttribute("aria-describedby"), e.getAttribute("aria-labelledby")].filter(id => id && !document.getElementById(id)).map(id => "nowhere " + id)),
+    ...all.filter(e => e.tabIndex < 0).map(e => "keyboard " + e.outerHTML),
+  ].join("; ");
+})()`
+
 // First use, a mistake, the right thing, and what changes meanwhile, seen
 // without a reload and without losing what is being typed.
 func TestBrowser(t *testing.T) {
@@ -110,6 +125,9 @@ func TestBrowser(t *testing.T) {
 		chromedp.WaitVisible(css(".notice")))
 	becomes(t, ctx, `document.getElementById("state").textContent == "Connected"`)
 
+	if bad := read(t, ctx, faults); bad != "" {
+		t.Errorf("not for everybody: %s", bad)
+	}
 	run(t, ctx, chromedp.Evaluate[chromedp.Void](`window.mine = 1`), chromedp.SendKeys(css("#model"), "typing"))
 	v := id.NewVisit()
 	w.desk.set(func(x *manage.View) {

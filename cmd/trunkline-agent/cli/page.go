@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"trunkline/agent"
 	"trunkline/agent/manage"
-	"trunkline/agent/page"
 	"trunkline/internal/service"
 )
 
@@ -29,7 +29,7 @@ func pageURLCommand() *cobra.Command {
 				switch {
 				case err != nil:
 					return err
-				case v.Page == "" && (running || cfg.Page.Listen == page.Off):
+				case v.Page == "" && (running || cfg.Page.Listen == agent.PageOff):
 					return service.Usagef("the page is switched off (page.listen)")
 				case v.Page == "":
 					fmt.Fprintln(c.ErrOrStderr(), "The agent is not running; start it with `trunkline-agent run`.")
