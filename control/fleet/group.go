@@ -60,7 +60,8 @@ func (f *Fleet) RemoveGroup(ctx context.Context, p Principal, group id.Group) er
 	if err := p.check(); err != nil {
 		return err
 	}
-	return f.decide(ctx, p.entry(f.clock(), ActionGroupRemove, "group "+string(group)), func(tx Tx, e *AuditEntry) error {
+	var ended revocations
+	err := f.decide(ctx, p.entry(f.clock(), ActionGroupRemove, "group "+string(group)), func(tx Tx, e *AuditEntry) error {
 		g, err := ownGroup(tx, p, group)
 		if err != nil {
 			return err
@@ -69,8 +70,32 @@ func (f *Fleet) RemoveGroup(ctx context.Context, p Principal, group id.Group) er
 		if err := mayArrange(p); err != nil {
 			return err
 		}
-		return tx.RemoveGroup(g.ID)
+		if err := p.mayMove(g.ID, ""); err != nil {
+			return err
+		}
+		if err := tx.RemoveGroup(g.ID); err != nil {
+			return err
+		}
+		vs, err := accountsVisits(tx, p.Account)
+		if err != nil {
+			return err
+		}
+		ended, err = endUnentitled(tx, vs, e.At)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	f.regrouped(ctx, p.Account, ended)
+	return nil
+}
+
+// mayMove: nobody gains a right by moving a PBX to where one may do more.
+func (p Principal) mayMove(from, to id.Group) error {
+	if !p.Access.On(from).Has(p.Access.On(to) &^ ManagePeople) {
+		return fault.New(fault.Forbidden, "Your role may do more with PBXs there than with these, so you may not move them. Ask an owner.").In("group")
+	}
+	return nil
 }
 
 func (f *Fleet) changeGroup(ctx context.Context, p Principal, action, name string, change func(Tx, string, *AuditEntry) (Group, error)) (Group, error) {

@@ -148,6 +148,9 @@ func (f *Fleet) EditDevice(ctx context.Context, p Principal, device id.Device, x
 			if err := f.mayManage(tx, p, *x.Group); err != nil {
 				return err
 			}
+			if err := p.mayMove(d.Group, *x.Group); err != nil {
+				return err
+			}
 			d.Group = *x.Group
 			changed = append(changed, "group")
 		}
@@ -174,7 +177,10 @@ func (f *Fleet) changeDevice(ctx context.Context, p Principal, device id.Device,
 		return Device{}, err
 	}
 	var d Device
+	var moved bool
+	var ended revocations
 	err := f.decide(ctx, p.entry(f.clock(), action, "PBX "+string(device)), func(tx Tx, e *AuditEntry) (err error) {
+		ended = nil
 		if d, err = ownedBy(p, tx, func(tx Tx) (Device, error) { return tx.Device(device) }); err != nil {
 			return err
 		}
@@ -182,13 +188,28 @@ func (f *Fleet) changeDevice(ctx context.Context, p Principal, device id.Device,
 		if err := f.mayManage(tx, p, d.Group); err != nil {
 			return err
 		}
+		group := d.Group
 		if err := change(tx, &d, e); err != nil {
 			return err
 		}
-		return tx.UpdateDevice(d)
+		if err := tx.UpdateDevice(d); err != nil {
+			return err
+		}
+		if moved = d.Group != group; !moved {
+			return nil
+		}
+		vs, err := tx.LiveVisits(d.ID)
+		if err != nil {
+			return err
+		}
+		ended, err = endUnentitled(tx, vs, e.At)
+		return err
 	})
 	if err != nil {
 		return Device{}, err
+	}
+	if moved {
+		f.regrouped(ctx, p.Account, ended)
 	}
 	f.presence.touch(d.ID)
 	f.presence.overlay(&d)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"time"
 
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
@@ -63,7 +62,11 @@ func (f *Fleet) SetRoleRights(ctx context.Context, p Principal, r Role, a Access
 		if err := tx.SetRoleRights(p.Account, r, rows); err != nil {
 			return err
 		}
-		ended, err = endForbidden(tx, p.Account, r, a, now)
+		vs, err := accountsVisits(tx, p.Account)
+		if err != nil {
+			return err
+		}
+		ended, err = endUnentitled(tx, vs, now)
 		return err
 	})
 	if err != nil {
@@ -141,38 +144,6 @@ func settable(tx Tx, p Principal, r Role, next Access) (Access, error) {
 		return Access{}, fault.New(fault.Forbidden, "You may not give a right that you lack. Ask an owner.")
 	}
 	return was, nil
-}
-
-// endForbidden ends the visits of people of role r that a does not allow.
-func endForbidden(tx Tx, account id.Account, r Role, a Access, now time.Time) (revocations, error) {
-	roles := make(map[id.User]Role)
-	var theirs []Visit
-	for q := (VisitQuery{Live: true, Limit: maxPage}); ; {
-		page, err := tx.Visits(account, q)
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range page.Items {
-			if _, known := roles[v.User]; !known {
-				u, err := tx.User(v.User)
-				if err != nil && !noRow(err) {
-					return nil, err
-				}
-				roles[v.User] = u.Role
-			}
-			if roles[v.User] == r {
-				theirs = append(theirs, v)
-			}
-		}
-		if q.Cursor = page.Next; q.Cursor == "" {
-			break
-		}
-	}
-	theirs, err := forbidden(tx, theirs, a)
-	if err != nil {
-		return nil, err
-	}
-	return endVisits(tx, theirs, now, fault.VisitEnded)
 }
 
 // rightWords names the rights, in their order.

@@ -82,7 +82,7 @@ func (f *Fleet) EditUser(ctx context.Context, p Principal, user id.User, x UserE
 		if err := tx.UpdateUser(next); err != nil {
 			return err
 		}
-		ended, err = f.after(tx, u, next, now)
+		ended, err = ceasing(tx, u, next, now)
 		return err
 	})
 	if err != nil {
@@ -93,24 +93,17 @@ func (f *Fleet) EditUser(ctx context.Context, p Principal, user id.User, x UserE
 	return next.shown(), nil
 }
 
-// after ends what a changed person may not go on with.
-func (f *Fleet) after(tx Tx, was, is User, now time.Time) (revocations, error) {
+// ceasing ends what a changed person may not go on with.
+func ceasing(tx Tx, was, is User, now time.Time) (revocations, error) {
 	switch {
 	case is.Disabled && !was.Disabled:
 		return void(tx, is, now)
 	case is.Role != was.Role:
-		may, err := accessOf(tx, is)
-		if err != nil {
-			return nil, err
-		}
 		vs, err := tx.LiveVisitsOf(is.ID)
 		if err != nil {
 			return nil, err
 		}
-		if vs, err = forbidden(tx, vs, may); err != nil {
-			return nil, err
-		}
-		return endVisits(tx, vs, now, fault.VisitEnded)
+		return endUnentitled(tx, vs, now)
 	}
 	return nil, nil
 }

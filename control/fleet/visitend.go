@@ -6,6 +6,7 @@ import (
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 	"trunkline/internal/token"
 )
 
@@ -34,10 +35,23 @@ func (rs revocations) put(tx Tx) error {
 	return nil
 }
 
-// forbidden are those of the visits that may does not allow.
-func forbidden(tx Tx, vs []Visit, may Access) ([]Visit, error) {
+// endUnentitled ends those of the visits that their visitors' rights do not
+// allow, as they and the PBXs' groups are now.
+func endUnentitled(tx Tx, vs []Visit, now time.Time) (revocations, error) {
+	may := make(map[id.User]Access)
 	var out []Visit
 	for _, v := range vs {
+		a, known := may[v.User]
+		if !known {
+			u, err := tx.User(v.User)
+			if err != nil && !noRow(err) {
+				return nil, err
+			}
+			if a, err = accessOf(tx, u); err != nil { // of nobody: none
+				return nil, err
+			}
+			may[v.User] = a
+		}
 		d, err := tx.Device(v.Device)
 		if noRow(err) {
 			continue // ended when it was removed
@@ -49,11 +63,32 @@ func forbidden(tx Tx, vs []Visit, may Access) ([]Visit, error) {
 		if v.Method == token.MethodPasswordless {
 			need = See | VisitPasswordless
 		}
-		if !may.On(d.Group).Has(need) {
+		if !a.On(d.Group).Has(need) {
 			out = append(out, v)
 		}
 	}
-	return out, nil
+	return endVisits(tx, out, now, fault.VisitEnded)
+}
+
+// accountsVisits are all that are on.
+func accountsVisits(tx Tx, account id.Account) ([]Visit, error) {
+	var out []Visit
+	for q := (VisitQuery{Live: true, Limit: maxPage}); ; {
+		page, err := tx.Visits(account, q)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, page.Items...)
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return out, nil
+		}
+	}
+}
+
+// regrouped tells of what followed from devices that are in other groups now.
+func (f *Fleet) regrouped(ctx context.Context, account id.Account, ended revocations) {
+	f.settle(ctx, ended)
+	f.watchers.dismiss(func(w *watcher) bool { return w.account == account && len(w.access.Groups) > 0 })
 }
 
 // settledAtOnce is how many revocations the one who asked waits for. More go
