@@ -152,9 +152,13 @@ func (d *demo) story(ctx context.Context) error {
 	if err := d.connect(ctx, email, password); err != nil {
 		return err
 	}
+	config, err := d.writeAgentConfig()
+	if err != nil {
+		return err
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	actx, stopAgent := context.WithCancel(gctx)
-	g.Go(func() error { return d.agent().run(actx) })
+	g.Go(func() error { return d.agent(config).run(actx) })
 	g.Go(func() error {
 		defer stopAgent()
 		device, err := d.waitConnected(gctx, email, password)
@@ -199,14 +203,14 @@ func (d *demo) page(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-func (d *demo) agent() child {
+func (d *demo) agent(config string) child {
 	admin, page := agentAdmin, agentPage
 	if d.o.Check || strings.HasSuffix(d.o.Listen, ":0") { // beside whatever runs already
 		admin, page = "off", "127.0.0.1:0"
 	}
 	return child{
 		name: "trunkline-agent", path: d.o.Agent, log: d.logFile("agent"), say: d.say,
-		args: []string{"run", "--data", d.agentDir(), "--portal", d.portal.URL(), "--admin", admin, "--page", page},
+		args: []string{"run", "--config", config, "--data", d.agentDir(), "--portal", d.portal.URL(), "--admin", admin, "--page", page},
 	}
 }
 

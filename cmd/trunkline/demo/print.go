@@ -27,7 +27,9 @@ func (d *demo) banner(dev controlapi.Device, email, password, page string) {
     Portal     super administrator %s / %s
                Administrator       %s / %s
     PBX's page %s
-               (Remote Management: set its password, see who is in, close the door)
+               (Remote Management: set its password, see who is in, close the door;
+               Passwordless Login there, and the PBX's option in the console, let
+               visitors in as super administrator)
 
   Your browser does not know the demo's CA: accept its warning, or import
     %s
