@@ -48,6 +48,19 @@ func (a *Agent) SetAccess(x Access) {
 	}
 }
 
+// visited takes h's word that somebody visits, and ends the visit if it may not
+// be: it was ended here, or its way in was closed meanwhile.
+func (a *Agent) visited(h *held, v tunnel.Visit) {
+	if !a.visits.came(h, v) {
+		// If there is no room for it, streams of the visit are refused here.
+		_ = h.link.EndVisit(v.ID)
+		return
+	}
+	if v.Method == methodPasswordless && !a.passwordless() {
+		a.endVisits(fault.EndedByPBX, func(o manage.Visit) bool { return o.ID == v.ID })
+	}
+}
+
 // status is what relays are told of this PBX.
 func (a *Agent) status() tunnel.Status {
 	a.mu.Lock()

@@ -138,14 +138,14 @@ func (a *Agent) run(ctx context.Context) error {
 		a.live(life)
 		end(nil)
 	}
-	a.visits.wait()
+	a.visits.close()
 	a.log.Info("agent stopped")
 	return nil
 }
 
 // Close gives up the data directory of an Agent that never ran.
 func (a *Agent) Close() error {
-	a.visits.wait()
+	a.visits.close()
 	return a.dir.Close()
 }
 

@@ -41,12 +41,13 @@ func grant(pass string) controlapi.Grant {
 // world is the agent's, without a network: relays that a test plays, and a
 // control that does as ask says.
 type world struct {
-	t     *testing.T
-	agent *agent.Agent
-	data  string
-	stop  func() // and wait
-	dial  agent.DialForTest
-	ask   agent.AskForTest
+	t         *testing.T
+	agent     *agent.Agent
+	data      string
+	stop      func() // and wait
+	dial      agent.DialForTest
+	configure func(*agent.Config)
+	ask       agent.AskForTest
 
 	mu    sync.Mutex
 	dials []dialled
@@ -81,6 +82,9 @@ func (w *world) start() {
 	w.t.Helper()
 	c := agent.Default()
 	c.Data = w.data
+	if w.configure != nil {
+		w.configure(&c)
+	}
 	a, err := agent.New(c, zap.NewNop(), prometheus.NewRegistry())
 	if err != nil {
 		w.t.Fatal(err)

@@ -59,9 +59,7 @@ func (a *Agent) start(ctx context.Context, l link) *held {
 			OnRefused:  func(f *fault.Error) { log.Warn("relay does not take the new pass", zap.Error(f)) },
 			OnVisitEnd: func(v id.Visit, code fault.Code) { a.visits.went(h, v, code) },
 			OnVisit: func(v tunnel.Visit) {
-				if !a.visits.came(h, v) {
-					_ = l.EndVisit(v.ID) // if there is no room for it, streams of the visit are refused here
-				}
+				a.visited(h, v)
 			},
 		})
 		if h.err == nil {

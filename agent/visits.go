@@ -41,6 +41,7 @@ type visits struct {
 	streams map[id.Visit]map[*func()]struct{}
 
 	saving, dirty bool
+	closed        bool           // the directory may be another agent's by now
 	wg            sync.WaitGroup // of the saver
 }
 
@@ -241,7 +242,7 @@ func (v *visits) enter(which id.Visit, cut func()) (leave func(), f *fault.Error
 // the disk.
 func (v *visits) saveLocked() {
 	v.dirty = true
-	if v.saving {
+	if v.saving || v.closed {
 		return
 	}
 	v.saving = true
@@ -280,5 +281,10 @@ func (d *dir) visits() (visitsOnDisk, error) {
 	return out, nil
 }
 
-// wait returns when nothing is being written any more.
-func (v *visits) wait() { v.wg.Wait() }
+// close returns when nothing is being written any more.
+func (v *visits) close() {
+	v.mu.Lock()
+	v.closed = true
+	v.mu.Unlock()
+	v.wg.Wait()
+}

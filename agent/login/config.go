@@ -58,7 +58,7 @@ type FormConfig struct {
 // Success is how the portal's answer to the form looks if the visitor is in.
 // All that is said must hold, and something must be.
 type Success struct {
-	Status   []int  `yaml:"status"`   // one of these
+	Status   []int  `yaml:"status"`   // one of these; none: any below 400
 	Location string `yaml:"location"` // how the redirect's path begins
 	Cookie   string `yaml:"cookie"`   // is set
 	Contains string `yaml:"contains"` // is in the body

@@ -202,7 +202,7 @@ func (a *attempt) do(ctx context.Context, method, path string, body []byte, mime
 
 // lacking says what of the declared success is missing; "" if nothing is.
 func (s Success) lacking(resp *http.Response, body []byte) string {
-	status := len(s.Status) == 0
+	status := len(s.Status) == 0 && resp.StatusCode < 400
 	for _, n := range s.Status {
 		status = status || n == resp.StatusCode
 	}

@@ -131,6 +131,7 @@ func TestWhatSuccessIs(t *testing.T) {
 	f(login.Success{Contains: "Welcome"}, false, redirect("/"))
 	f(login.Success{Lacks: "Welcome"}, true, redirect("/"))
 	f(login.Success{Lacks: "body"}, false, redirect("/"))
+	f(login.Success{Lacks: "body"}, false, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 	f(login.Success{Status: []int{302}, Cookie: "sid", Lacks: "body"}, false, redirect("/"))
 }
 

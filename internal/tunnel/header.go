@@ -38,6 +38,7 @@ func (h Header) valid() error {
 }
 
 func (h Header) encode() ([]byte, error) {
+	h.Who = cut(h.Who, whoMax) // a long name is no reason to keep its bearer out
 	if err := h.valid(); err != nil {
 		return nil, err
 	}
