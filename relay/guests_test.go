@@ -1,0 +1,123 @@
+package relay
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
+)
+
+// told records what devices are told, over visits that go on.
+type told struct {
+	*guests
+	mu    sync.Mutex
+	on    map[id.Visit]bool
+	words []string
+}
+
+func newTold() *told {
+	x := &told{guests: newGuests(), on: make(map[id.Visit]bool)}
+	x.running = func(v id.Visit) (token.Visit, bool) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return token.Visit{ID: v, Who: "Ann", Method: "account", Started: time.Unix(1, 0)}, x.on[v]
+	}
+	x.came = func(d id.Device, v tunnel.Visit) { x.say("%s %s", d, v.ID) }
+	x.went = func(d id.Device, v id.Visit, code fault.Code) { x.say("%s %s %s", d, v, code) }
+	return x
+}
+
+func (x *told) say(format string, args ...any) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.words = append(x.words, fmt.Sprintf(format, args...))
+}
+
+func (x *told) begin(v id.Visit) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.on[v] = true
+}
+
+// end is trust's order: the visit is over before it is reported.
+func (x *told) end(v id.Visit, code fault.Code) {
+	x.mu.Lock()
+	delete(x.on, v)
+	x.mu.Unlock()
+	x.ended(bus.VisitEvent{Visit: v, Kind: "ended", Code: code})
+}
+
+func (x *told) want(t *testing.T, words ...string) {
+	t.Helper()
+	if !slices.Equal(x.words, words) {
+		t.Errorf("told %q, want %q", x.words, words)
+	}
+	x.words = nil
+}
+
+func TestGuestsAreToldOnce(t *testing.T) {
+	x := newTold()
+	x.begin("v1")
+	x.serve("d1", "v1")
+	x.serve("d1", "v1")
+	x.serve("d2", "v1") // the site's other device, after a swap
+	x.serve("d1", "over")
+	x.want(t, "d1 v1", "d2 v1")
+	if !x.visits("d1", "v1") || x.visits("d3", "v1") || x.visits("d1", "over") {
+		t.Error("a device's staff may end the visits to it, and no others")
+	}
+	x.tell("d1")
+	x.tell("d3")
+	x.want(t, "d1 v1")
+	x.end("v1", fault.EndedByPBX)
+	x.want(t, "d1 v1 visit_ended_by_pbx", "d2 v1 visit_ended_by_pbx")
+	x.end("v1", fault.VisitEnded)
+	x.serve("d1", "v1")
+	x.tell("d1")
+	x.want(t)
+	if len(x.of) != 0 || len(x.at) != 0 {
+		t.Errorf("left over: %v %v", x.of, x.at)
+	}
+}
+
+func TestGuestsAreBounded(t *testing.T) {
+	x := newTold()
+	for n := range 3 * maxGuests {
+		v := id.Visit(fmt.Sprint(n))
+		x.begin(v)
+		x.serve("d1", v)
+	}
+	if len(x.words) != maxGuests {
+		t.Errorf("told of %d visits", len(x.words))
+	}
+	x.end("0", fault.VisitEnded)
+	x.serve("d1", "100") // there is room again
+	if !x.visits("d1", "100") {
+		t.Error("there is no room after an end")
+	}
+}
+
+// Streams and ends at the same time leave nobody behind.
+func TestGuestsThatComeAndGo(t *testing.T) {
+	x := newTold()
+	var wg sync.WaitGroup
+	for n := range 50 {
+		v := id.Visit(fmt.Sprint(n))
+		x.begin(v)
+		for range 4 {
+			wg.Go(func() { x.serve("d1", v) })
+		}
+		wg.Go(func() { x.end(v, fault.VisitEnded) })
+	}
+	wg.Wait()
+	if len(x.of) != 0 || len(x.at) != 0 {
+		t.Errorf("left over: %v %v", x.of, x.at)
+	}
+}
