@@ -129,6 +129,34 @@ func TestVisitEndedByThePBX(t *testing.T) {
 	}
 }
 
+// What the provider no longer allows is over.
+func TestForbiddingEndsPasswordlessVisits(t *testing.T) {
+	w := newWorld(t)
+	p := w.signIn(owner)
+	d := w.activate(newPBX("SN-0001").request()).Device
+	w.allow(p, d, true)
+	w.logins(d, 1, tunnel.Logins{Passwordless: true})
+	super, err := w.StartVisit(t.Context(), p, fleet.VisitRequest{Device: d, Method: token.MethodPasswordless})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.StartVisit(t.Context(), p, fleet.VisitRequest{Device: d}); err != nil {
+		t.Fatal(err)
+	}
+	comment := "no change of that"
+	if _, err := w.EditDevice(t.Context(), p, d, fleet.DeviceEdit{Comment: &comment}); err != nil || len(w.revocations()) != 0 {
+		t.Errorf("%v, %v", w.revocations(), err)
+	}
+	w.allow(p, d, false)
+	if got := w.revocations(); len(got) != 1 || got["visit."+string(super.Visit.ID)].Code != fault.VisitEnded {
+		t.Errorf("revoked %v", got)
+	}
+	page, err := w.Visits(t.Context(), p, fleet.VisitQuery{Live: true})
+	if err != nil || len(page.Items) != 1 || page.Items[0].Method != token.MethodAccount {
+		t.Errorf("%+v, %v", page, err)
+	}
+}
+
 // What a PBX offers is kept, and watchers are told when it changes.
 func TestLoginsAreKept(t *testing.T) {
 	w := newWorld(t)

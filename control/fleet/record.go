@@ -188,14 +188,14 @@ func (f *Fleet) changeDevice(ctx context.Context, p Principal, device id.Device,
 		if err := f.mayManage(tx, p, d.Group); err != nil {
 			return err
 		}
-		group := d.Group
+		was := d
 		if err := change(tx, &d, e); err != nil {
 			return err
 		}
 		if err := tx.UpdateDevice(d); err != nil {
 			return err
 		}
-		if moved = d.Group != group; !moved {
+		if moved = d.Group != was.Group; !moved && (d.Passwordless || !was.Passwordless) {
 			return nil
 		}
 		vs, err := tx.LiveVisits(d.ID)
@@ -210,6 +210,8 @@ func (f *Fleet) changeDevice(ctx context.Context, p Principal, device id.Device,
 	}
 	if moved {
 		f.regrouped(ctx, p.Account, ended)
+	} else {
+		f.settle(ctx, ended)
 	}
 	f.presence.touch(d.ID)
 	f.presence.overlay(&d)

@@ -35,8 +35,8 @@ func (rs revocations) put(tx Tx) error {
 	return nil
 }
 
-// endUnentitled ends those of the visits that their visitors' rights do not
-// allow, as they and the PBXs' groups are now.
+// endUnentitled ends those of the visits that their visitors' rights, or the
+// PBXs' options, do not allow as they are now.
 func endUnentitled(tx Tx, vs []Visit, now time.Time) (revocations, error) {
 	may := make(map[id.User]Access)
 	var out []Visit
@@ -59,11 +59,11 @@ func endUnentitled(tx Tx, vs []Visit, now time.Time) (revocations, error) {
 		if err != nil {
 			return nil, err
 		}
-		need := See | VisitAccount
+		need, option := See|VisitAccount, true
 		if v.Method == token.MethodPasswordless {
-			need = See | VisitPasswordless
+			need, option = See|VisitPasswordless, d.Passwordless
 		}
-		if !a.On(d.Group).Has(need) {
+		if !option || !a.On(d.Group).Has(need) {
 			out = append(out, v)
 		}
 	}
