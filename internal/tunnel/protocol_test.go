@@ -35,7 +35,7 @@ func TestProtocolNamesRealCodes(t *testing.T) {
 		codes[string(c)] = true
 	}
 	notCodes := map[string]bool{
-		"visit_end": true, "end_visit": true, "idle_s": true, "ping_ms": true, "retry_ms": true, "deadline_ms": true, "within_ms": true, "close_notify": true,
+		"visit_end": true, "end_visit": true, "idle_s": true, "auto_logout": true, "ping_ms": true, "retry_ms": true, "deadline_ms": true, "within_ms": true, "close_notify": true,
 	}
 	for i, quoted := range strings.Split(string(b), "`") {
 		if i%2 == 1 && strings.Contains(quoted, "_") && strings.Trim(quoted, "abcdefghijklmnopqrstuvwxyz_") == "" && !codes[quoted] && !notCodes[quoted] {
