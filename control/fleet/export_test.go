@@ -16,7 +16,20 @@ func (f *Fleet) SampleForTest(ctx context.Context) error        { return f.sampl
 func (f *Fleet) ReviewForTest(ctx context.Context) error        { return f.reviewWatchers(ctx) }
 func (f *Fleet) RotateForTest(ctx context.Context) error        { return f.rotateKeys(ctx) }
 
+// HoldHashing takes all turns of checking passwords until release.
+func (f *Fleet) HoldHashing() (release func()) {
+	for range cap(f.hasher.turns) {
+		f.hasher.turns <- struct{}{}
+	}
+	return func() {
+		for range cap(f.hasher.turns) {
+			<-f.hasher.turns
+		}
+	}
+}
+
 var (
+	NewEmail        = newEmail
 	HashPassword    = hashPassword
 	PasswordMatches = passwordMatches
 	NextIssued      = nextIssued

@@ -93,7 +93,7 @@ func (f *Fleet) ReinviteUser(ctx context.Context, p Principal, user id.User) (In
 	var secret string
 	var ended revocations
 	err := f.decide(ctx, p.entry(now, ActionUserReinvite, "user "+string(user)), func(tx Tx, e *AuditEntry) (err error) {
-		if u, err = f.invitable(tx, p, user, e); err != nil {
+		if u, err = invitable(tx, p, user, e); err != nil {
 			return err
 		}
 		if u.Account != p.Account {
@@ -116,7 +116,7 @@ func (f *Fleet) ReinviteUser(ctx context.Context, p Principal, user id.User) (In
 }
 
 // invitable is somebody whom p may invite again.
-func (f *Fleet) invitable(tx Tx, p Principal, user id.User, e *AuditEntry) (User, error) {
+func invitable(tx Tx, p Principal, user id.User, e *AuditEntry) (User, error) {
 	u, err := resellersOwner(tx, p, user)
 	switch {
 	case err == nil:

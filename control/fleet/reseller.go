@@ -190,7 +190,7 @@ func (f *Fleet) EditReseller(ctx context.Context, p Principal, a id.Account, x R
 	now := f.clock()
 	var r Reseller
 	err = f.decide(ctx, p.entry(now, ActionResellerEdit, "reseller "+string(a)), func(tx Tx, e *AuditEntry) error {
-		p, err := f.overReseller(tx, p, a, &r, e)
+		p, err := overReseller(tx, p, a, &r, e)
 		if err != nil {
 			return err
 		}
@@ -222,7 +222,7 @@ func (f *Fleet) EditReseller(ctx context.Context, p Principal, a id.Account, x R
 }
 
 // overReseller finds a reseller about whom p, who is read anew, may decide.
-func (f *Fleet) overReseller(tx Tx, p Principal, a id.Account, r *Reseller, e *AuditEntry) (Principal, error) {
+func overReseller(tx Tx, p Principal, a id.Account, r *Reseller, e *AuditEntry) (Principal, error) {
 	var err error
 	if *r, err = ownReseller(tx, p, a); err != nil {
 		return p, err

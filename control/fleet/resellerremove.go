@@ -22,7 +22,7 @@ func (f *Fleet) RemoveReseller(ctx context.Context, p Principal, a id.Account) e
 	var ds []Device
 	var ended revocations
 	err := f.decide(ctx, p.entry(now, ActionResellerRemove, "reseller "+string(a)), func(tx Tx, e *AuditEntry) (err error) {
-		if _, err = f.overReseller(tx, p, a, &r, e); err != nil {
+		if _, err = overReseller(tx, p, a, &r, e); err != nil {
 			return err
 		}
 		if ds, err = f.unconnected(tx, r.Account); err != nil {

@@ -2,7 +2,7 @@ package store
 
 import (
 	"database/sql"
-	"fmt"
+	"strconv"
 	"strings"
 
 	"trunkline/control/fleet"
@@ -43,7 +43,7 @@ func (t *tx) CountChildren(parent id.Account) (int, error) {
 // The first owner is the oldest who is not disabled.
 var selectReseller = `SELECT a.id, a.parent, a.path, a.name, a.allotted, a.used, a.created,
 	(SELECT COALESCE(SUM(c.allotted), 0) FROM accounts c WHERE c.parent = a.id),
-	(SELECT COUNT(*) FROM (SELECT 1 FROM devices d WHERE d.account = a.id LIMIT ` + fmt.Sprint(fleet.MaxTotal) + `) AS n),
+	(SELECT COUNT(*) FROM (SELECT 1 FROM devices d WHERE d.account = a.id LIMIT ` + strconv.Itoa(fleet.MaxTotal) + `) AS n),
 	COALESCE(u.id, ''), COALESCE(u.email, ''), COALESCE(u.name, ''), COALESCE(u.disabled, 0), COALESCE(u.hash, ''),
 	COALESCE(u.invite_expires, 0), COALESCE(u.last_seen, 0), COALESCE(u.created, 0)
 	FROM accounts a LEFT JOIN users u ON u.id = (SELECT o.id FROM users o WHERE o.account = a.id AND o.role = 'owner'
