@@ -33,6 +33,8 @@ type Signer struct {
 	c      FormConfig
 	origin *url.URL
 	dial   Dial
+
+	patience patience
 }
 
 // NewSigner takes a Config that is valid. origin is the portal's, and dial
@@ -108,6 +110,9 @@ func (a *attempt) run(ctx context.Context, who string) (tunnel.Login, error) {
 	if err != nil {
 		return tunnel.Login{}, fault.New(fault.LoginFailed, "The agent on the PBX cannot read the super administrator's password (portal.login.form.password_file).")
 	}
+	if err := a.s.patience.may(password, time.Now()); err != nil {
+		return tunnel.Login{}, err
+	}
 	fields := maps.Clone(c.Fields)
 	if fields == nil {
 		fields = make(map[string]string)
@@ -125,7 +130,9 @@ func (a *attempt) run(ctx context.Context, who string) (tunnel.Login, error) {
 	if err != nil {
 		return tunnel.Login{}, err
 	}
-	if why := c.Success.lacking(resp, body); why != "" {
+	why := c.Success.lacking(resp, body)
+	a.s.patience.heard(password, why == "", time.Now())
+	if why != "" {
 		return tunnel.Login{}, fault.New(fault.LoginFailed, "The PBX's portal did not let the super administrator in: %s.", why)
 	}
 	return tunnel.Login{Cookies: a.jar.given(), Location: start(c.Start)}, nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,6 +153,64 @@ func TestFormThatFails(t *testing.T) {
 	f("page answered 500", withToken, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 	f("answered 403", nothing, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) })
 	f("broke off", nothing, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+}
+
+// A wrong password is not tried until the portal locks the account.
+func TestRefusalIsNotRepeatedAtOnce(t *testing.T) {
+	var tries atomic.Int64
+	path := filepath.Join(t.TempDir(), "password")
+	write := func(s string) {
+		if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := plainForm()
+	c.Password, c.PasswordFile = "", path
+	origin, dial := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		tries.Add(1)
+		if r.PostFormValue("p") == "right" {
+			w.WriteHeader(http.StatusSeeOther)
+		} else {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	})
+	write("wrong")
+	s, err := login.NewSigner(c, origin, dial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		_, err := s.SignIn(t.Context(), "Ann")
+		wantCode(t, err, fault.LoginFailed)
+	}
+	if n := tries.Load(); n != 1 {
+		t.Errorf("%d tries with the wrong password", n)
+	}
+	write("right")
+	for range 3 {
+		if _, err := s.SignIn(t.Context(), "Ann"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPatienceGrows(t *testing.T) {
+	var p login.PatienceForTest
+	now := time.Unix(0, 0)
+	for _, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 10 * time.Minute, 10 * time.Minute} {
+		if err := p.May("x", now); err != nil {
+			t.Fatalf("after %v: %v", now, err)
+		}
+		p.Heard("x", false, now)
+		if p.May("x", now.Add(want-1)) == nil || p.May("x", now.Add(want)) != nil || p.May("y", now) != nil {
+			t.Errorf("the wait is not %v", want)
+		}
+		now = now.Add(want)
+	}
+	p.Heard("x", true, now)
+	if err := p.May("x", now); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestPortalThatIsAway(t *testing.T) {

@@ -112,7 +112,10 @@ func serveOne(c net.Conn, h http.Handler) {
 					over()
 				}
 			}()
-			w.Header()["Content-Type"] = nil // else the server guesses one where the portal says none
+			// Else the first byte of an answer closes the request's body, which
+			// the transport may be reading to its end still.
+			_ = http.NewResponseController(w).EnableFullDuplex() // of HTTP/1 it always can be
+			w.Header()["Content-Type"] = nil                     // else the server guesses one where the portal says none
 			h.ServeHTTP(w, r)
 		}),
 		ConnState: func(_ net.Conn, s http.ConnState) {

@@ -259,3 +259,15 @@ func TestStreamEndsWithItsTunnel(t *testing.T) {
 	x.cancel()
 	x.ended()
 }
+
+// A portal that says no before it has read everything is heard.
+func TestAnswerBeforeTheBody(t *testing.T) {
+	x := pass(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		fmt.Fprint(w, "too large")
+	})
+	resp := x.send("POST / HTTP/1.1\r\nHost: pbx.lan\r\nContent-Length: 100000000\r\n\r\npart of it")
+	if b, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusRequestEntityTooLarge || string(b) != "too large" {
+		t.Errorf("%s, %q, %v", resp.Status, b, err)
+	}
+}
