@@ -63,7 +63,7 @@ func exampleOf(f field) (any, bool) {
 func exampleText(f field) string {
 	switch f.format {
 	case "email":
-		return "anna@example.com"
+		return "new.person@example.com"
 	case "password":
 		return "correct horse battery"
 	}

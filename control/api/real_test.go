@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -87,9 +88,47 @@ func newRealWorld(t *testing.T) *realWorld {
 		}
 	})
 	h := api.New(api.Options{Fleet: f, SiteURL: func(s id.Site) string { return "https://" + string(s) + ".example.com/" }, Log: log, Registerer: reg})
+	h = known(t, h)
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
 	return &realWorld{h, srv.URL, f, st}
+}
+
+// known holds every refusal of h against the document: whatever fleet says, a
+// client can have read there that it may.
+func known(t *testing.T, h http.Handler) http.Handler {
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest("GET", "/api/v1/openapi.json", nil))
+	codes, names := documented(t, rec.Body.Bytes()), map[string]string{}
+	for _, s := range specsOf(t, rec.Body.Bytes()) {
+		names[s.method+" "+s.path] = s.name
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen := &refusals{ResponseWriter: w}
+		h.ServeHTTP(seen, r)
+		var p fault.Problem
+		if seen.Header().Get("Content-Type") != "application/problem+json" || json.Unmarshal(seen.body.Bytes(), &p) != nil {
+			return
+		}
+		if name := names[r.Pattern]; name != "" && !slices.Contains(codes[name], p.Code) {
+			t.Errorf("%s refuses with %s, which the document does not say", name, p.Code)
+		}
+	})
+}
+
+// refusals keeps a copy of a problem document.
+type refusals struct {
+	http.ResponseWriter
+	body bytes.Buffer
+}
+
+func (s *refusals) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+func (s *refusals) Write(b []byte) (int, error) {
+	if s.Header().Get("Content-Type") == "application/problem+json" {
+		s.body.Write(b)
+	}
+	return s.ResponseWriter.Write(b)
 }
 
 // documented are the codes of each operation.

@@ -28,8 +28,13 @@ type param struct {
 // specs are in the order of their names.
 func specs(t *testing.T, w *world) []spec {
 	t.Helper()
+	return specsOf(t, w.do("GET", "/api/v1/openapi.json", "").Body.Bytes())
+}
+
+func specsOf(t *testing.T, document []byte) []spec {
+	t.Helper()
 	var doc map[string]any
-	if err := json.Unmarshal(w.do("GET", "/api/v1/openapi.json", "").Body.Bytes(), &doc); err != nil {
+	if err := json.Unmarshal(document, &doc); err != nil {
 		t.Fatal(err)
 	}
 	var out []spec

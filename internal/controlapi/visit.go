@@ -78,7 +78,7 @@ type AuditFilter struct {
 	Action  string    `query:"action,omitempty" max:"64"`
 	Actor   string    `query:"actor,omitempty" max:"254" doc:"An e-mail address."`
 	Outcome string    `query:"outcome,omitempty" max:"64" doc:"ok, refused, or the code of a refusal."`
-	From    time.Time `query:"from,omitempty" doc:"At this time or after it."`
+	From    time.Time `query:"from,omitempty" example:"2026-01-01T00:00:00Z" doc:"At this time or after it."`
 	To      time.Time `query:"to,omitempty" doc:"Before this time."`
 }
 
