@@ -1,8 +1,12 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
+	"regexp"
 	"testing"
+
+	"github.com/pressly/goose/v3"
 )
 
 var (
@@ -20,6 +24,73 @@ func Impatient(t *testing.T, s *Store) { pragma(t, s, "busy_timeout = 0") }
 func pragma(t *testing.T, s *Store, text string) {
 	t.Helper()
 	if _, err := s.write.Exec("PRAGMA " + text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TableNames are the tables that an import brings over.
+func TableNames() (names []string) {
+	for _, t := range tables {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+// SchemaTables are all that there are.
+func SchemaTables(t *testing.T, s *Store) []string {
+	t.Helper()
+	rows, err := s.read.Query("SELECT name FROM sqlite_master WHERE type = 'table'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// AtFirstSchema makes an SQLite database of schema 1 and fills it.
+func AtFirstSchema(t *testing.T, path, statements string) {
+	t.Helper()
+	if err := private(path); err != nil {
+		t.Fatal(err)
+	}
+	db, err := openSQLite(path, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	atFirst(t, db, goose.DialectSQLite3, "migrations/sqlite", statements)
+}
+
+var blob = regexp.MustCompile(`X'([0-9a-f]*)'`)
+
+// AtFirstSchemaPostgres is AtFirstSchema on PostgreSQL.
+func AtFirstSchemaPostgres(t *testing.T, url, statements string) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	atFirst(t, db, goose.DialectPostgres, "migrations/postgres", blob.ReplaceAllString(statements, `'\x$1'`))
+}
+
+func atFirst(t *testing.T, db *sql.DB, dialect goose.Dialect, dir, statements string) {
+	t.Helper()
+	defer db.Close()
+	p, err := provider(db, dialect, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(statements); err != nil {
 		t.Fatal(err)
 	}
 }

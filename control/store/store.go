@@ -92,11 +92,7 @@ func openSQLite(path string, conns int, params ...string) (*sql.DB, error) {
 }
 
 func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, dir string, log *zap.Logger, more ...goose.ProviderOption) error {
-	sub, err := fs.Sub(migrations, dir)
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(dialect, db, sub, append(more, goose.WithDisableGlobalRegistry(true))...)
+	p, err := provider(db, dialect, dir, more...)
 	if err != nil {
 		return err
 	}
@@ -112,6 +108,28 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, dir string,
 		log.Info("database migrated", zap.String("part", "store"), zap.Int64("schema", r.Source.Version), zap.Int64("dur_ms", r.Duration.Milliseconds()))
 	}
 	return err
+}
+
+func provider(db *sql.DB, dialect goose.Dialect, dir string, more ...goose.ProviderOption) (*goose.Provider, error) {
+	sub, err := fs.Sub(migrations, dir)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(dialect, db, sub, append(more, goose.WithDisableGlobalRegistry(true))...)
+}
+
+// versions are the schema of the SQLite database, 0 if it has none, and the newest
+// that this program knows.
+func versions(ctx context.Context, db *sql.DB) (current, target int64, err error) {
+	var n int
+	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'goose_db_version'").Scan(&n); err != nil {
+		return 0, 0, err
+	}
+	p, err := provider(db, goose.DialectSQLite3, "migrations/sqlite")
+	if err != nil || n == 0 { // goose would make its table
+		return 0, 0, err
+	}
+	return p.GetVersions(ctx)
 }
 
 // Close waits for what runs.

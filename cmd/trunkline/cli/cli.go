@@ -21,7 +21,7 @@ func Root() *cobra.Command {
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(upCommand(), controlCommand(), relayCommand(), demoCommand(), licenseCommand(), versionCommand())
+	c.AddCommand(upCommand(), controlCommand(), relayCommand(), demoCommand(), licenseCommand(), adminCommand(), versionCommand())
 	return c
 }
 

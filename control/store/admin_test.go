@@ -1,0 +1,206 @@
+package store_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"trunkline/control/fleet"
+	"trunkline/control/store"
+	"trunkline/internal/id"
+	"trunkline/internal/pgtest"
+)
+
+// seeded is an SQLite database with something in it.
+func seeded(t *testing.T, devices, resellers int) (*store.Store, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "a.db")
+	s := openSQLite(t, path)
+	seed(t, s, devices, resellers)
+	return s, path
+}
+
+func seed(t testing.TB, s *store.Store, devices, resellers int) id.Account {
+	t.Helper()
+	root := fleet.Account{ID: id.NewAccount(), Name: "Provider", Created: at(0)}
+	err := s.Tx(t.Context(), func(tx fleet.Tx) error {
+		u := fleet.User{ID: id.NewUser(), Account: root.ID, Email: "owner@example.com", Name: "Zoë O'Hara\r\n", Role: fleet.RoleOwner, Hash: "h", Created: at(0)}
+		return errors.Join(tx.AddAccount(root), tx.AddUser(u))
+	})
+	if err := errors.Join(err, s.Seed(t.Context(), devices, resellers, at(0), func(int) {})); err != nil {
+		t.Fatal(err)
+	}
+	return root.ID
+}
+
+func TestImportBringsEverythingOver(t *testing.T) {
+	src, path := seeded(t, 700, 3)
+	err := src.Tx(t.Context(), func(tx fleet.Tx) error {
+		root, err := tx.Root()
+		if err != nil {
+			return err
+		}
+		g := fleet.Group{ID: id.NewGroup(), Account: root.ID, Name: "G", Created: at(1)}
+		return errors.Join(tx.AddGroup(g), tx.SetRoleRights(root.ID, fleet.RoleAdmin, map[id.Group]fleet.Rights{g.ID: 3}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := store.ReadSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	dst := openPostgres(t, pgtest.URL(t))
+	rows := make(map[string]int)
+	if err := dst.Import(t.Context(), from, func(d store.Imported) { rows[d.Table] = d.Rows }); err != nil {
+		t.Fatal(err)
+	}
+	if rows["devices"] != 700 || rows["sites"] != 700 || rows["visits"] != 700 || rows["audit"] != 700 || rows["accounts"] != 4 || rows["role_rights"] != 1 {
+		t.Errorf("rows %v", rows)
+	}
+	// Both answer alike, and the new one counts on from where the old one was.
+	equal(t, answers(t, dst), answers(t, src))
+	if err := dst.Tx(t.Context(), func(tx fleet.Tx) error { return tx.AddAudit(fleet.AuditEntry{At: at(5), Action: "x"}) }); err != nil {
+		t.Error(err)
+	}
+	if found, err := dst.Verify(t.Context()); err != nil || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
+	}
+	if err := dst.Import(t.Context(), from, func(store.Imported) {}); !errors.Is(err, store.ErrNotEmpty) {
+		t.Errorf("error %v, want not empty", err)
+	}
+}
+
+func answers(t *testing.T, s *store.Store) (out []any) {
+	t.Helper()
+	err := s.View(t.Context(), func(tx fleet.Tx) error {
+		root, err := tx.Root()
+		if err != nil {
+			return err
+		}
+		ds, err1 := tx.Devices(root.ID, fleet.DeviceQuery{Limit: 50, Search: "000", Seen: fleet.GroupFilter{Except: true}})
+		us, err2 := tx.Users(root.ID, fleet.ListQuery{Limit: 50})
+		vs, err3 := tx.Visits(root.ID, fleet.VisitQuery{Limit: 50})
+		as, err4 := tx.Audit(root.ID, true, fleet.AuditQuery{Limit: 50})
+		out = []any{root, ds, us, vs, as}
+		return errors.Join(err1, err2, err3, err4)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// A table that is forgotten is data that is lost.
+func TestEveryTableIsImported(t *testing.T) {
+	s := openSQLite(t, filepath.Join(t.TempDir(), "a.db"))
+	known := store.TableNames()
+	for _, name := range store.SchemaTables(t, s) {
+		if !slices.Contains(known, name) && name != "goose_db_version" && !strings.HasPrefix(name, "sqlite_") && !strings.HasPrefix(name, "devices_search") {
+			t.Errorf("%s is not in the list of tables", name)
+		}
+	}
+}
+
+// What fails half-way leaves nothing behind.
+func TestImportIsAllOrNothing(t *testing.T) {
+	_, path := seeded(t, 3, 0)
+	raw(t, path, "INSERT INTO revocations (key, code, at, until) VALUES ('k', CAST(x'ff' AS TEXT), 1, 1)") // no UTF-8
+	from, err := store.ReadSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	dst := openPostgres(t, pgtest.URL(t))
+	if err := dst.Import(t.Context(), from, func(store.Imported) {}); err == nil || !strings.Contains(err.Error(), "revocations") {
+		t.Errorf("error %v", err)
+	}
+	wantErr(t, dst.View(t.Context(), func(tx fleet.Tx) error { _, err := tx.Root(); return err }), fleet.ErrNoRow)
+}
+
+func TestVerifyFindsWhatDoesNotAddUp(t *testing.T) {
+	s, path := seeded(t, 3, 1)
+	if found, err := s.Verify(t.Context()); err != nil || len(found) > 0 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	raw(t, path, "UPDATE accounts SET used = 9 WHERE parent IS NULL; UPDATE accounts SET path = 'x' WHERE parent IS NOT NULL; DELETE FROM devices WHERE id = (SELECT MIN(id) FROM devices); UPDATE devices SET grp = 'grp_none'")
+	found, err := s.Verify(t.Context())
+	text := strings.Join(found, "\n")
+	for _, want := range []string{"counts 9, has 2", "path is not", "a site without a device", "in a group that is not"} {
+		if err != nil || !strings.Contains(text, want) {
+			t.Errorf("%v; no %q in\n%s", err, want, text)
+		}
+	}
+}
+
+// A database of the first schema, with rows as the program of then wrote them,
+// moves forward.
+func TestFirstVersionsDatabaseMovesForward(t *testing.T) {
+	for name, open := range map[string]func(*testing.T, string) *store.Store{
+		"sqlite": func(t *testing.T, dump string) *store.Store {
+			path := filepath.Join(t.TempDir(), "old.db")
+			store.AtFirstSchema(t, path, dump)
+			return openSQLite(t, path)
+		},
+		// No PostgreSQL of version 1 was released: it is the same rows, on the
+		// first migration alone.
+		"postgres": func(t *testing.T, dump string) *store.Store {
+			url := pgtest.URL(t)
+			store.AtFirstSchemaPostgres(t, url, dump)
+			return openPostgres(t, url)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dump, err := os.ReadFile("testdata/version1.sql")
+			if err != nil {
+				t.Fatal(err)
+			}
+			old(t, open(t, string(dump)))
+		})
+	}
+}
+
+func old(t *testing.T, s *store.Store) {
+	err := s.View(t.Context(), func(tx fleet.Tx) error {
+		root, err := tx.Root()
+		if err != nil {
+			return err
+		}
+		if root.Used != 2 || root.Path != string(root.ID)+"/" || root.Name != "Provider" {
+			t.Errorf("account %+v", root)
+		}
+		ds, err1 := tx.Devices(root.ID, fleet.DeviceQuery{Limit: 10, Search: "sn-000", Seen: fleet.GroupFilter{Except: true}})
+		if len(ds.Items) != 2 || ds.Items[0].Name != "Alpha" || len(ds.Items[0].Key) != 32 || ds.Items[0].OverCapacity || ds.Items[0].Created != ds.Items[0].Activated {
+			t.Errorf("devices %+v", ds)
+		}
+		vs, err2 := tx.Visits(root.ID, fleet.VisitQuery{Limit: 10})
+		if len(vs.Items) != 1 || vs.Items[0].BytesOut != 2048 {
+			t.Errorf("visits %+v", vs)
+		}
+		as, err3 := tx.Audit(root.ID, true, fleet.AuditQuery{Limit: 10})
+		if len(as.Items) != 2 || as.Items[1].Action != "account.create" {
+			t.Errorf("audit %+v", as)
+		}
+		u, err4 := tx.UserByEmail("owner@example.com")
+		if u.Disabled || u.Role != fleet.RoleOwner || u.Hash != "argon" {
+			t.Errorf("user %+v", u)
+		}
+		keys, err5 := tx.SigningKeys()
+		seals, err6 := tx.SealKeys()
+		revoked, err7 := tx.Revocations()
+		if len(keys) != 1 || len(seals) != 1 || len(revoked) != 1 {
+			t.Errorf("%d and %d keys, %d revocations", len(keys), len(seals), len(revoked))
+		}
+		return errors.Join(err1, err2, err3, err4, err5, err6, err7)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if found, err := s.Verify(t.Context()); err != nil || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
+	}
+}

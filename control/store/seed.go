@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/id"
+)
+
+const seedBatch = 500 // devices in a transaction and in a statement
+
+// Seed adds devices for trials, in the root account and, spread evenly, in
+// resellers that it makes, each device with a visit and an audit entry. The
+// devices have no key: none of them can connect. done is told how many there
+// are so far.
+func (s *Store) Seed(ctx context.Context, devices, resellers int, now time.Time, done func(int)) error {
+	var owners []id.Account
+	err := s.Tx(ctx, func(t fleet.Tx) error {
+		root, err := t.Root()
+		if err != nil {
+			return fmt.Errorf("the provider's account: %w", err)
+		}
+		owners = []id.Account{root.ID}
+		for i := range resellers {
+			a := fleet.Account{ID: id.NewAccount(), Parent: root.ID, Name: fmt.Sprintf("Trial reseller %05d", i), Allotted: devices, Created: now}
+			u := fleet.User{ID: id.NewUser(), Account: a.ID, Email: string(a.ID) + "@example.invalid", Name: "Trial", Role: fleet.RoleOwner, Created: now}
+			if err := t.AddAccount(a); err != nil {
+				return err
+			}
+			if err := t.AddUser(u); err != nil {
+				return err
+			}
+			owners = append(owners, a.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for n := 0; n < devices; n += seedBatch {
+		batch := make([]seedling, 0, seedBatch)
+		for i := n; i < min(n+seedBatch, devices); i++ {
+			batch = append(batch, newSeedling(i, owners[i%len(owners)], now))
+		}
+		if err := s.Tx(ctx, func(t fleet.Tx) error { return t.(*tx).plant(batch) }); err != nil {
+			return err
+		}
+		done(n + len(batch))
+	}
+	return nil
+}
+
+type seedling struct {
+	device fleet.Device
+	at     time.Time
+}
+
+var (
+	seedPlaces = []string{"Hotel", "Clinic", "School", "Warehouse", "Bakery", "Law Office", "Town Hall", "Garage", "Library", "Dental Practice"}
+	seedModels = []string{"P-Series Appliance", "P-Series Software"}
+	seedStates = []fleet.Status{fleet.StatusConnected, fleet.StatusConnected, fleet.StatusConnected, fleet.StatusDisconnected, fleet.StatusNever}
+)
+
+func newSeedling(i int, owner id.Account, now time.Time) seedling {
+	at := now.Add(-time.Duration(i) * time.Second)
+	return seedling{at: at, device: fleet.Device{
+		ID: id.NewDevice(), Account: owner, Site: id.Site(fmt.Sprintf("%s-%d", id.NewSite(), i)), Serial: id.Serial(fmt.Sprintf("TRIAL%s%06d", strings.ToUpper(id.Ref()), i)),
+		Name:  fmt.Sprintf("%s %s %06d", seedPlaces[rand.IntN(len(seedPlaces))], id.Ref(), i),
+		Model: seedModels[i%len(seedModels)], Firmware: "37.19.0.110", Created: at, Activated: at,
+		Presence: fleet.Presence{Status: seedStates[i%len(seedStates)], Since: at},
+	}}
+}
+
+func (t *tx) plant(batch []seedling) error {
+	var sites, devices, visits, audits [][]any
+	licensed := make(map[id.Account]int)
+	for _, s := range batch {
+		d, at, when := s.device, micros(s.at), micros(s.at)
+		licensed[d.Account]++
+		sites = append(sites, []any{d.Site, d.Account, at})
+		devices = append(devices, []any{d.ID, d.Account, d.Site, d.Serial, d.Name, sortName(d), searchText(d), "", "", 0, d.Model, d.Firmware, at, at, 0, 0,
+			0, "", "", "", 0, 0, 0, 0, d.Presence.Status, "", when, "", "", "", 0, 0, 0})
+		visits = append(visits, []any{id.NewVisit(), d.Account, d.Site, d.ID, d.Name, "usr_trial", "Trial <trial@example.invalid>", "account", 0, at, at + 1, "", at, at + 1, "logout", ""})
+		audits = append(audits, []any{at, d.Account, "Trial", "", "device.activate", d.ID, "ok", d.Name, strings.ToLower("trial " + d.Name)})
+	}
+	for a, n := range licensed {
+		if err := t.change("UPDATE accounts SET used = used + $2 WHERE id = $1", a, n); err != nil {
+			return err
+		}
+	}
+	for _, part := range []struct {
+		into string
+		rows [][]any
+	}{
+		{"sites (id, account, created)", sites},
+		{`devices (id, account, site, serial, name, sort_name, search, grp, comment, passwordless, model, firmware, created, activated, code_expires, code_used,
+			hs_enabled, hs_type, hs_role, hs_peer, hs_claim, joined, issued, void, status, reason, since, relay, remote, agent, l_account, l_passwordless, l_auto_logout)`, devices},
+		{"visits (id, account, site, device, device_name, user_id, who, method, idle, started, expires, handover, opened, ended, end_code, remote)", visits},
+		{"audit (at, account, actor, remote, action, object, outcome, detail, search)", audits},
+	} {
+		if err := t.insertMany(part.into, part.rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertMany is one statement: what costs is the way to the database.
+func (t *tx) insertMany(into string, rows [][]any) error {
+	var q strings.Builder
+	var args []any
+	q.WriteString("INSERT INTO " + into + " VALUES ")
+	for i, row := range rows {
+		if i > 0 {
+			q.WriteString(", ")
+		}
+		for j, v := range row {
+			args = append(args, v)
+			fmt.Fprintf(&q, "%s$%d", map[bool]string{true: "(", false: ", "}[j == 0], len(args))
+		}
+		q.WriteByte(')')
+	}
+	return t.insert(q.String(), args...)
+}

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// checks are statements that must find nothing; each row says what is wrong.
+var checks = []struct{ what, query string }{
+	{"an account's connections in use are not its sites'", `SELECT a.id || ': counts ' || a.used || ', has ' || COUNT(s.id) FROM accounts a
+		LEFT JOIN sites s ON s.account = a.id AND s.licensed = 1 GROUP BY a.id, a.used HAVING a.used <> COUNT(s.id)`},
+	{"an account's path is not its parent's with its own id", `SELECT a.id FROM accounts a LEFT JOIN accounts p ON p.id = a.parent
+		WHERE a.path <> COALESCE(p.path, '') || a.id || '/'`},
+	{"a site without a device", "SELECT s.id FROM sites s WHERE NOT EXISTS (SELECT 1 FROM devices d WHERE d.site = s.id)"},
+	{"a site of more than two devices", "SELECT d.site FROM devices d WHERE d.site IS NOT NULL GROUP BY d.site HAVING COUNT(*) > 2"},
+	{"a device and its site in two accounts", "SELECT d.id FROM devices d JOIN sites s ON s.id = d.site WHERE s.account <> d.account"},
+	{"a device in a group that is not its account's", `SELECT d.id FROM devices d WHERE d.grp <> '' AND NOT EXISTS
+		(SELECT 1 FROM device_groups g WHERE g.id = d.grp AND g.account = d.account)`},
+}
+
+// maxFindings bounds what one check says.
+const maxFindings = 10
+
+// Verify reads the whole database and says what is wrong with it: pages,
+// references, and what is counted in two places.
+func (s *Store) Verify(ctx context.Context) (findings []string, err error) {
+	if !s.postgres {
+		if err := checkPages(ctx, s.read); err != nil {
+			if damaged(err) {
+				return []string{err.Error()}, nil
+			}
+			findings = append(findings, err.Error())
+		}
+	}
+	opts := &sql.TxOptions{ReadOnly: true}
+	if s.postgres {
+		opts.Isolation = sql.LevelRepeatableRead
+	}
+	t, err := s.read.BeginTx(ctx, opts)
+	if err != nil {
+		return nil, classified(err)
+	}
+	defer func() { _ = t.Rollback() }() // nothing was written
+	if s.postgres {
+		if _, err := t.ExecContext(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
+			return nil, classified(err)
+		}
+	} else if err := dangling(ctx, t, &findings); err != nil {
+		return nil, err
+	}
+	for _, c := range checks {
+		rows, err := t.QueryContext(ctx, c.query+fmt.Sprintf(" LIMIT %d", maxFindings))
+		if err != nil {
+			return nil, classified(err)
+		}
+		for rows.Next() {
+			var row string
+			if err := rows.Scan(&row); err != nil {
+				return nil, errors.Join(err, rows.Close())
+			}
+			findings = append(findings, c.what+": "+row)
+		}
+		if err := rows.Err(); err != nil {
+			return nil, classified(err)
+		}
+	}
+	return findings, nil
+}
+
+// dangling finds references to rows that are not there, which PostgreSQL does
+// not let happen.
+func dangling(ctx context.Context, t *sql.Tx, findings *[]string) error {
+	rows, err := t.QueryContext(ctx, fmt.Sprintf(`SELECT "table" || ' refers to a row of ' || "parent" || ' that is not there' FROM pragma_foreign_key_check LIMIT %d`, maxFindings))
+	if err != nil {
+		return classified(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row string
+		if err := rows.Scan(&row); err != nil {
+			return err
+		}
+		*findings = append(*findings, row)
+	}
+	return rows.Err()
+}
