@@ -11,10 +11,8 @@
 package console
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -22,28 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/control/fleet"
-	"trunkline/internal/id"
 )
-
-// Fleet is what the console asks of the rules; *fleet.Fleet has it.
-type Fleet interface {
-	SignIn(ctx context.Context, email, password string, remote netip.Addr) (fleet.Session, error)
-	Authenticate(ctx context.Context, token string) (fleet.Principal, error)
-	SignOut(ctx context.Context, p fleet.Principal) error
-
-	Devices(ctx context.Context, p fleet.Principal, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error)
-	Device(ctx context.Context, p fleet.Principal, d id.Device) (fleet.Device, error)
-	SiteDevice(ctx context.Context, p fleet.Principal, s id.Site) (fleet.Device, error)
-	RemoveDevice(ctx context.Context, p fleet.Principal, d id.Device) error
-	Watch(ctx context.Context, p fleet.Principal) <-chan fleet.DeviceEvent
-
-	StartVisit(ctx context.Context, p fleet.Principal, q fleet.VisitRequest) (fleet.VisitStart, error)
-	EndVisit(ctx context.Context, p fleet.Principal, v id.Visit) error
-	Visits(ctx context.Context, p fleet.Principal, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error)
-
-	Subscription(ctx context.Context, p fleet.Principal) (fleet.Subscription, error)
-	Audit(ctx context.Context, p fleet.Principal, q fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error)
-}
 
 // Options of a console. Fleet and Zone are needed.
 type Options struct {
@@ -119,28 +96,6 @@ type route struct {
 	pattern string
 	public  func(*response, *http.Request) error
 	signed  func(*response, *http.Request, fleet.Principal) error
-}
-
-// routes are all there are. Whatever is not listed is "not found".
-func (c *console) routes() []route {
-	return []route{
-		{pattern: "GET /assets/{name}", public: c.asset},
-		{pattern: "GET /sign-in", public: c.signInPage},
-		{pattern: "POST /sign-in", public: c.signIn},
-		{pattern: "/", public: c.nothingHere},
-
-		{pattern: "POST /sign-out", signed: c.signOut},
-		{pattern: "GET /{$}", signed: c.devicesPage},
-		{pattern: "GET /live", signed: c.live},
-		{pattern: "GET /devices/{device}", signed: c.devicePage},
-		{pattern: "GET /devices/{device}/remove", signed: c.removePage},
-		{pattern: "POST /devices/{device}/remove", signed: c.remove},
-		{pattern: "POST /devices/{device}/visit", signed: c.startVisit},
-		{pattern: "GET /visit/{site}", signed: c.sitePage},
-		{pattern: "GET /visits", signed: c.visitsPage},
-		{pattern: "POST /visits/{visit}/end", signed: c.endVisit},
-		{pattern: "GET /audit", signed: c.auditPage},
-	}
 }
 
 // serve runs one route: the only place that calls a handler.

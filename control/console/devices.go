@@ -3,73 +3,28 @@ package console
 import (
 	"net/http"
 	"net/url"
-	"strings"
-	"time"
 
 	"trunkline/control/fleet"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
 
-// deviceView is a device as pages show it.
-type deviceView struct {
-	fleet.Device
-	Address    string // host[:port] of its site
-	Domain     string // the part of it that all sites share
-	Status     string // for a person
-	StatusKey  string // for the style sheet
-	Reason     string
-	Since      time.Time
-	CanVisit   bool
-	WhyNot     string // if it cannot be visited
-	CanRemove  bool
-	Barred     bool // by the person's role, not by the device's status
-	Connected  bool
-	NeverSeen  bool
-	ReasonCode fault.Code
-}
-
-// Label is what the device is called: a name is not compulsory.
-func (v deviceView) Label() string {
-	if strings.TrimSpace(v.Name) == "" {
-		return string(v.Serial)
-	}
-	return v.Name
-}
-
-func (c *console) deviceView(p fleet.Principal, d fleet.Device) deviceView {
-	v := deviceView{
-		Device: d, Address: string(d.Site) + "." + c.o.Zone + c.o.Port, Domain: "." + c.o.Zone + c.o.Port, Since: d.Presence.Since,
-		Reason: fault.Reason(d.Presence.Reason), ReasonCode: d.Presence.Reason, CanRemove: offersRemove(p),
-	}
-	switch d.Presence.Status {
-	case fleet.StatusConnected:
-		v.Status, v.StatusKey, v.Connected, v.CanVisit = "Connected", "up", true, true
-		v.Reason, v.ReasonCode = "", ""
-	case fleet.StatusNever:
-		v.Status, v.StatusKey, v.NeverSeen = "Never connected", "never", true
-		v.WhyNot = "It has not connected yet."
-		if v.Since.IsZero() {
-			v.Since = d.Activated
-		}
-	default:
-		v.Status, v.StatusKey = "Not connected", "down"
-		v.WhyNot = "It is not connected."
-	}
-	if !offersVisit(p) {
-		v.CanVisit, v.Barred, v.WhyNot = false, true, "Your role may not visit a PBX."
-	}
-	return v
-}
-
 type devicesView struct {
+	Title     string
+	Sub       bool // the devices of the accounts below
 	SearchBox searchBox
 	Status    fleet.Status
 	Filters   []filter
+	Groups    []option // to filter by; nil: there are none
+	Columns   []column
 	Rows      []deviceView
 	Pager     pager
 	Empty     bool // the account has no device at all
+	CanAdd    bool
+	CanSelect bool
+	Exports   []link
 	Connect   connectView
+	Path      string
 }
 
 type filter struct {
@@ -77,69 +32,171 @@ type filter struct {
 	Current    bool
 }
 
-// connectView is what to type to connect the first PBX.
-type connectView struct {
-	Server  string
-	Email   string
-	Command string
-}
-
-func (c *console) connectView(p fleet.Principal) connectView {
-	server := "console." + c.o.Zone + c.o.Port
-	email := p.Email
-	if strings.ContainsFunc(email, notForShell) {
-		email = "EMAIL"
-	}
-	return connectView{
-		Server: server, Email: p.Email,
-		Command: "trunkline-agent connect --server https://" + server + " --email " + email + " --sn SERIAL --model MODEL --firmware VERSION",
-	}
-}
-
-// notForShell is what an e-mail address may hold and a command that people
-// copy may not.
-func notForShell(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("@._+-", r)
+// column is a column's head that sorts by it.
+type column struct {
+	Text, Href string
+	Sorted     string // ascending, descending or ""
 }
 
 func (c *console) devicesPage(w *response, r *http.Request, p fleet.Principal) error {
+	return c.listDevices(w, r, p, false)
+}
+
+func (c *console) subDevicesPage(w *response, r *http.Request, p fleet.Principal) error {
+	return c.listDevices(w, r, p, true)
+}
+
+// deviceList is what a list's address says.
+type deviceList struct {
+	listQuery
+	fleet.DeviceQuery
+	path string
+}
+
+func parseDevices(r *http.Request, sub bool) (deviceList, error) {
 	q, err := parseList(r)
 	if err != nil {
-		return err
+		return deviceList{}, err
 	}
-	status, err := parseStatus(r.URL.Query().Get("status"))
+	v := r.URL.Query()
+	d := deviceList{listQuery: q, path: "/"}
+	d.DeviceQuery = fleet.DeviceQuery{Search: q.Search, Cursor: q.Cursor, Limit: pageSize, Group: v.Get("group"), Sort: v.Get("sort"), Desc: v.Get("desc") != "", Sub: sub}
+	if sub {
+		d.path = "/user-devices"
+		if raw := v.Get("account"); raw != "" && d.Account.UnmarshalText([]byte(raw)) != nil {
+			return d, fault.New(fault.Invalid, "There is no such account to filter by.").In("account")
+		}
+	}
+	d.Status, err = parseStatus(v.Get("status"))
+	return d, err
+}
+
+// keep is the address' query with what the list is narrowed to, and its order.
+func (d deviceList) keep() url.Values {
+	v := url.Values{}
+	for k, x := range map[string]string{"status": string(d.Status), "group": d.Group, "sort": d.Sort, "account": string(d.Account)} {
+		if x != "" {
+			v.Set(k, x)
+		}
+	}
+	if d.Desc {
+		v.Set("desc", "1")
+	}
+	return v
+}
+
+// with is the list's address with one thing changed, at its first page.
+func (d deviceList) with(key, value string) string {
+	v := d.keep()
+	if d.listQuery.Search != "" {
+		v.Set("q", d.listQuery.Search)
+	}
+	v.Del(key)
+	if value != "" {
+		v.Set(key, value)
+	}
+	return address(d.path, v)
+}
+
+func (c *console) listDevices(w *response, r *http.Request, p fleet.Principal, sub bool) error {
+	q, err := parseDevices(r, sub)
 	if err != nil {
 		return err
 	}
-	got, err := c.o.Fleet.Devices(r.Context(), p, fleet.DeviceQuery{Search: q.Search, Status: status, Cursor: q.Cursor, Limit: pageSize})
+	got, err := c.o.Fleet.Devices(r.Context(), p, q.DeviceQuery)
 	if err != nil {
 		return err
 	}
-	keep := url.Values{}
-	if status != "" {
-		keep.Set("status", string(status))
-	}
+	narrowed := q.DeviceQuery.Search != "" || q.Status != "" || q.Group != "" || q.Account != ""
 	v := devicesView{
-		Status: status, Filters: statusFilters(q.Search, status),
+		Title: "My Devices", Sub: sub, Status: q.Status, Filters: q.statusFilters(), Columns: q.columns(), Path: q.path,
 		SearchBox: searchBox{
-			Action: "/", Label: "Search devices", Placeholder: "Name, serial number, site or model", Value: q.Search, Status: status,
+			Action: q.path, Label: "Search devices", Placeholder: "Name, serial number, site, model or comment", Value: q.DeviceQuery.Search, Keep: q.kept(),
 		},
-		Empty:   len(got.Items) == 0 && q.Search == "" && status == "" && q.Cursor == "",
-		Connect: c.connectView(p),
-		Pager:   q.pager("/", keep, len(got.Items), got.Total, got.Next),
+		Empty:     len(got.Items) == 0 && !narrowed && q.DeviceQuery.Cursor == "",
+		Connect:   c.connectView(p),
+		Pager:     q.pager(q.path, q.keep(), len(got.Items), got.Total, got.Next).of(got.More),
+		CanAdd:    !sub && p.Access.Default.Has(fleet.ManageDevices),
+		CanSelect: true,
+		Exports:   []link{{exportPath(q, "xlsx"), "XLSX"}, {exportPath(q, "csv"), "CSV"}},
+	}
+	if sub {
+		v.Title = "User Devices"
+	} else if v.Groups, err = c.groupFilter(r, p, q); err != nil {
+		return err
 	}
 	ids := make([]id.Device, 0, len(got.Items))
 	for _, d := range got.Items {
-		v.Rows = append(v.Rows, c.deviceView(p, d))
+		x := c.deviceView(p, d)
+		x.Pick = true
+		v.Rows = append(v.Rows, x)
 		ids = append(ids, d.ID)
 	}
 	list := "all"
-	if q.Search != "" || status != "" {
+	if narrowed {
 		list = "some"
 	}
-	return c.show(w, r, p, http.StatusOK, "devices", page{
-		Title: "Devices", Nav: "devices", Data: v, Live: livePath(ids, list), Notice: notices[r.URL.Query().Get("notice")],
-	})
+	nav, live := "devices", livePath(ids, list)
+	if sub {
+		nav, live = "sub", "" // the stream has one's own devices
+	}
+	pg := page{Title: v.Title, Nav: nav, Data: v, Live: live, Notice: notices[r.URL.Query().Get("notice")]}
+	if sub {
+		pg.Poll = 20
+	}
+	return c.show(w, r, p, http.StatusOK, "devices", pg)
+}
+
+// kept are the hidden fields of the search form.
+func (d deviceList) kept() []input {
+	var out []input
+	for _, k := range []string{"status", "group", "sort", "desc", "account"} {
+		if x := d.keep().Get(k); x != "" {
+			out = append(out, input{Name: k, Kind: "hidden", Value: x})
+		}
+	}
+	return out
+}
+
+func (d deviceList) columns() []column {
+	var out []column
+	for _, x := range []struct{ text, sort string }{
+		{"PBX", fleet.SortName}, {"Model, firmware", ""}, {"Status", fleet.SortSince}, {"Site address", ""},
+	} {
+		col := column{Text: x.text}
+		if x.sort != "" {
+			current := d.Sort == x.sort || d.Sort == "" && x.sort == fleet.SortName
+			v := d.keep()
+			v.Set("sort", x.sort)
+			v.Del("desc")
+			if current {
+				col.Sorted = "ascending"
+				if d.Desc {
+					col.Sorted = "descending"
+				} else {
+					v.Set("desc", "1")
+				}
+			}
+			if d.listQuery.Search != "" {
+				v.Set("q", d.listQuery.Search)
+			}
+			col.Href = address(d.path, v)
+		}
+		out = append(out, col)
+	}
+	return out
+}
+
+func (c *console) groupFilter(r *http.Request, p fleet.Principal, q deviceList) ([]option, error) {
+	gs, err := c.o.Fleet.Groups(r.Context(), p)
+	if err != nil || len(gs) == 0 {
+		return nil, err
+	}
+	out := []option{{"", "All groups", q.Group == ""}, {fleet.GroupNone, "Without a group", q.Group == fleet.GroupNone}}
+	for _, g := range gs {
+		out = append(out, option{string(g.ID), plain(g.Name), q.Group == string(g.ID)})
+	}
+	return out, nil
 }
 
 // notices are what a page may say about the step before; the address holds
@@ -147,32 +204,30 @@ func (c *console) devicesPage(w *response, r *http.Request, p fleet.Principal) e
 var notices = map[string]string{
 	"removed": "The PBX was removed. Its place in your subscription is free again.",
 	"ended":   "The visit was ended.",
+	"saved":   "Saved.",
+	"gone":    "Removed.",
+	"revoked": "The code is void now.",
+	"licence": "The licence is installed.",
 }
 
 func parseStatus(s string) (fleet.Status, error) {
 	switch st := fleet.Status(s); st {
-	case "", fleet.StatusConnected, fleet.StatusDisconnected, fleet.StatusNever:
+	case "", fleet.StatusConnected, fleet.StatusDisconnected, fleet.StatusNever, fleet.StatusNotActivated:
 		return st, nil
 	}
 	return "", fault.New(fault.Invalid, "There is no such status to filter by.").In("status")
 }
 
-func statusFilters(search string, current fleet.Status) []filter {
+func (d deviceList) statusFilters() []filter {
 	var out []filter
 	for _, f := range []struct {
 		status fleet.Status
 		text   string
 	}{
 		{"", "All"}, {fleet.StatusConnected, "Connected"}, {fleet.StatusDisconnected, "Not connected"}, {fleet.StatusNever, "Never connected"},
+		{fleet.StatusNotActivated, "Not activated"},
 	} {
-		v := url.Values{}
-		if search != "" {
-			v.Set("q", search)
-		}
-		if f.status != "" {
-			v.Set("status", string(f.status))
-		}
-		out = append(out, filter{Text: f.text, Href: address("/", v), Current: f.status == current})
+		out = append(out, filter{Text: f.text, Href: d.with("status", string(f.status)), Current: f.status == d.Status})
 	}
 	return out
 }

@@ -22,13 +22,15 @@ func concrete(pattern string) (method, path string) {
 	}
 	return method, strings.NewReplacer(
 		"{$}", "", "{device}", string(deviceID(1)), "{site}", "pbx-00000001", "{visit}", string(visitID(1)), "{name}", "app.css",
+		"{group}", string(groupID(1)), "{user}", string(userID(2)), "{account}", string(accountID(2)), "{role}", "technician",
+		"/invitation/{token}", "/invitation/"+invitation, "{token}", string(tokenID(1)),
 	).Replace(path)
 }
 
 // Every page but these few needs a session: without one nothing of the fleet
 // is asked, and with a wrong one neither.
 func TestEveryRouteIsBehindTheDoor(t *testing.T) {
-	public := []string{"GET /assets/{name}", "GET /sign-in", "POST /sign-in", "/"}
+	public := []string{"GET /assets/{name}", "GET /sign-in", "POST /sign-in", "GET /invitation/{token}", "POST /invitation/{token}", "/"}
 	for _, r := range console.RoutesForTest(newConsole(t, sample())) {
 		if r.Public != slices.Contains(public, r.Pattern) {
 			t.Errorf("%s: public is %v", r.Pattern, r.Public)
@@ -255,7 +257,7 @@ func TestHeadersOnEverything(t *testing.T) {
 				t.Errorf("%s: policy %q lacks %q", what, csp, d)
 			}
 		}
-		if isHandover := strings.HasSuffix(what, "/visit"); isHandover != strings.Contains(csp, zone) {
+		if isHandover := strings.HasSuffix(what, "/visit") || strings.HasPrefix(what, "POST /visit/"); isHandover != strings.Contains(csp, zone) {
 			t.Errorf("%s: policy %q about forms to sites", what, csp)
 		}
 		for name, want := range map[string]string{

@@ -124,3 +124,11 @@ func (c *console) nothingHere(w *response, r *http.Request) error {
 	c.fail(w, r, p, fault.New(fault.NotFound, "There is no such page."))
 	return nil
 }
+
+// messageOf is what a person may read of err.
+func messageOf(err error) string {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f.Message
+	}
+	return "Something went wrong on our side."
+}

@@ -38,6 +38,7 @@ type fake struct {
 	visits   []fleet.Visit
 	audit    []fleet.AuditEntry
 	sub      fleet.Subscription
+	groups   []fleet.Group
 	fail     map[string]error
 	live     map[string]bool // tokens of sessions
 	signedIn int
@@ -48,7 +49,7 @@ type fake struct {
 
 func newFake() *fake {
 	return &fake{
-		who:  fleet.Principal{User: "usr_0000000000000001", Account: "acc_0000000000000001", Email: goodEmail, Name: "Ada Lovelace", Role: fleet.RoleAdmin},
+		who:  fleet.Principal{User: "usr_0000000000000001", Account: "acc_0000000000000001", Email: goodEmail, Name: "Ada Lovelace", Role: fleet.RoleAdmin, Access: fleet.Access{Default: fleet.AllRights}},
 		sub:  fleet.Subscription{Status: "Trial", Holder: "ACME Telecom", Connections: 25, Used: 3},
 		fail: map[string]error{}, live: map[string]bool{goodToken: true},
 	}
@@ -76,6 +77,7 @@ func sample() *fake {
 	c.Presence = fleet.Presence{Status: fleet.StatusNever}
 	c.Activated = noon.Add(-26 * time.Hour)
 	f.devices = []fleet.Device{a, b, c}
+	f.groups = []fleet.Group{{ID: groupID(1), Name: "North", Devices: 2}, {ID: groupID(2), Name: "South <coast>"}}
 	v := func(n int, d fleet.Device, started time.Time) fleet.Visit {
 		return fleet.Visit{
 			Visit: token.Visit{
@@ -202,7 +204,7 @@ func (f *fake) RemoveDevice(ctx context.Context, p fleet.Principal, d id.Device)
 }
 
 func (f *fake) StartVisit(_ context.Context, _ fleet.Principal, q fleet.VisitRequest) (fleet.VisitStart, error) {
-	d, err := f.find("StartVisit", func(x fleet.Device) bool { return x.ID == q.Device })
+	d, err := f.find("StartVisit", func(x fleet.Device) bool { return x.ID == q.Device || q.Site != "" && x.Site == q.Site })
 	if err != nil {
 		return fleet.VisitStart{}, err
 	}
@@ -222,7 +224,13 @@ func (f *fake) EndVisit(context.Context, fleet.Principal, id.Visit) error {
 func (f *fake) Visits(_ context.Context, _ fleet.Principal, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return cut(f.visits, q.Cursor, q.Limit), f.called("Visits")
+	var some []fleet.Visit
+	for _, v := range f.visits {
+		if (q.Device == "" || v.Device == q.Device) && (q.User == "" || v.User == q.User) && (!q.Live || v.Ended.IsZero()) {
+			some = append(some, v)
+		}
+	}
+	return cut(some, q.Cursor, q.Limit), f.called("Visits")
 }
 
 func (f *fake) Subscription(context.Context, fleet.Principal) (fleet.Subscription, error) {

@@ -45,7 +45,7 @@ func TestPaging(t *testing.T) {
 			}
 			seen[m[1]] = true
 		}
-		if len(f.calls) != 3 { // the session, the page, the subscription
+		if len(f.calls) != 4 { // the session, the page, the groups, the subscription
 			t.Errorf("page %d asked %v", pages, f.calls)
 		}
 		if hasFirst := strings.Contains(body, `rel="first"`); hasFirst != (pages > 1) {

@@ -29,6 +29,8 @@ func TestGoldenPages(t *testing.T) {
 	over.who.Role = fleet.RoleAuditor
 	away := sample()
 	away.fail["StartVisit"] = fault.New(fault.NotConnected, "Northside Clinic is not connected.")
+	changed := sample()
+	changed.fail["EditDevice"] = fault.New(fault.Changed, "Somebody has changed this meanwhile.")
 	throttled := sample()
 	throttled.fail["SignIn"] = fault.New(fault.TooMany, "Too many attempts to sign in.").After(150 * time.Second)
 
@@ -52,7 +54,25 @@ func TestGoldenPages(t *testing.T) {
 		"handover":          {sample(), "POST", "/devices/" + string(deviceID(1)) + "/visit", nil, 200},
 		"visit-refused":     {away, "POST", "/devices/" + string(deviceID(2)) + "/visit", nil, 503},
 		"visits":            {sample(), "GET", "/visits?notice=ended", nil, 200},
-		"audit":             {sample(), "GET", "/audit", nil, 200},
+		"audit":             {sample(), "GET", "/audit?outcome=refused", nil, 200},
+		"overview":          {sample(), "GET", "/overview", nil, 200},
+		"add":               {sample(), "GET", "/devices/add", nil, 200},
+		"code":              {sample(), "POST", "/devices/add", url.Values{"name": {"Acme"}}, 200},
+		"groups":            {sample(), "GET", "/groups", nil, 200},
+		"edit-changed":      {changed, "POST", "/devices/" + string(deviceID(1)) + "/edit", url.Values{"name": {"<i>typed</i>"}, "match": {"old"}}, 412},
+		"selected":          {sample(), "POST", "/devices/selected", url.Values{"do": {"remove"}, "id": {string(deviceID(1)), string(deviceID(2))}, "back": {"//evil.example"}}, 200},
+		"user-devices":      {sample(), "GET", "/user-devices?sort=since&desc=1", nil, 200},
+		"subscription":      {sample(), "GET", "/subscription", nil, 200},
+		"people":            {sample(), "GET", "/people", nil, 200},
+		"person":            {sample(), "GET", "/people/" + string(userID(2)), nil, 200},
+		"invited":           {sample(), "POST", "/people/invite", url.Values{"email": {"x@acme.example"}}, 200},
+		"rights":            {sample(), "GET", "/roles/technician", nil, 200},
+		"resellers":         {sample(), "GET", "/resellers", nil, 200},
+		"reseller":          {sample(), "GET", "/resellers/" + string(accountID(2)), nil, 200},
+		"reseller-remove":   {sample(), "GET", "/resellers/" + string(accountID(2)) + "/remove", nil, 200},
+		"me":                {sample(), "GET", "/me", nil, 200},
+		"token":             {sample(), "POST", "/me/tokens", url.Values{"name": {"billing"}, "scope": {"audit:read"}, "life": {"168h"}}, 200},
+		"invitation":        {sample(), "GET", "/invitation/" + invitation, nil, 200},
 		"not-found":         {sample(), "GET", "/nowhere", nil, 404},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"trunkline/control/fleet"
 	"trunkline/internal/fault"
 )
 
@@ -56,6 +55,12 @@ func search(s string) string {
 type pager struct {
 	From, To, Total int
 	First, Next     string // addresses; "" where there is nothing to go to
+	More            bool   // there are more than Total
+}
+
+func (p pager) of(more bool) pager {
+	p.More = more && p.To <= p.Total
+	return p
 }
 
 func (q listQuery) pager(path string, keep url.Values, shown, total int, next string) pager {
@@ -84,5 +89,5 @@ func address(path string, v url.Values) string {
 // searchBox is the search form of a list.
 type searchBox struct {
 	Action, Label, Placeholder, Value string
-	Status                            fleet.Status // kept across a search
+	Keep                              []input // hidden: what else the list is narrowed by
 }

@@ -39,7 +39,10 @@ type page struct {
 type who struct {
 	Name, Email, Role, Account string
 	Plan                       *plan
-	Audit                      bool // offer the audit log
+	Audit                      bool   // offer the audit log
+	People                     bool   // offer users, roles and resellers
+	Resells                    bool   // it has accounts below
+	Warning                    string // of the licence, on every page
 }
 
 type plan struct {
@@ -106,7 +109,7 @@ func (c *console) whoIs(r *http.Request, p fleet.Principal) *who {
 	if p.User == "" {
 		return nil
 	}
-	me := &who{Name: p.Name, Email: p.Email, Role: string(p.Role), Audit: offersAudit(p)}
+	me := &who{Name: p.Name, Email: p.Email, Role: string(p.Role), Audit: offersAudit(p), People: offersPeople(p) || p.Role == fleet.RoleAuditor}
 	if me.Name == "" {
 		me.Name = p.Email
 	}
@@ -117,10 +120,10 @@ func (c *console) whoIs(r *http.Request, p fleet.Principal) *who {
 		}
 		return me
 	}
-	me.Account = s.Holder
+	me.Account, me.Warning, me.Resells = s.Holder, s.Warning, s.Allotted > 0 || s.ResellersUsed > 0
 	me.Plan = &plan{
 		Status: s.Status, StatusKey: planKeys[s.Status], Used: s.Used, Connections: s.Connections,
-		Left: max(0, s.Connections-s.Used), Full: s.Used >= s.Connections,
+		Left: max(0, s.Connections-s.Used-s.Allotted), Full: s.Used+s.Allotted >= s.Connections,
 	}
 	if !s.Expires.IsZero() {
 		me.Plan.Expires = s.Expires.UTC().Format("2006-01-02")

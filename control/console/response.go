@@ -17,6 +17,7 @@ import (
 // What a form may send, and how long it may take; the largest is the sign-in.
 const (
 	maxForm  = 16 << 10
+	bigForm  = 160 << 10 // a licence, escaped
 	formTime = 15 * time.Second
 )
 
@@ -138,11 +139,18 @@ func limitBody(w *response, r *http.Request) error {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	limit := int64(maxForm)
+	if r.URL.Path == "/subscription" {
+		limit = bigForm
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	// Best effort: a recorder in a test has no deadlines.
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(formTime))
 	err := r.ParseForm()
+	if err == nil && strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
+		err = r.ParseMultipartForm(bigForm)
+	}
 	_ = rc.SetReadDeadline(time.Time{})
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

@@ -8,12 +8,12 @@ import (
 // What a page offers. Fleet decides again, and its word counts: these only
 // keep buttons away that would be refused.
 
-func offersVisit(p fleet.Principal) bool { return p.Role != fleet.RoleAuditor }
-
-func offersRemove(p fleet.Principal) bool { return manages(p.Role) }
-
 func offersAudit(p fleet.Principal) bool { return manages(p.Role) || p.Role == fleet.RoleAuditor }
 
 func offersEnd(p fleet.Principal, of id.User) bool { return manages(p.Role) || of == p.User }
 
 func manages(r fleet.Role) bool { return r == fleet.RoleOwner || r == fleet.RoleAdmin }
+
+func offersPeople(p fleet.Principal) bool {
+	return p.Role != fleet.RoleAuditor && p.Access.Default.Has(fleet.ManagePeople)
+}

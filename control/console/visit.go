@@ -31,14 +31,35 @@ type handoverView struct {
 	Site          id.Site
 }
 
-// startVisit answers with a page that carries the handover to the site by
-// POST, so that it is in no address, no history and no log.
+// startVisit opens one device, whatever its role in a pair.
 func (c *console) startVisit(w *response, r *http.Request, p fleet.Principal) error {
 	d, err := pathDevice(r)
 	if err != nil {
 		return err
 	}
-	start, err := c.o.Fleet.StartVisit(r.Context(), p, fleet.VisitRequest{Device: d, Method: token.MethodAccount})
+	return c.handOver(w, r, p, fleet.VisitRequest{Device: d})
+}
+
+// startSiteVisit opens a site, and follows whichever device serves it.
+func (c *console) startSiteVisit(w *response, r *http.Request, p fleet.Principal) error {
+	var s id.Site
+	if err := s.UnmarshalText([]byte(r.PathValue("site"))); err != nil {
+		return fault.New(fault.NotFound, "There is no such PBX.")
+	}
+	return c.handOver(w, r, p, fleet.VisitRequest{Site: s})
+}
+
+// handOver answers with a page that carries the handover to the site by POST,
+// so that it is in no address, no history and no log.
+func (c *console) handOver(w *response, r *http.Request, p fleet.Principal, q fleet.VisitRequest) error {
+	switch q.Method = r.PostFormValue("method"); q.Method {
+	case "":
+		q.Method = token.MethodAccount
+	case token.MethodAccount, token.MethodPasswordless:
+	default:
+		return fault.New(fault.Invalid, "There is no such way to sign in.").In("method")
+	}
+	start, err := c.o.Fleet.StartVisit(r.Context(), p, q)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,14 +60,47 @@ func (v visitView) EndWords() string {
 		return "the relays could not be told"
 	case fault.DeviceRemoved:
 		return "the PBX was removed"
+	case fault.EndedByPBX:
+		return "by the PBX’s own staff"
+	case fault.LoginFailed:
+		return "the PBX could not sign the visitor in"
 	}
 	return strings.ReplaceAll(string(v.EndCode), "_", " ")
 }
 
 type visitsView struct {
 	On, Past []visitView
+	People   []personView // with more than one visit on
 	Pager    pager
 }
+
+// personView is somebody all of whose visits can be ended at once.
+type personView struct {
+	User id.User
+	Who  string
+	N    int
+}
+
+// several are the people with more than one visit that may be ended.
+func several(on []visitView) []personView {
+	var out []personView
+	at := map[id.User]int{}
+	for _, v := range on {
+		if !v.CanEnd {
+			continue
+		}
+		i, ok := at[v.User]
+		if !ok {
+			i = len(out)
+			at[v.User] = i
+			out = append(out, personView{User: v.User, Who: v.Who})
+		}
+		out[i].N++
+	}
+	return slices.DeleteFunc(out, func(p personView) bool { return p.N < 2 })
+}
+
+const maxLive = 200 // visits that are on, shown at most
 
 func (c *console) visitsPage(w *response, r *http.Request, p fleet.Principal) error {
 	q, err := parseList(r)
@@ -78,14 +112,22 @@ func (c *console) visitsPage(w *response, r *http.Request, p fleet.Principal) er
 	if err != nil {
 		return err
 	}
-	v := visitsView{Pager: q.pager("/visits", url.Values{}, len(got.Items), got.Total, got.Next)}
+	v := visitsView{Pager: q.pager("/visits", url.Values{}, len(got.Items), got.Total, got.Next).of(got.More)}
 	for _, x := range got.Items {
-		if x := c.visitView(p, x); x.On {
-			v.On = append(v.On, x)
-		} else {
+		if x := c.visitView(p, x); !x.On {
 			v.Past = append(v.Past, x)
 		}
 	}
+	live, err := c.o.Fleet.Visits(r.Context(), p, fleet.VisitQuery{Live: true, Limit: maxLive})
+	if err != nil {
+		return err
+	}
+	for _, x := range live.Items {
+		if x := c.visitView(p, x); x.On {
+			v.On = append(v.On, x)
+		}
+	}
+	v.People = several(v.On)
 	return c.show(w, r, p, http.StatusOK, "visits", page{
 		Title: "Visits", Nav: "visits", Data: v, Poll: 20, Notice: notices[r.URL.Query().Get("notice")],
 	})
@@ -97,6 +139,48 @@ func (c *console) endVisit(w *response, r *http.Request, p fleet.Principal) erro
 		return fault.New(fault.NotFound, "There is no such visit.")
 	}
 	if err := c.o.Fleet.EndVisit(r.Context(), p, v); err != nil {
+		return err
+	}
+	return w.redirect("/visits?notice=ended")
+}
+
+func pathUser(r *http.Request) (id.User, error) {
+	var u id.User
+	if err := u.UnmarshalText([]byte(r.PathValue("user"))); err != nil {
+		return "", fault.New(fault.NotFound, "There is no such person.")
+	}
+	return u, nil
+}
+
+func (c *console) endAllPage(w *response, r *http.Request, p fleet.Principal) error {
+	u, err := pathUser(r)
+	if err != nil {
+		return err
+	}
+	live, err := c.o.Fleet.Visits(r.Context(), p, fleet.VisitQuery{Live: true, User: u, Limit: maxLive})
+	if err != nil {
+		return err
+	}
+	if len(live.Items) == 0 {
+		return w.redirect("/visits")
+	}
+	v := confirmation{
+		Question: "End all visits of " + plain(live.Items[0].Who) + "?",
+		Lines:    []string{"They end at once, everywhere. New ones can be started: to keep the person out, disable the account under People."},
+		Form:     form{Action: "/visits/of/" + string(u) + "/end", Submit: "End " + counted(len(live.Items), "visit", "visits"), Cancel: "/visits"},
+	}
+	for _, x := range live.Items {
+		v.Facts = append(v.Facts, fact{x.DeviceName, ago(c.now(), x.Started)})
+	}
+	return c.confirm(w, r, p, "visits", v)
+}
+
+func (c *console) endAll(w *response, r *http.Request, p fleet.Principal) error {
+	u, err := pathUser(r)
+	if err != nil {
+		return err
+	}
+	if _, err := c.o.Fleet.EndVisitsOf(r.Context(), p, u); err != nil {
 		return err
 	}
 	return w.redirect("/visits?notice=ended")

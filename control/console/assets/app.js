@@ -173,6 +173,15 @@
     });
   }
 
+  // A choice that narrows a list does it at once; a box that ticks all of a page.
+  document.addEventListener("change", (e) => {
+    if (e.target.matches("[data-submit]")) e.target.form.requestSubmit();
+    if (e.target.matches("[data-pick-all]")) {
+      for (const box of document.querySelectorAll('input[name="id"]')) box.checked = e.target.checked;
+    }
+  });
+  for (const box of document.querySelectorAll("[data-pick-all]")) box.hidden = false;
+
   document.addEventListener("keydown", (e) => {
     const box = document.querySelector("[data-search]");
     if (!box || e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
