@@ -60,6 +60,11 @@ func TestShots(t *testing.T) {
 		{"device", "/devices/" + string(deviceID(1)), 1280, false}, {"device-phone-dark", "/devices/" + string(deviceID(2)), 390, true},
 		{"refused", "/devices/" + string(deviceID(7)), 820, false}, {"remove", "/devices/" + string(deviceID(2)) + "/remove", 1280, false}, {"site", "/visit/pbx-00000002", 1280, true},
 		{"visits", "/visits", 1280, false}, {"visits-phone", "/visits", 390, true}, {"audit", "/audit", 1280, false}, {"audit-phone", "/audit", 390, false},
+		{"overview", "/overview", 1280, false}, {"overview-phone", "/overview", 390, true}, {"add", "/devices/add", 1280, false}, {"groups", "/groups", 1280, true},
+		{"edit", "/devices/" + string(deviceID(1)) + "/edit", 390, false}, {"subscription", "/subscription", 1280, false}, {"people", "/people", 1280, false},
+		{"person", "/people/" + string(userID(2)), 1280, true}, {"rights", "/roles/technician", 1280, false}, {"rights-phone", "/roles/technician", 390, true},
+		{"resellers", "/resellers", 1280, false}, {"me", "/me", 1280, false}, {"me-phone", "/me", 390, true}, {"invitation", "/invitation/" + invitation, 1280, false},
+		{"user-devices", "/user-devices", 1280, false},
 		{"no-match", "/?q=" + url.QueryEscape("zzz"), 1280, false}, {"not-found", "/nowhere", 1280, true},
 	} {
 		shot(c.name, c.path, c.width, c.dark)
