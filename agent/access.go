@@ -87,11 +87,11 @@ func (a *Agent) barred() string {
 func (a *Agent) streams() func(context.Context, tunnel.Header, net.Conn) {
 	p, s := a.portal, a.signIn
 	return func(ctx context.Context, h tunnel.Header, c net.Conn) {
-		leave, f := a.visits.enter(h.Visit, func() { c.Close() })
-		if f == nil && h.Method == methodPasswordless && !a.passwordless() {
-			leave()
-			f = fault.New(fault.Forbidden, "Passwordless login is switched off on the PBX.")
+		if h.Method == methodPasswordless && !a.passwordless() { // before enter, whose reason would say less
+			_ = tunnel.RefuseStream(c, fault.New(fault.Forbidden, "Passwordless login is switched off on the PBX."))
+			return
 		}
+		leave, f := a.visits.enter(h.Visit, func() { c.Close() })
 		if f != nil {
 			_ = tunnel.RefuseStream(c, f) // the stream is over either way
 			return

@@ -147,8 +147,8 @@ func TestPasswordless(t *testing.T) {
 func TestPasswordlessIsRefused(t *testing.T) {
 	w := testnet.Start(t, nil)
 	p := letIn(t, w, formLogin, w.Portal(nil))
-	v := p.VisitBy(passwordless)
-	fetch(t, v, "/")
+	out := p.VisitBy(passwordless)
+	fetch(t, out, "/")
 	ask := controlapi.VisitRequest{Device: p.Device, Method: passwordless}
 	refused := func(says string) {
 		t.Helper()
@@ -158,9 +158,12 @@ func TestPasswordlessIsRefused(t *testing.T) {
 	}
 	sides(t, w, p, false, true)
 	refused("My Devices")
+	isOut(t, w, out, fault.VisitEnded)
 
 	// Granted in time, and refused by the PBX when it is redeemed.
 	sides(t, w, p, true, true)
+	v := p.VisitBy(passwordless)
+	fetch(t, v, "/")
 	start, err := w.API.StartVisit(t.Context(), ask)
 	if err != nil {
 		t.Fatal(err)
@@ -180,16 +183,16 @@ func TestPasswordlessIsRefused(t *testing.T) {
 	if resp.StatusCode != http.StatusForbidden || len(resp.Cookies()) != 0 {
 		t.Errorf("the late one got %s, %v", resp.Status, resp.Cookies())
 	}
-	isOut(t, w, v)
+	isOut(t, w, v, fault.EndedByPBX)
 }
 
-// isOut waits until the visitor is, for the reason that the PBX's staff gave.
-func isOut(t *testing.T, w *testnet.World, v *visitor.Visitor) {
+// isOut waits until the visitor is.
+func isOut(t *testing.T, w *testnet.World, v *visitor.Visitor, why fault.Code) {
 	t.Helper()
 	w.Eventually("the visitor is out", func() error {
 		_, err := v.Fetch(t.Context(), "/")
 		var s *visitor.StatusError
-		if !errors.As(err, &s) || s.Status != http.StatusUnauthorized || !strings.Contains(s.Body, string(fault.EndedByPBX)) {
+		if !errors.As(err, &s) || s.Status != http.StatusUnauthorized || !strings.Contains(s.Body, string(why)+`"`) {
 			return fmt.Errorf("got %v", err)
 		}
 		return nil
@@ -222,7 +225,7 @@ func TestPBXEndsAVisit(t *testing.T) {
 	if _, _, err := ws.Read(t.Context()); err == nil {
 		t.Error("the WebSocket goes on")
 	}
-	isOut(t, w, v)
+	isOut(t, w, v, fault.EndedByPBX)
 	fetch(t, bystander, "/login")
 	w.Eventually("control has ended it", func() error {
 		page, err := w.API.Visits(t.Context(), controlapi.VisitQuery{})
