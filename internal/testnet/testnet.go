@@ -25,7 +25,6 @@ import (
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
 	"trunkline/internal/pbxsim"
-	"trunkline/internal/visitor"
 )
 
 // Patience is how long a test waits for what must happen; nothing that passes
@@ -280,26 +279,4 @@ func (p *PBX) AwaitStatus(status string) controlapi.Device {
 		return err
 	})
 	return d
-}
-
-// Visit starts a visit as the first owner and opens it.
-func (p *PBX) Visit() *visitor.Visitor {
-	p.world.T.Helper()
-	return p.VisitBy("")
-}
-
-// VisitBy is Visit by a method; "" is the account login.
-func (p *PBX) VisitBy(method string) *visitor.Visitor {
-	p.world.T.Helper()
-	w := p.world
-	start, err := w.API.StartVisit(w.T.Context(), controlapi.VisitRequest{Device: p.Device, Method: method})
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	v, err := visitor.Enter(w.T.Context(), w.TLS, w.Up.ConsoleURL(), start)
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	w.T.Cleanup(v.CloseIdleConnections)
-	return v
 }

@@ -1,0 +1,67 @@
+package trust
+
+import (
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+)
+
+// seat finds or makes v's seat, unless v was revoked.
+func (t *Trust) seat(v token.Visit) (*seat, *fault.Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r, revoked := t.revocations["visit."+string(v.ID)]; revoked {
+		if r.Code == fault.EndedByPBX {
+			return nil, fault.New(r.Code, "The visit was ended at the PBX.")
+		}
+		return nil, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
+	}
+	s, ok := t.seats[v.ID]
+	if !ok {
+		s = t.newSeat(v)
+		t.seats[v.ID] = s
+		t.metrics.visits.Set(float64(len(t.seats)))
+	}
+	return s, nil
+}
+
+// Running is the visit, if this relay serves it.
+func (t *Trust) Running(v id.Visit) (token.Visit, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.seats[v]
+	if !ok {
+		return token.Visit{}, false
+	}
+	return s.visit, true
+}
+
+// newSeat makes the funcs that every request of the visit is given, once.
+func (t *Trust) newSeat(v token.Visit) *seat {
+	s := &seat{visit: v, ended: make(chan struct{})}
+	s.seen.Store(v.Seen.UnixNano())
+	s.guest = Guest{
+		Visit: v, Ended: s.ended,
+		Count: func(in, out int64) {
+			s.in.Add(in)
+			s.out.Add(out)
+		},
+		Busy: func() { s.sawAt(t.o.Now().UnixNano()) },
+		Spoke: func(key uint64) {
+			if now := t.o.Now(); s.pace.operation(Asked, key, now) {
+				s.sawAt(now.UnixNano())
+			}
+		},
+	}
+	return s
+}
+
+// sawAt never goes back.
+func (s *seat) sawAt(at int64) {
+	for {
+		seen := s.seen.Load()
+		if at <= seen || s.seen.CompareAndSwap(seen, at) {
+			return
+		}
+	}
+}
