@@ -11,6 +11,7 @@ import (
 	"trunkline/control/fleet"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/pgtest"
 )
 
 func TestRequestIsServedOnce(t *testing.T) {
@@ -147,21 +148,36 @@ func TestKeptAnswersAreSwept(t *testing.T) {
 	}
 }
 
-// Many at once with one key, over two replicas: one serves.
+// Many at once with one key, to two replicas: one serves.
 func TestOneOfManyClaims(t *testing.T) {
 	w := newWorld(t)
 	p, one := w.signIn(owner), w.Fleet
 	w.restart()
+	claimMany(t, p, one, w.Fleet)
+}
+
+func TestOneOfManyClaimsOnPostgreSQL(t *testing.T) {
+	url := pgtest.URL(t)
+	var replicas []*fleet.Fleet
+	for range 2 {
+		f, s, err := replica(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		replicas = append(replicas, f)
+	}
+	claimMany(t, fleet.Principal{User: id.NewUser(), Account: id.NewAccount()}, replicas...)
+}
+
+func claimMany(t *testing.T, p fleet.Principal, replicas ...*fleet.Fleet) {
+	t.Helper()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	codes := map[string]int{}
 	for i := range 40 {
 		wg.Go(func() {
-			f := one
-			if i%2 == 0 {
-				f = w.Fleet
-			}
-			c, _, err := f.ClaimRequest(t.Context(), p, "k", []byte("r"))
+			c, _, err := replicas[i%len(replicas)].ClaimRequest(t.Context(), p, "k", []byte("r"))
 			mu.Lock()
 			defer mu.Unlock()
 			codes[fmt.Sprintf("%v %s", c != nil, fault.CodeOf(err))]++
