@@ -31,16 +31,25 @@ func (t *tx) addAudit(once sql.NullString, e fleet.AuditEntry) error {
 
 func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error) {
 	var w where
+	if err := t.search(&w, auditSearched, q.Search); err != nil {
+		return fleet.Page[fleet.AuditEntry]{}, err
+	}
+	column := func(name string) string {
+		if w.found {
+			return t.unindexed(name)
+		}
+		return name
+	}
 	if orphans {
-		w.and("account IN (?, '')", account)
+		w.and(column("account")+" IN (?, '')", account)
 	} else {
-		w.and("account = ?", account)
+		w.and(column("account")+" = ?", account)
 	}
 	if q.Action != "" {
-		w.and("action = ?", q.Action)
+		w.and(column("action")+" = ?", q.Action)
 	}
 	if q.Actor != "" {
-		w.and("actor = ?", q.Actor)
+		w.and(column("actor")+" = ?", q.Actor)
 	}
 	switch q.Outcome {
 	case "":
@@ -55,7 +64,6 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 	if !q.To.IsZero() {
 		w.and("at < ?", micros(q.To))
 	}
-	w.containing("search", q.Search)
 	total, more, err := t.countSome("audit", w)
 	if err != nil {
 		return fleet.Page[fleet.AuditEntry]{}, err

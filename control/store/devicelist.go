@@ -26,13 +26,21 @@ func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.
 	if !ok {
 		return none, fmt.Errorf("order devices by %q", q.Sort)
 	}
-	w, err := t.selected(account, q)
+	w, err := t.selected(account, q, false)
 	if err != nil {
 		return none, err
 	}
 	total, more, err := t.countSome("devices d", w)
 	if err != nil {
 		return none, err
+	}
+	column := order.column
+	if more && !w.found {
+		if w, err = t.selected(account, q, true); err != nil {
+			return none, err
+		}
+	} else {
+		column = t.unindexed(column)
 	}
 	compare, direction := ">", ""
 	if q.Desc {
@@ -43,10 +51,10 @@ func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.
 		if err := readCursor(q.Cursor, value, &last); err != nil {
 			return none, err
 		}
-		w.and("("+order.column+", d.id) "+compare+" (?, ?)", deref(value), last)
+		w.and("("+column+", d.id) "+compare+" (?, ?)", deref(value), last)
 	}
 	ds, err := all(t, scanDevice, selectDevice+w.String()+
-		fmt.Sprintf(" ORDER BY %s%s, d.id%s LIMIT %d", order.column, direction, direction, q.Limit+1), w.args...)
+		fmt.Sprintf(" ORDER BY %s%s, d.id%s LIMIT %d", column, direction, direction, q.Limit+1), w.args...)
 	if err != nil {
 		return none, err
 	}
@@ -65,34 +73,51 @@ func deref(v any) any {
 	panic("BUG: type of a cursor's value")
 }
 
-// selected are a query's conditions on devices d.
-func (t *tx) selected(account id.Account, q fleet.DeviceQuery) (w where, err error) {
+// selected are a query's conditions on devices d. Few rows are found by what
+// selects them and then sorted; where there are many, walk says to go through
+// them in their order and take what fits, which ends soon: so a page costs the
+// same however many there are.
+func (t *tx) selected(account id.Account, q fleet.DeviceQuery, walk bool) (w where, err error) {
+	if err := t.search(&w, devicesSearched, q.Search); err != nil {
+		return w, err
+	}
+	column := func(name string) string {
+		if walk || w.found {
+			return t.unindexed(name)
+		}
+		return name
+	}
+	own, status, group := "d.account", column("d.status"), column("d.grp")
+	if w.found {
+		own = t.unindexed(own)
+	} else if q.Sort == "" || q.Sort == fleet.SortName { // there are indexes of these in this order
+		status, group = "d.status", "d.grp"
+	}
 	switch {
 	case !q.Sub:
-		w.and("d.account = ?", account)
+		w.and(own+" = ?", account)
 	case q.Account != "":
-		w.and("d.account = ?", q.Account)
+		w.and(own+" = ?", q.Account)
 	default:
 		a, err := t.Account(account)
 		if err != nil {
 			return w, err
 		}
-		w.and("d.account IN (SELECT a.id FROM accounts a WHERE a.path LIKE ? AND a.id <> ?)", a.Path+"%", account)
+		w.and(column("d.account")+" IN (SELECT a.id FROM accounts a WHERE a.path LIKE ? AND a.id <> ?)", a.Path+"%", account)
 	}
 	if q.Status != "" {
-		w.and("d.status = ?", q.Status)
+		w.and(status+" = ?", q.Status)
 	}
 	switch q.Group {
 	case "":
 	case fleet.GroupNone:
-		w.and("d.grp = ''")
+		w.and(group + " = ''")
 	default:
-		w.and("d.grp = ?", q.Group)
+		w.and(group+" = ?", q.Group)
 	}
-	if cond, args := inGroups("d.grp", q.Seen); cond != "" {
+	if cond, args := inGroups(column("d.grp"), q.Seen); cond != "" {
 		w.and(cond, args...)
 	}
-	w.containing("d.search", q.Search)
 	return w, nil
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"regexp"
@@ -93,4 +94,13 @@ func atFirst(t *testing.T, db *sql.DB, dialect goose.Dialect, dir, statements st
 	if _, err := db.Exec(statements); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Analyze has PostgreSQL look at what there is, which it does by itself in time.
+func Analyze(ctx context.Context, s *Store) error {
+	if !s.postgres {
+		return nil
+	}
+	_, err := s.write.ExecContext(ctx, "VACUUM ANALYZE")
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 	"trunkline/internal/id"
 )
 
-const seedBatch = 500 // devices in a transaction and in a statement
+const seedBatch = 500 // devices in a transaction
 
 // Seed adds devices for trials, in the root account and, spread evenly, in
 // resellers that it makes, each device with a visit and an audit entry. The
@@ -109,8 +110,20 @@ func (t *tx) plant(batch []seedling) error {
 	return nil
 }
 
-// insertMany is one statement: what costs is the way to the database.
+// seedRows go into one statement: fewer cost ways to the database, and with
+// more SQLite looks its placeholders up for longer than it writes.
+const seedRows = 20
+
 func (t *tx) insertMany(into string, rows [][]any) error {
+	for chunk := range slices.Chunk(rows, seedRows) {
+		if err := t.insertSome(into, chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) insertSome(into string, rows [][]any) error {
 	var q strings.Builder
 	var args []any
 	q.WriteString("INSERT INTO " + into + " VALUES ")

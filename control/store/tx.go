@@ -147,6 +147,7 @@ func (f flag) Scan(v any) error {
 type where struct {
 	parts []string
 	args  []any
+	found bool // by the index of a search: few are left to sort
 }
 
 func (w *where) and(cond string, args ...any) {
@@ -164,8 +165,7 @@ func (w *where) containing(column, typed string) {
 	if typed == "" {
 		return
 	}
-	escaped := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(typed))
-	w.and(column+` LIKE ? ESCAPE '\'`, "%"+escaped+"%")
+	w.and(column+` LIKE ? ESCAPE '\'`, like(strings.ToLower(typed)))
 }
 
 // A cursor is the sort key of a page's last row, in JSON and base64: opaque to

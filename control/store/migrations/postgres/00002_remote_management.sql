@@ -89,6 +89,11 @@ CREATE INDEX devices_name ON devices (account, sort_name, id);
 CREATE INDEX devices_status ON devices (account, status, sort_name, id);
 CREATE INDEX devices_group ON devices (account, grp, sort_name, id);
 CREATE INDEX devices_all ON devices (sort_name, id);
+CREATE INDEX devices_group_status ON devices (account, grp, status, sort_name, id);
+CREATE INDEX devices_since ON devices (account, since, id);
+CREATE INDEX devices_all_since ON devices (since, id);
+CREATE INDEX devices_serial ON devices (account, (COALESCE(serial, '')), id);
+CREATE INDEX devices_all_serial ON devices ((COALESCE(serial, '')), id);
 CREATE INDEX devices_connected ON devices (id) WHERE status = 'connected';
 
 -- What staff saw of a device, in order: a page's timeline.
@@ -136,3 +141,12 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_at ON idempotency (at);
 CREATE INDEX audit_at ON audit (at);
 CREATE INDEX audit_actor ON audit (account, actor, seq);
+CREATE INDEX audit_outcome ON audit (account, outcome, seq);
+CREATE INDEX audit_refused ON audit (account, seq) WHERE outcome <> 'ok';
+CREATE INDEX visits_user ON visits (account, user_id, started, id);
+
+-- Where a text of three letters and more is found in the middle of words. The
+-- extension is PostgreSQL's own; who owns the database may create it.
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+CREATE INDEX devices_search ON devices USING gin (search gin_trgm_ops);
+CREATE INDEX audit_search ON audit USING gin (search gin_trgm_ops);

@@ -62,7 +62,8 @@ CREATE INDEX sites_unlicensed ON sites (account, created, id) WHERE licensed = 0
 
 -- A device that was added and not activated yet has no serial, site and key.
 CREATE TABLE devices_2 (
-    id           TEXT PRIMARY KEY,
+    num          INTEGER PRIMARY KEY, -- what a search's index knows it by: VACUUM leaves it alone
+    id           TEXT NOT NULL UNIQUE,
     account      TEXT NOT NULL REFERENCES accounts (id),
     site         TEXT REFERENCES sites (id),
     serial       TEXT UNIQUE,
@@ -98,7 +99,7 @@ CREATE TABLE devices_2 (
     l_passwordless INTEGER NOT NULL,
     l_auto_logout  BIGINT NOT NULL -- minutes; 0: unsaid
 );
-INSERT INTO devices_2 SELECT id, account, site, serial, name, sort_name, search, '', '', 0, model, firmware, public_key,
+INSERT INTO devices_2 SELECT NULL, id, account, site, serial, name, sort_name, search, '', '', 0, model, firmware, public_key,
     activated, activated, NULL, 0, 0, hs_enabled, hs_type, hs_role, hs_peer, 0, 0, issued, void,
     status, reason, since, relay, remote, agent, 0, 0, 0 FROM devices;
 DROP TABLE devices;
@@ -110,6 +111,11 @@ CREATE INDEX devices_name ON devices (account, sort_name, id);
 CREATE INDEX devices_status ON devices (account, status, sort_name, id);
 CREATE INDEX devices_group ON devices (account, grp, sort_name, id);
 CREATE INDEX devices_all ON devices (sort_name, id);
+CREATE INDEX devices_group_status ON devices (account, grp, status, sort_name, id);
+CREATE INDEX devices_since ON devices (account, since, id);
+CREATE INDEX devices_all_since ON devices (since, id);
+CREATE INDEX devices_serial ON devices (account, COALESCE(serial, ''), id);
+CREATE INDEX devices_all_serial ON devices (COALESCE(serial, ''), id);
 CREATE INDEX devices_connected ON devices (id) WHERE status = 'connected';
 
 -- What staff saw of a device, in order: a page's timeline.
@@ -157,3 +163,38 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_at ON idempotency (at);
 CREATE INDEX audit_at ON audit (at);
 CREATE INDEX audit_actor ON audit (account, actor, seq);
+CREATE INDEX audit_outcome ON audit (account, outcome, seq);
+CREATE INDEX audit_refused ON audit (account, seq) WHERE outcome <> 'ok';
+CREATE INDEX visits_user ON visits (account, user_id, started, id);
+
+-- Where a text of three letters and more is found in the middle of words.
+CREATE VIRTUAL TABLE devices_search USING fts5 (search, content = 'devices', content_rowid = 'num', tokenize = 'trigram', detail = 'full');
+INSERT INTO devices_search (rowid, search) SELECT num, search FROM devices;
+CREATE VIRTUAL TABLE audit_search USING fts5 (search, content = 'audit', content_rowid = 'seq', tokenize = 'trigram', detail = 'full');
+INSERT INTO audit_search (rowid, search) SELECT seq, search FROM audit;
+-- +goose StatementBegin
+CREATE TRIGGER devices_search_add AFTER INSERT ON devices BEGIN
+    INSERT INTO devices_search (rowid, search) VALUES (new.num, new.search);
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER devices_search_change AFTER UPDATE OF search ON devices WHEN old.search <> new.search BEGIN
+    INSERT INTO devices_search (devices_search, rowid, search) VALUES ('delete', old.num, old.search);
+    INSERT INTO devices_search (rowid, search) VALUES (new.num, new.search);
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER devices_search_remove AFTER DELETE ON devices BEGIN
+    INSERT INTO devices_search (devices_search, rowid, search) VALUES ('delete', old.num, old.search);
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER audit_search_add AFTER INSERT ON audit BEGIN
+    INSERT INTO audit_search (rowid, search) VALUES (new.seq, new.search);
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER audit_search_remove AFTER DELETE ON audit BEGIN
+    INSERT INTO audit_search (audit_search, rowid, search) VALUES ('delete', old.seq, old.search);
+END;
+-- +goose StatementEnd
