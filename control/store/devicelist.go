@@ -8,16 +8,18 @@ import (
 	"trunkline/internal/id"
 )
 
-// orders of a list of devices: the column, and the cursor's value of it.
+// orders of a list of devices: the column, the same for sorting few rows that
+// no index has in order, and the cursor's value of it.
 var orders = map[string]struct {
 	column string
+	few    string
 	value  func(fleet.Device) any
 	read   func() any // where a cursor's value is decoded to
 }{
-	"":               {"d.sort_name", func(d fleet.Device) any { return sortName(d) }, func() any { return new(string) }},
-	fleet.SortName:   {"d.sort_name", func(d fleet.Device) any { return sortName(d) }, func() any { return new(string) }},
-	fleet.SortSerial: {"COALESCE(d.serial, '')", func(d fleet.Device) any { return string(d.Serial) }, func() any { return new(string) }},
-	fleet.SortSince:  {"d.since", func(d fleet.Device) any { return micros(d.Presence.Since) }, func() any { return new(int64) }},
+	"":               {"d.sort_name", "(d.sort_name || '')", func(d fleet.Device) any { return sortName(d) }, func() any { return new(string) }},
+	fleet.SortName:   {"d.sort_name", "(d.sort_name || '')", func(d fleet.Device) any { return sortName(d) }, func() any { return new(string) }},
+	fleet.SortSerial: {"COALESCE(d.serial, '')", "(COALESCE(d.serial, '') || '')", func(d fleet.Device) any { return string(d.Serial) }, func() any { return new(string) }},
+	fleet.SortSince:  {"d.since", "(d.since + 0)", func(d fleet.Device) any { return micros(d.Presence.Since) }, func() any { return new(int64) }},
 }
 
 func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error) {
@@ -40,11 +42,11 @@ func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.
 			return none, err
 		}
 	} else {
-		column = t.unindexed(column)
+		column = order.few
 	}
-	compare, direction := ">", ""
+	compare := ">"
 	if q.Desc {
-		compare, direction = "<", " DESC"
+		compare = "<"
 	}
 	if q.Cursor != "" {
 		value, last := order.read(), ""
@@ -53,14 +55,21 @@ func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.
 		}
 		w.and("("+column+", d.id) "+compare+" (?, ?)", deref(value), last)
 	}
-	ds, err := all(t, scanDevice, selectDevice+w.String()+
-		fmt.Sprintf(" ORDER BY %s%s, d.id%s LIMIT %d", column, direction, direction, q.Limit+1), w.args...)
+	ds, err := all(t, scanDevice, selectDevice+w.String()+ordered(column, q), w.args...)
 	if err != nil {
 		return none, err
 	}
 	p := page(ds, q.Limit, total, func(d fleet.Device) string { return cursor(order.value(d), d.ID) })
 	p.More = more
 	return p, nil
+}
+
+func ordered(column string, q fleet.DeviceQuery) string {
+	direction := ""
+	if q.Desc {
+		direction = " DESC"
+	}
+	return fmt.Sprintf(" ORDER BY %s%s, d.id%s LIMIT %d", column, direction, direction, q.Limit+1)
 }
 
 func deref(v any) any {

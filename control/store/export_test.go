@@ -5,9 +5,13 @@ import (
 	"database/sql"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/pressly/goose/v3"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/id"
 )
 
 var (
@@ -103,4 +107,37 @@ func Analyze(ctx context.Context, s *Store) error {
 	}
 	_, err := s.write.ExecContext(ctx, "VACUUM ANALYZE")
 	return err
+}
+
+// Plans are how SQLite goes through many devices, and how it counts them.
+func Plans(t *testing.T, s *Store, account id.Account, q fleet.DeviceQuery) (walk, count string) {
+	t.Helper()
+	err := s.View(t.Context(), func(ftx fleet.Tx) error {
+		x := ftx.(*tx)
+		explain := func(query string, w where) (string, error) {
+			lines, err := all(x, func(r scanner) (line string, err error) {
+				var a, b, c any
+				err = r.Scan(&a, &b, &c, &line)
+				return line, err
+			}, "EXPLAIN QUERY PLAN "+query, w.args...)
+			return strings.Join(lines, "\n"), err
+		}
+		many, err := x.selected(account, q, true)
+		if err != nil {
+			return err
+		}
+		few, err := x.selected(account, q, false)
+		if err != nil {
+			return err
+		}
+		if walk, err = explain(selectDevice+many.String()+ordered(orders[q.Sort].column, q), many); err != nil {
+			return err
+		}
+		count, err = explain("SELECT 1 FROM devices d"+few.String(), few)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return walk, count
 }

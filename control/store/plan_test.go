@@ -1,0 +1,42 @@
+package store_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"trunkline/control/fleet"
+	"trunkline/control/store"
+)
+
+// Many devices are walked in their order on an index, without being sorted,
+// and no count starts by reading them all.
+func TestListsAreReadFromIndexes(t *testing.T) {
+	s, _ := seeded(t, 20, 2)
+	var root fleet.Account
+	if err := s.View(t.Context(), func(tx fleet.Tx) (err error) { root, err = tx.Root(); return err }); err != nil {
+		t.Fatal(err)
+	}
+	everything := fleet.GroupFilter{Except: true}
+	for _, sort := range []string{fleet.SortName, fleet.SortSince, fleet.SortSerial} {
+		for _, q := range []fleet.DeviceQuery{
+			{}, {Desc: true}, {Status: fleet.StatusConnected}, {Group: "grp_x"}, {Group: fleet.GroupNone}, {Status: fleet.StatusConnected, Group: "grp_x"},
+			{Sub: true}, {Sub: true, Status: fleet.StatusConnected}, {Sub: true, Account: root.ID},
+		} {
+			q.Sort, q.Limit, q.Seen = sort, 50, everything
+			t.Run(fmt.Sprintf("%+v", q), func(t *testing.T) {
+				walk, count := store.Plans(t, s, root.ID, q)
+				if strings.Contains(walk, "TEMP B-TREE") {
+					t.Errorf("sorts:\n%s", walk)
+				}
+				if !strings.Contains(count, "SEARCH d USING") {
+					t.Errorf("counts by reading all:\n%s", count)
+				}
+			})
+		}
+	}
+	// What a search's index finds is not looked for on another one.
+	if _, count := store.Plans(t, s, root.ID, fleet.DeviceQuery{Search: "000001", Limit: 50, Seen: everything}); !strings.Contains(count, "SEARCH d USING INTEGER PRIMARY KEY") {
+		t.Errorf("searches:\n%s", count)
+	}
+}
