@@ -11,13 +11,17 @@ TOOLS    := $(CURDIR)/bin/tools
 
 GOLANGCI  := v2.15.0
 
+# What looks at pages for what keeps people out. Its sum is of the package.
+AXE       := 4.14.0
+AXE_SUM   := 2277b0a3ef47af9b52497faa3e71598e86e0a0e5e6eb295207a5657ede4709af
+
 # Debian packages that tests drive: a browser and web servers nobody here wrote.
 TEST_DEBS  := chromium fossil nginx postgresql prometheus wrk
 BENCH_DEBS := wrk nginx
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test check lint fuzz bench clean cross test-deps bench-deps
+.PHONY: build run test check lint fuzz bench clean cross test-deps bench-deps axe
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -26,7 +30,7 @@ build: ## the three programs, in bin/
 run: build ## everything with a simulated PBX, until Ctrl-C
 	bin/trunkline demo
 
-test: test-deps build cross ## all tests, with the race detector
+test: test-deps axe build cross ## all tests, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on -timeout 9m ./...
 
@@ -67,3 +71,14 @@ bench-deps:
 $(TOOLS)/golangci-lint-$(GOLANGCI):
 	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	mv $(TOOLS)/golangci-lint $@
+
+# Where there is no npm, or no way to its registry, the tests that need axe say so
+# and are skipped; with CI=true they fail.
+axe:
+	@test -f $(TOOLS)/axe-core-$(AXE).js || $(MAKE) --no-print-directory $(TOOLS)/axe-core-$(AXE).js || echo "no axe-core: its tests are skipped"
+
+$(TOOLS)/axe-core-$(AXE).js:
+	@mkdir -p $(TOOLS)
+	cd $(TOOLS) && npm pack --silent axe-core@$(AXE)
+	cd $(TOOLS) && echo "$(AXE_SUM)  axe-core-$(AXE).tgz" | sha256sum --check --quiet
+	cd $(TOOLS) && tar -xzOf axe-core-$(AXE).tgz package/axe.min.js >axe.tmp && mv axe.tmp $@ && rm axe-core-$(AXE).tgz
