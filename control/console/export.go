@@ -39,7 +39,7 @@ func (c *console) exportDevices(w *response, r *http.Request, p fleet.Principal)
 func (c *console) sendDevices(w *response, r *http.Request, p fleet.Principal, format string, q fleet.DeviceQuery, ids []id.Device) error {
 	f, err := export.ParseFormat(format)
 	if err != nil {
-		return err
+		return fault.New(fault.Invalid, "Choose XLSX or CSV.").In("format")
 	}
 	gs, err := c.o.Fleet.Groups(r.Context(), p)
 	if err != nil {
