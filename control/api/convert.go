@@ -73,7 +73,7 @@ func hotStandby(h *controlapi.HotStandby) fleet.HotStandby {
 	if h == nil {
 		return fleet.HotStandby{}
 	}
-	return fleet.HotStandby{Enabled: true, Type: h.Type, Role: h.Role, Peer: h.Peer}
+	return fleet.HotStandby{Enabled: true, Type: h.Type, Role: h.Role, Peer: h.Peer, Claim: uint64(h.Claim)} // a negative one is out of fleet's range
 }
 
 func page[F, T any](p fleet.Page[F], item func(F) T) controlapi.Page[T] {

@@ -8,11 +8,13 @@ import (
 
 	"go.uber.org/zap"
 
+	"trunkline/control/fleet/standby"
 	"trunkline/control/license"
 	"trunkline/internal/bus"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
 )
 
 // Activate makes a PBX a device of the account whose user vouches for it, and
@@ -20,8 +22,8 @@ import (
 // pass, so that a lost reply does no harm; from a PBX whose agent was
 // installed anew it replaces the device's key.
 //
-// Hot-standby facts are kept, and not acted on: every device is its own site
-// and takes its own connection.
+// A PBX that names another one of the account as its hot-standby peer joins
+// that one's site, and takes no connection.
 func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
 	if err := a.normalise(); err != nil {
 		return Grant{}, err
@@ -54,6 +56,7 @@ func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
 	if done.void != nil {
 		f.revoked(ctx, deviceKey(done.device.ID), *done.void)
 	}
+	f.tellPair(ctx, done.pair)
 	if done.gone != nil {
 		f.presence.forget(*done.gone)
 	}
@@ -92,6 +95,7 @@ type activated struct {
 	detail  string
 	void    *bus.Revocation // of the device's earlier key
 	gone    *Device         // a record that became part of device
+	pair    settled         // what became of its pair
 }
 
 // note puts the activation into the device's timeline, but not a repeated one.
@@ -128,18 +132,49 @@ func (f *Fleet) activate(tx Tx, a Activation, account id.Account, now time.Time)
 	case !errors.Is(err, ErrNoRow):
 		return out, err
 	}
-	if err := f.mayConnect(tx, out.account, now); err != nil {
-		return out, err
-	}
 	d = Device{
 		ID: id.NewDevice(), Account: account, Serial: a.Serial, Name: defaultName(short, a.Serial),
 		Created: now, Activated: now, Presence: Presence{Status: StatusNever},
 	}
-	if d.Site, err = addSite(tx, account, now); err != nil {
+	d = d.as(a, now)
+	place, err := f.place(tx, &d, out.account, now)
+	if err != nil {
 		return out, err
 	}
-	out.device, out.detail = d.as(a, now), "new device"
-	return out, tx.AddDevice(out.device)
+	if err := tx.AddDevice(d); err != nil {
+		return out, err
+	}
+	out.device, out.detail = d, "new device"
+	out.pair, err = place()
+	return out, err
+}
+
+// place gives a new device its site: a peer's, at no cost, or one of its own
+// if there is a connection. What it returns is to be called when the device is
+// written.
+func (f *Fleet) place(tx Tx, d *Device, account Account, now time.Time) (func() (settled, error), error) {
+	peer, bond, err := f.peerOf(tx, *d)
+	if err != nil {
+		return nil, err
+	}
+	if bond == standby.None {
+		if err := f.mayConnect(tx, account, now); err != nil {
+			return nil, err
+		}
+		d.Site, err = newSite(tx, d.Account, now, true)
+		return func() (settled, error) { return settled{}, nil }, err
+	}
+	d.Site = peer.Site
+	if bond == standby.Half {
+		d.Joined = now
+	}
+	return func() (settled, error) {
+		out := settled{device: *d, changed: []id.Device{peer.ID}}
+		if err := noteBoth(tx, now, EventPaired, *d, peer); err != nil {
+			return out, err
+		}
+		return out, f.keep(tx, &out, peer, now)
+	}, nil
 }
 
 // reactivate takes no connection, so it asks for no licence.
@@ -153,8 +188,18 @@ func (f *Fleet) reactivate(tx Tx, out activated, d Device, a Activation, now tim
 		}
 		out.void, out.detail = &r, "key replaced"
 	}
-	out.device = d.as(a, now)
-	return out, tx.UpdateDevice(out.device)
+	was := d.HotStandby
+	if a.HotStandby.Enabled && was.Enabled && a.HotStandby.Claim < was.Claim {
+		a.HotStandby = was // late
+	}
+	d = d.as(a, now)
+	if err := tx.UpdateDevice(d); err != nil {
+		return out, err
+	}
+	var err error
+	out.pair, err = f.settlePair(tx, d, a.HotStandby.Enabled != was.Enabled || a.HotStandby.Peer != was.Peer, now)
+	out.device = out.pair.device
+	return out, err
 }
 
 // as is d with what the activation says of it.
@@ -178,13 +223,13 @@ func inForce(l license.License, now time.Time) error {
 	}
 }
 
-// addSite draws labels until one is free. 40 random bits: a second draw is
+// newSite draws labels until one is free. 40 random bits: a second draw is
 // rare, a fifth means that something else is wrong.
-func addSite(tx Tx, account id.Account, now time.Time) (id.Site, error) {
+func newSite(tx Tx, account id.Account, now time.Time, licensed bool) (id.Site, error) {
 	var err error
 	for range 5 {
 		s := id.NewSite()
-		if err = tx.AddSite(Site{ID: s, Account: account, Created: now, Licensed: true}); !errors.Is(err, ErrTaken) {
+		if err = tx.AddSite(Site{ID: s, Account: account, Created: now, Licensed: licensed}); !errors.Is(err, ErrTaken) {
 			return s, err
 		}
 	}
@@ -220,6 +265,9 @@ func (a *Activation) normalise() (err error) {
 	if !h.Enabled {
 		*h = HotStandby{}
 		return nil
+	}
+	if h.Claim > tunnel.ClaimMax {
+		return fault.New(fault.Invalid, "The claim is out of range.").In("hot_standby")
 	}
 	if h.Type != "primary" && h.Type != "secondary" || h.Role != "active" && h.Role != "standby" || h.Peer == a.Serial {
 		return fault.New(fault.Invalid, "Hot standby needs a type (primary, secondary), a role (active, standby) and the other PBX's serial number.").In("hot_standby")

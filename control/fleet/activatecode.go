@@ -97,18 +97,21 @@ func (f *Fleet) activateRecord(tx Tx, d Device, a Activation, now time.Time, rej
 	case !noRow(err):
 		return out, err
 	}
-	if err := f.mayConnect(tx, out.account, now); err != nil {
-		return out, err
-	}
-	if d.Site, err = addSite(tx, d.Account, now); err != nil {
-		return out, err
-	}
 	d.Serial, d.Activated, d.Presence = a.Serial, now, Presence{Status: StatusNever}
-	out.device, out.detail = d.as(a, now), "by code"
-	if err := tx.UpdateDevice(out.device); err != nil {
+	d = d.as(a, now)
+	place, err := f.place(tx, &d, out.account, now)
+	if err != nil {
 		return out, err
 	}
-	return out, tx.SavePresence(d.ID, d.Presence)
+	if err := tx.UpdateDevice(d); err != nil {
+		return out, err
+	}
+	if err := tx.SavePresence(d.ID, d.Presence); err != nil {
+		return out, err
+	}
+	out.device, out.detail = d, "by code"
+	out.pair, err = place()
+	return out, err
 }
 
 // mergeRecord is for a PBX that the account has already: it stays the same

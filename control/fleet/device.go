@@ -212,7 +212,10 @@ func (f *Fleet) RemoveDevice(ctx context.Context, p Principal, device id.Device)
 				return err
 			}
 		}
-		return tx.RemoveDevice(d.ID)
+		if err := tx.RemoveDevice(d.ID); err != nil || d.Site == "" {
+			return err
+		}
+		return alone(tx, d.Site)
 	})
 	if err != nil {
 		return err
@@ -221,6 +224,9 @@ func (f *Fleet) RemoveDevice(ctx context.Context, p Principal, device id.Device)
 		f.revoked(ctx, key, r)
 	}
 	f.presence.forget(d)
+	if d.Peer != "" {
+		f.presence.touch(d.Peer)
+	}
 	f.log.Info("device removed", zap.String("device", string(d.ID)), zap.String("site", string(d.Site)), zap.String("account", string(d.Account)))
 	return nil
 }

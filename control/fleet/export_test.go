@@ -73,3 +73,15 @@ func CodeHash(s string) (string, bool) { return codeHash(s) }
 
 // RowOfClaim is where the database has it.
 func RowOfClaim(c *Claim) string { return c.row }
+
+// Facts works off what the routes said of pairs.
+func (f *Fleet) Facts(ctx context.Context) error {
+	for d, s := range f.facts.take() {
+		if err := f.applyFacts(ctx, d, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Fleet) SweepPairs(ctx context.Context) error { return f.sweepPairs(ctx) }

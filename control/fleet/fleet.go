@@ -75,6 +75,7 @@ type Fleet struct {
 	stale     chan struct{} // the bus may lack something: republish; capacity 1
 
 	presence *presence
+	facts    *facts
 	watchers *watchers
 	orphans  atomic.Bool // devices that no relay has named are to be looked for
 	flushing sync.Mutex  // one flush at a time, so that watchers see one order
@@ -118,13 +119,14 @@ func New(o Options) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	known := newFacts()
 	return &Fleet{
 		opts: o, store: o.Store, log: o.Log.With(zap.String("part", "fleet")), now: o.Now, metrics: m,
 		hasher: newHasher(), tries: newTries(o.Throttle), strangers: newThrottle(Throttle{}),
 		tokenUses: tokenUses{last: make(map[id.Token]time.Time)},
 		stale:     make(chan struct{}, 1),
-		presence:  newPresence(o.Now, m.devices),
-		watchers:  &watchers{open: m.watchers, lagged: m.watchersLagged, set: make(map[*watcher]struct{})},
+		presence:  newPresence(o.Now, m.devices, known.heard), facts: known,
+		watchers: &watchers{open: m.watchers, lagged: m.watchersLagged, set: make(map[*watcher]struct{})},
 	}, nil
 }
 

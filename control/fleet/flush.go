@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"trunkline/internal/id"
@@ -142,4 +143,14 @@ func (p *presence) pending() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.dirty)
+}
+
+// singles are those of ds that are connected and say nothing of a pair.
+func (p *presence) singles(ds []id.Device) []id.Device {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.DeleteFunc(ds, func(d id.Device) bool {
+		e := p.devices[d]
+		return e == nil || e.route.Down != "" || e.route.Standby != nil
+	})
 }

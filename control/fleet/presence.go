@@ -9,6 +9,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
 )
 
 // leaseDoubt is how long a lease may be missing before its relay counts as
@@ -25,7 +26,8 @@ const leaseDoubt = bus.LeaseEvery + time.Second
 type presence struct {
 	now   func() time.Time
 	gauge *prometheus.GaugeVec
-	wake  chan struct{} // something is dirty; capacity 1
+	wake  chan struct{}                    // something is dirty; capacity 1
+	heard func(id.Device, *tunnel.Standby) // of a tunnel that is up; must not block
 
 	mu      sync.Mutex
 	epoch   string
@@ -60,9 +62,9 @@ type relayState struct {
 	at    time.Time
 }
 
-func newPresence(now func() time.Time, gauge *prometheus.GaugeVec) *presence {
+func newPresence(now func() time.Time, gauge *prometheus.GaugeVec, heard func(id.Device, *tunnel.Standby)) *presence {
 	return &presence{
-		now: now, gauge: gauge, wake: make(chan struct{}, 1),
+		now: now, gauge: gauge, heard: heard, wake: make(chan struct{}, 1),
 		devices: make(map[id.Device]*entry), relays: make(map[id.Relay]*relayState),
 		dirty: make(map[id.Device]struct{}), removed: make(map[id.Device]Device),
 	}
@@ -108,6 +110,9 @@ func (f *Fleet) ApplyRoute(e RouteEvent) {
 	cur.route, cur.epoch, cur.rev, cur.seen = e.Route, e.Epoch, e.Rev, true
 	if _, ok := p.relays[e.Route.Relay]; !ok {
 		p.relays[e.Route.Relay] = &relayState{at: p.now()}
+	}
+	if e.Route.Down == "" {
+		p.heard(e.Route.Device, e.Route.Standby)
 	}
 	p.refreshLocked(e.Route.Device, cur)
 }

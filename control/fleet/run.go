@@ -27,6 +27,8 @@ func (f *Fleet) Run(ctx context.Context) error {
 	g.Go(func() error { f.runFlush(ctx); return nil })
 	g.Go(func() error { f.runLicence(ctx); return nil })
 	g.Go(func() error { f.runSamples(ctx); return nil })
+	g.Go(func() error { f.runFacts(ctx); return nil })
+	g.Go(func() error { f.runPairs(ctx); return nil })
 	return g.Wait()
 }
 
@@ -87,6 +89,14 @@ func (f *Fleet) runSamples(ctx context.Context) {
 	})
 }
 
+func (f *Fleet) runPairs(ctx context.Context) {
+	every(ctx, sweepEvery, func() {
+		if err := f.sweepPairs(ctx); err != nil {
+			f.complain(ctx, "sweep pairs", err)
+		}
+	})
+}
+
 func (f *Fleet) runTick(ctx context.Context) {
 	every(ctx, tickEvery, func() {
 		if err := f.tick(ctx); err != nil {
@@ -113,7 +123,7 @@ func (f *Fleet) tick(ctx context.Context) error {
 	}
 	f.orphans.Store(false)
 	f.presence.adopt(ds)
-	return nil
+	return f.findSingles(ctx)
 }
 
 func (f *Fleet) runFlush(ctx context.Context) {

@@ -10,6 +10,7 @@ import (
 	"trunkline/control/fleet"
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 	"trunkline/internal/token"
 )
 
@@ -161,6 +162,9 @@ func (memoryTx) DropRevocationsBefore(time.Time) (int, error)        { return 0,
 func (memoryTx) Handovers(time.Time) (map[string]token.Visit, error) { return nil, nil }
 func (memoryTx) DropSamplesBefore(time.Time) error                   { return nil }
 func (memoryTx) AddSamples(time.Time) error                          { return nil }
+func (memoryTx) UnnamedSince(time.Time, int) ([]fleet.Device, error) { return nil, nil }
+func (memoryTx) UnlicensedSites(int) ([]fleet.Site, error)           { return nil, nil }
+func (memoryTx) StandbyDevices() ([]id.Device, error)                { return nil, nil }
 func (memoryTx) Root() (fleet.Account, error)                        { return fleet.Account{}, fleet.ErrNoRow }
 func (memoryTx) OverdueVisits(_, _ time.Time, _ int) ([]fleet.Visit, error) {
 	return nil, nil

@@ -37,6 +37,7 @@ type Tx interface {
 	deviceTx
 	visitTx
 	secretTx
+	pairTx
 	recordTx
 	peopleTx
 	statsTx

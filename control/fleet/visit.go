@@ -24,11 +24,19 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 	if r.Method == "" {
 		r.Method = token.MethodAccount
 	}
+	if (r.Device == "") == (r.Site == "") {
+		return VisitStart{}, fault.New(fault.Invalid, "Name a device or a site.").In("device")
+	}
 	now := f.clock()
 	secret, hash := token.NewHandover()
 	var v Visit
 	err := f.decide(ctx, p.entry(now, ActionVisitStart, "PBX "+string(r.Device)), func(tx Tx, e *AuditEntry) error {
-		d, err := ownedBy(p, tx, func(tx Tx) (Device, error) { return tx.Device(r.Device) })
+		d, err := ownedBy(p, tx, func(tx Tx) (Device, error) {
+			if r.Site != "" {
+				return tx.DeviceBySite(r.Site)
+			}
+			return tx.Device(r.Device)
+		})
 		if err != nil {
 			return err
 		}
@@ -44,6 +52,9 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 		if err := inForce(l, now); err != nil {
 			return err
 		}
+		if d.OverCapacity {
+			return fault.New(fault.OverCapacity, "This PBX is over capacity: all connections are in use, so it stays connected and cannot be visited. Remove a PBX that is not needed, or have the subscription extended.")
+		}
 		if err := connected(d); err != nil {
 			return err
 		}
@@ -54,6 +65,9 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 			ID: id.NewVisit(), Site: d.Site, Device: d.ID, Account: d.Account, User: p.User, Who: p.who(),
 			Method: r.Method, Idle: idleOf(d, r.Method), Started: now, Expires: now.Add(token.VisitLife), Seen: now,
 		}}
+		if r.Site != "" && d.Mark != "" {
+			v.Device = "" // it follows the pair's active one
+		}
 		e.Detail = string(v.ID) + " " + v.Method
 		return tx.AddVisit(v, hash)
 	})

@@ -38,7 +38,7 @@ var siblings = map[string][]string{
 	"control/console": {"control/fleet", "control/export"},
 	"control/export":  {"control/fleet"},
 	"control/store":   {"control/fleet"},
-	"control/fleet":   {"control/license"},
+	"control/fleet":   {"control/license", "control/fleet/standby"},
 	"agent/page":      {"agent/manage"},
 	"agent/local":     {"agent/manage"},
 }

@@ -24,6 +24,8 @@ type HotStandby struct {
 	Type string    `json:"type" enum:"primary,secondary" doc:"Never changes."`
 	Role string    `json:"role" enum:"active,standby" doc:"Changes at every switch-over."`
 	Peer id.Serial `json:"peer,omitempty" doc:"The other member's serial number."`
+	// Claim is tunnel.Standby's.
+	Claim int64 `json:"claim,omitempty" doc:"Numbers the changes of the role: of two that say they are active the higher one serves."`
 }
 
 // RenewalRequest asks for a new pass.

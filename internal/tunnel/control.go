@@ -52,6 +52,9 @@ type Standby struct {
 	Claim uint64 `json:"claim,omitempty"`
 }
 
+// ClaimMax is the highest claim there can be: databases have no more bits.
+const ClaimMax = 1<<63 - 1
+
 // Logins says how the PBX lets visitors in.
 type Logins struct {
 	Account      bool `json:"account,omitempty"`      // there is a dedicated remote account
@@ -175,6 +178,9 @@ func (s *Standby) valid() error {
 	}
 	if s.Type != "primary" && s.Type != "secondary" || s.Role != "active" && s.Role != "standby" {
 		return errors.New("status: standby: bad type or role")
+	}
+	if s.Claim > ClaimMax {
+		return errors.New("status: standby: claim out of range")
 	}
 	return new(id.Serial).UnmarshalText([]byte(s.Peer))
 }

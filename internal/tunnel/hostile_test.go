@@ -129,9 +129,7 @@ func TestStrangersAgentWorks(t *testing.T) {
 func TestAgentThatOpensStreams(t *testing.T) {
 	s := meetStranger(t, tunnel.Config{})
 	m, control := s.mux(t)
-	if _, err := m.Open(); err != nil {
-		t.Fatal(err)
-	}
+	_, _ = m.Open() // the relay may have ended the session before this returns
 	wantCode(t, within(t, 20*time.Second, s.run), fault.Protocol)
 	// It is told so.
 	b, _ := io.ReadAll(control)

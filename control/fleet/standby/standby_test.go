@@ -1,0 +1,107 @@
+package standby_test
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"trunkline/control/fleet/standby"
+	"trunkline/internal/id"
+)
+
+const (
+	one, two   = id.Device("dev_1"), id.Device("dev_2")
+	sn1, sn2   = id.Serial("SN-1"), id.Serial("SN-2")
+	act, stand = "active", "standby"
+)
+
+func member(d id.Device, sn, peer id.Serial, kind, role string, claim uint64) standby.Member {
+	return standby.Member{Device: d, Serial: sn, Facts: standby.Facts{Enabled: peer != "", Type: kind, Role: role, Peer: peer, Claim: claim}}
+}
+
+func TestBonds(t *testing.T) {
+	a := member(one, sn1, sn2, "primary", act, 1)
+	for _, c := range []struct {
+		b    standby.Member
+		want standby.Bond
+	}{
+		{member(two, sn2, sn1, "secondary", stand, 1), standby.Full},
+		{member(two, sn2, "", "", "", 0), standby.Half},
+		{member(two, sn2, "SN-3", "secondary", stand, 1), standby.None}, // it names another
+		{member(two, "SN-9", sn1, "secondary", stand, 1), standby.None}, // a stranger that names us
+		{member(two, sn1, sn1, "secondary", stand, 1), standby.None},    // itself
+	} {
+		if got, back := standby.BondOf(a, c.b), standby.BondOf(c.b, a); got != c.want || back != got {
+			t.Errorf("%+v: %d and %d, want %d", c.b, got, back, c.want)
+		}
+	}
+}
+
+func TestFailover(t *testing.T) {
+	p := func(role string, claim uint64) standby.Member { return member(one, sn1, sn2, "primary", role, claim) }
+	s := func(role string, claim uint64) standby.Member { return member(two, sn2, sn1, "secondary", role, claim) }
+	var st standby.State
+	step := func(a, b standby.Member, active id.Device, epoch uint64, alarm string) {
+		t.Helper()
+		st = standby.Elect(st, a, b)
+		if st.Active != active || st.Epoch != epoch || st.Alarm != alarm {
+			t.Errorf("%+v, want %s in epoch %d, alarm %q", st, active, epoch, alarm)
+		}
+	}
+	step(p(act, 10), s(stand, 10), one, 1, "")
+	step(p(act, 10), s(stand, 10), one, 1, "")
+	step(p(act, 10), s(act, 20), two, 2, standby.AlarmTwoActive) // the primary died, and cannot say so
+	step(p(stand, 30), s(act, 20), two, 2, "")
+	step(p(act, 15), s(act, 20), two, 2, standby.AlarmTwoActive) // a late claim
+	step(p(act, 40), s(stand, 41), one, 3, "")                   // back
+	step(p(stand, 50), s(stand, 41), one, 3, standby.AlarmNoneActive)
+}
+
+// Whatever is said in whatever order, and however often: one serves, an epoch
+// has one active, claims never fall, and repeating the last word changes
+// nothing.
+func TestElectHolds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		kind := rapid.SampledFrom([]string{"primary", "secondary"})
+		role := rapid.SampledFrom([]string{act, stand})
+		claim := rapid.Uint64Range(0, 6)
+		draw := func(d id.Device, sn, peer id.Serial) standby.Member {
+			if rapid.IntRange(0, 9).Draw(t, "silent") == 0 {
+				peer = ""
+			}
+			return member(d, sn, peer, kind.Draw(t, "type"), role.Draw(t, "role"), claim.Draw(t, "claim"))
+		}
+		a, b := draw(one, sn1, sn2), draw(two, sn2, sn1)
+		var s standby.State
+		actives := map[uint64]id.Device{}
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			switch rapid.IntRange(0, 2).Draw(t, "what") {
+			case 0:
+				a = draw(one, sn1, sn2)
+			case 1:
+				b = draw(two, sn2, sn1)
+			}
+			was := s
+			s = standby.Elect(was, a, b)
+			if other := standby.Elect(was, b, a); other != s && was.Active != "" {
+				t.Fatalf("the order of the two means something: %+v and %+v", s, other)
+			}
+			if s.Active != one && s.Active != two {
+				t.Fatalf("nobody serves: %+v", s)
+			}
+			if d, ok := actives[s.Epoch]; ok && d != s.Active {
+				t.Fatalf("epoch %d has %s and %s", s.Epoch, d, s.Active)
+			}
+			actives[s.Epoch] = s.Active
+			if s.Claim < was.Claim || s.Epoch < was.Epoch || s.Active != was.Active && s.Epoch != was.Epoch+1 {
+				t.Fatalf("%+v, then %+v", was, s)
+			}
+			if was.Active != "" && s.Active != was.Active && s.Claim <= was.Claim {
+				t.Fatalf("an older claim won: %+v, then %+v", was, s)
+			}
+			if again := standby.Elect(s, a, b); again != s {
+				t.Fatalf("the same facts again: %+v, then %+v", s, again)
+			}
+		}
+	})
+}

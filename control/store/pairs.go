@@ -1,0 +1,30 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/id"
+)
+
+func (t *tx) SiteDevices(s id.Site) ([]fleet.Device, error) {
+	return all(t, scanDevice, selectDevice+" WHERE d.site = $1 ORDER BY d.id", s)
+}
+
+func (t *tx) StandbyDevices() ([]id.Device, error) {
+	return all(t, func(r scanner) (d id.Device, err error) {
+		err = r.Scan(&d)
+		return d, err
+	}, "SELECT id FROM devices WHERE hs_enabled = 1")
+}
+
+func (t *tx) UnnamedSince(at time.Time, limit int) ([]fleet.Device, error) {
+	return all(t, scanDevice, selectDevice+fmt.Sprintf(" WHERE d.joined <> 0 AND d.joined <= $1 ORDER BY d.joined, d.id LIMIT %d", limit), micros(at))
+}
+
+func (t *tx) UnlicensedSites(limit int) ([]fleet.Site, error) {
+	return all(t, scanSite, selectSite+fmt.Sprintf(" WHERE licensed = 0 ORDER BY created, id LIMIT %d", limit))
+}
+
+func (t *tx) RemoveSite(s id.Site) error { return t.removeSite(s) }
