@@ -28,10 +28,11 @@ type Table struct {
 	replaced func(id.Device, bus.Route)
 
 	best  sync.Map // id.Device -> bus.Route: the one that counts
-	sites sync.Map // id.Site -> id.Device
+	sites sync.Map // id.Site -> id.Device: the one that serves
 
 	mu      sync.Mutex
-	entries map[id.Device][]entry // one per relay; nearly always a single one
+	entries map[id.Device][]entry   // one per relay; nearly always a single one
+	members map[id.Site][]id.Device // of a site, with a route; nearly always one
 	epoch   string
 	fresh   map[string]bool // keys seen since the last Reset; nil once synced
 	lacking []id.Device     // own ones that the last snapshot lacked
@@ -44,7 +45,7 @@ type entry struct {
 }
 
 func NewTable(self id.Relay, replaced func(id.Device, bus.Route)) *Table {
-	return &Table{self: self, replaced: replaced, entries: make(map[id.Device][]entry)}
+	return &Table{self: self, replaced: replaced, entries: make(map[id.Device][]entry), members: make(map[id.Site][]id.Device)}
 }
 
 // Device is the route of a device.
@@ -204,7 +205,7 @@ func (t *Table) publish(d id.Device) {
 	if len(list) == 0 {
 		delete(t.entries, d)
 		if old, ok := t.best.LoadAndDelete(d); ok {
-			t.sites.CompareAndDelete(old.(bus.Route).Site, d)
+			t.leave(old.(bus.Route).Site, d)
 		}
 		return
 	}
@@ -214,8 +215,11 @@ func (t *Table) publish(d id.Device) {
 			best = e
 		}
 	}
-	t.best.Store(d, best.route)
-	t.sites.Store(best.route.Site, d)
+	old, had := t.best.Swap(d, best.route)
+	if had && old.(bus.Route).Site != best.route.Site {
+		t.leave(old.(bus.Route).Site, d) // it joined a pair, or left one
+	}
+	t.join(best.route.Site, d)
 }
 
 // better: a tunnel that is up beats one that is down; then the newer bucket,
