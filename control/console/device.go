@@ -105,7 +105,7 @@ var events = map[string][2]string{
 	string(fleet.StatusConnected): {"Connected", "up"}, string(fleet.StatusDisconnected): {"Not connected", "down"},
 	string(fleet.StatusNever): {"Never connected", "never"}, string(fleet.StatusNotActivated): {"Added", "never"},
 	fleet.EventActivated: {"Activated", "ok"}, fleet.EventKeyReplaced: {"Activated again, with a new key", "ok"},
-	"roles_swapped": {"Roles swapped", "off"}, "paired": {"Joined its pair", "ok"}, "split": {"Left its pair", "off"},
+	fleet.EventRolesSwapped: {"Roles swapped", "off"}, fleet.EventPaired: {"Joined its pair", "ok"}, fleet.EventSplit: {"Left its pair", "off"},
 }
 
 func viewOfEvent(e fleet.StatusChange) eventView {
