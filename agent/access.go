@@ -37,9 +37,13 @@ func (a *Agent) SetAccess(x Access) {
 	if was.Passwordless && !x.Passwordless {
 		a.endVisits(fault.EndedByPBX, func(v manage.Visit) bool { return v.Method == methodPasswordless })
 	}
-	if was == x {
-		return
+	if was != x {
+		a.sendStatus()
 	}
+}
+
+// sendStatus tells the relays that hold a tunnel what is true now.
+func (a *Agent) sendStatus() {
 	s := a.status()
 	for _, h := range a.state.tunnels() {
 		if err := h.link.SendStatus(s); err != nil {
@@ -69,6 +73,7 @@ func (a *Agent) status() tunnel.Status {
 	if a.portal != nil {
 		s = a.portal.status()
 	}
+	s.Standby = a.pair.Current()
 	s.Logins = tunnel.Logins{
 		Account: a.access.Account, Passwordless: a.access.Passwordless && a.signIn.barred == "", AutoLogout: int(a.access.AutoLogout / time.Minute),
 	}

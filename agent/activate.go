@@ -12,9 +12,11 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/agent/manage"
+	"trunkline/agent/standby"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
 )
 
 // activateTries is how often an activation is sent whose answer got lost.
@@ -32,7 +34,8 @@ type Activation struct {
 	Serial   id.Serial
 	Model    string
 	Firmware string
-	Portal   string // "": DefaultPortal
+	Portal   string         // "": DefaultPortal
+	Standby  standby.Config // the zero value: a single PBX
 }
 
 // CheckPublic checks all but the password and the code.
@@ -66,6 +69,9 @@ func Activate(ctx context.Context, q Activation, log *zap.Logger) (Identity, err
 	}
 	c := Default()
 	c.Data = q.Data
+	if q.Standby.Every != 0 {
+		c.Standby = q.Standby
+	}
 	a, err := New(c, log, prometheus.NewRegistry())
 	if err != nil {
 		return Identity{}, err
@@ -104,7 +110,10 @@ func (a *Agent) activate(ctx context.Context, q manage.Activation) (manage.Activ
 	if err != nil {
 		return q, err
 	}
-	g, err := ask(ctx, client, request(q, key), a.log)
+	a.pair.Look(ctx)
+	r := request(q, key)
+	r.HotStandby = hotStandby(a.pair.Current())
+	g, err := ask(ctx, client, r, a.log)
 	if err != nil {
 		return q, err
 	}
@@ -118,6 +127,13 @@ func (a *Agent) activate(ctx context.Context, q manage.Activation) (manage.Activ
 	a.log.Info("connected to a provider", zap.String("device", string(i.Device)), zap.String("site", string(i.Site)),
 		zap.String("account", Printable(i.Account)), zap.String("server", i.Server))
 	return q, nil
+}
+
+func hotStandby(s *tunnel.Standby) *controlapi.HotStandby {
+	if s == nil {
+		return nil
+	}
+	return &controlapi.HotStandby{Type: s.Type, Role: s.Role, Peer: s.Peer, Claim: int64(s.Claim)}
 }
 
 func request(q manage.Activation, key ed25519.PrivateKey) controlapi.ActivationRequest {

@@ -33,6 +33,7 @@ import (
 
 	"trunkline/agent/manage"
 	"trunkline/agent/page"
+	"trunkline/agent/standby"
 	"trunkline/internal/service"
 )
 
@@ -46,6 +47,7 @@ type Agent struct {
 	state  *tracker
 	visits *visits
 	page   *page.Page // nil: none
+	pair   *standby.Source
 	reach  func(Identity, ed25519.PrivateKey) (line, error)
 
 	// The rest, up to wg, is of one life, and hold's alone.
@@ -120,6 +122,13 @@ func (a *Agent) wire() error {
 	} else {
 		a.visits.restore(d)
 	}
+	last, err := a.dir.standby()
+	if damaged(err) {
+		a.log.Warn("the last hot-standby facts not read", zap.Error(err))
+	} else if err != nil {
+		return err
+	}
+	a.pair = standby.New(a.cfg.Standby, last, func(r standby.Record) error { return a.dir.writeJSON(standbyFile, r) }, a.log.Named("standby"))
 	s, why := a.standing()
 	a.state = newTracker(a.whoAmI, a.storeStatus, s, why)
 	a.reach = a.lineOf
@@ -133,6 +142,10 @@ func (a *Agent) Run(ctx context.Context) error {
 
 func (a *Agent) run(ctx context.Context) error {
 	a.log.Info("agent starts", zap.String("data", a.dir.path), zap.String("version", service.Version))
+	a.pair.Look(ctx) // before anything is said: silence would mean a single PBX
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	looking.Go(func() { a.pair.Run(ctx, a.sendStatus) })
 	for ctx.Err() == nil {
 		life, end := a.begin(ctx)
 		a.live(life)

@@ -11,6 +11,7 @@ import (
 
 	"trunkline/agent/login"
 	"trunkline/agent/page"
+	"trunkline/agent/standby"
 	"trunkline/internal/id"
 	"trunkline/internal/service"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	CAFile        string            `yaml:"ca_file"`        // what the server is verified against; "": what connect was given, or the system's roots
 	Device        Device            `yaml:"device"`
 	Portal        Portal            `yaml:"portal"`
+	Standby       standby.Config    `yaml:"standby"` // this PBX's part in a hot-standby pair
 	Page          page.Config       `yaml:"page"`
 	Admin         string            `yaml:"admin"` // status, health, metrics, profiles; "off": none
 	Log           service.LogConfig `yaml:"log"`
@@ -64,11 +66,12 @@ type Portal struct {
 // Default is what a key that the file does not mention means.
 func Default() Config {
 	return Config{
-		Data:   "/var/lib/trunkline-agent",
-		Portal: Portal{DialTimeout: 5 * time.Second, MaxStreams: 256, Login: login.Default()},
-		Page:   page.Config{Listen: "127.0.0.1:9700"},
-		Admin:  "127.0.0.1:9703",
-		Log:    service.LogConfig{Level: "info", Format: "json"},
+		Data:    "/var/lib/trunkline-agent",
+		Portal:  Portal{DialTimeout: 5 * time.Second, MaxStreams: 256, Login: login.Default()},
+		Standby: standby.Default(),
+		Page:    page.Config{Listen: "127.0.0.1:9700"},
+		Admin:   "127.0.0.1:9703",
+		Log:     service.LogConfig{Level: "info", Format: "json"},
 	}
 }
 
@@ -118,6 +121,12 @@ func (c Config) Validate() error {
 	}
 	if err := c.Portal.Login.Validate(); err != nil {
 		bad("portal.login", err)
+	}
+	if err := c.Standby.Validate(); err != nil {
+		bad("standby", err)
+	}
+	if c.Standby.Peer != "" && c.Standby.Peer == c.Device.Serial {
+		bad("standby.peer", errors.New("this is the PBX's own serial number"))
 	}
 	if c.Admin != AdminOff {
 		_, _, err := net.SplitHostPort(c.Admin)

@@ -32,7 +32,7 @@ func TestExampleConfigIsTheDefault(t *testing.T) {
 	got := load(setting.ReplaceAll(b, []byte("$1")))
 	want := agent.Default()
 	want.Portal.Aliases, want.Device.Extensions = []string{}, []string{}
-	want.Page.Hosts = []string{}
+	want.Page.Hosts, want.Standby.Command = []string{}, []string{}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("the commented defaults are not Default():\n%s", d)
 	}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"trunkline/agent/manage"
+	"trunkline/agent/standby"
 )
 
 // The files of an agent's directory.
@@ -22,6 +23,7 @@ const (
 	keyFile      = "device.key"    // PKCS#8 PEM
 	identityFile = "identity.json" // Identity
 	settingsFile = "settings.json" // manage.Settings
+	standbyFile  = "standby.json"  // standby.Record
 	stateFile    = "state.json"    // Status, for `status` while the agent does not run
 	visitsFile   = "visits.json"   // visitsOnDisk
 	pageFile     = "page.json"     // the hash of the page's password
@@ -174,6 +176,22 @@ func (d *dir) settings() (manage.Settings, error) {
 		return s, &damageError{fmt.Errorf("%s: damaged (%w); remote access stays off until the settings are saved again", path, err)}
 	}
 	return s, nil
+}
+
+// standby reads what this PBX last was in its pair.
+func (d *dir) standby() (r standby.Record, err error) {
+	path := d.file(standbyFile)
+	b, err := readPrivate(path, 4<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return standby.Record{}, &damageError{fmt.Errorf("%s: damaged: %w", path, err)}
+	}
+	return r, nil
 }
 
 // damageError is a file that a person must make anew. The agent goes on

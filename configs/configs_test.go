@@ -144,7 +144,7 @@ func TestNoKeyIsMissing(t *testing.T) {
 
 // Every setting has a sentence; a pair of files may share one.
 func TestEverySettingIsExplained(t *testing.T) {
-	pairs := regexp.MustCompile(`^#\s*(key_file|user|password_file|device|serial|model|firmware|log|portal|license_key):`)
+	pairs := regexp.MustCompile(`^#\s*(key_file|user|password_file|device|serial|peer|role|model|firmware|log|portal|license_key):`)
 	each(t, func(t *testing.T, e example, text []byte) {
 		lines := strings.Split(string(text), "\n")
 		for i, line := range lines {
