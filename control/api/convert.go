@@ -16,7 +16,7 @@ func (a *api) deviceJSON(d fleet.Device) controlapi.Device {
 		Passwordless: d.Passwordless, Model: d.Model, Firmware: d.Firmware, Created: d.Created, Activated: d.Activated,
 		Status: string(p.Status), Reason: p.Reason, ReasonText: controlapi.ReasonText(p.Reason),
 		Since: p.Since, Relay: p.Relay, Remote: p.Remote, Agent: p.Agent,
-		Mark: string(d.Mark), Peer: d.Peer, OverCapacity: d.OverCapacity,
+		Mark: string(d.Mark), PairAlarm: d.Alarm, Peer: d.Peer, OverCapacity: d.OverCapacity,
 	}
 	if d.Site != "" {
 		out.URL = a.siteURL(d.Site)

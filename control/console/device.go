@@ -17,6 +17,7 @@ type deviceDetail struct {
 	Device deviceView
 	Group  string
 	Peer   *deviceView // the pair's other member
+	Alarm  string      // what is wrong with the pair, and what to do
 	Site   deviceView  // who a visit to the site goes to
 	Visits []visitView
 	Events []eventView
@@ -44,7 +45,7 @@ func (c *console) devicePage(w *response, r *http.Request, p fleet.Principal) er
 	if err != nil {
 		return err
 	}
-	v := deviceDetail{Device: c.deviceView(p, d), Life: lifeInput()}
+	v := deviceDetail{Device: c.deviceView(p, d), Life: lifeInput(), Alarm: alarms[d.Alarm]}
 	if err := c.deviceRecords(r, p, d, &v); err != nil {
 		return err
 	}
@@ -98,6 +99,13 @@ func (c *console) deviceRecords(r *http.Request, p fleet.Principal, d fleet.Devi
 		}
 	}
 	return err
+}
+
+// alarms are what can be wrong with a pair, in words.
+var alarms = map[string]string{
+	"two_active":  "Both servers say that they are active. The newer claim serves. See on the PBXs which one is right: telephones may be registered at both.",
+	"none_active": "Neither server says that it is active. The last active one serves. See on the PBXs what became of the switch-over.",
+	"same_type":   "Both servers say that they are of the same type. One must be primary and the other secondary.",
 }
 
 // events are the words and marks of a timeline.

@@ -65,6 +65,7 @@ type Device struct {
 	// What follows is not the device's own; a list or a look-up fills it in.
 	Mark         Mark      // "" outside of a pair
 	Peer         id.Device // the pair's other member
+	Alarm        string    // what is wrong with the pair: one of package standby's
 	OverCapacity bool      // its site has no connection
 	Owner        string    // the account's name
 }

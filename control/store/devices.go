@@ -14,7 +14,7 @@ import (
 const selectDevice = `SELECT d.id, d.account, COALESCE(d.site, ''), COALESCE(d.serial, ''), d.name, d.grp, d.comment, d.passwordless, d.model, d.firmware,
 	d.public_key, d.created, d.activated, COALESCE(d.code, ''), d.code_expires, d.code_used, d.hs_enabled, d.hs_type, d.hs_role, d.hs_peer, d.hs_claim,
 	d.joined, d.issued, d.void, d.status, d.reason, d.since, d.relay, d.remote, d.agent, d.l_account, d.l_passwordless, d.l_auto_logout,
-	COALESCE(s.licensed, 1), COALESCE(s.active, ''), CASE WHEN COALESCE(s.active, '') = '' THEN '' ELSE
+	COALESCE(s.licensed, 1), COALESCE(s.alarm, ''), COALESCE(s.active, ''), CASE WHEN COALESCE(s.active, '') = '' THEN '' ELSE
 		COALESCE((SELECT o.id FROM devices o WHERE o.site = d.site AND o.id <> d.id LIMIT 1), '') END
 	FROM devices d LEFT JOIN sites s ON s.id = d.site`
 
@@ -26,7 +26,7 @@ func scanDevice(r scanner) (d fleet.Device, err error) {
 		stamp{&d.Created}, stamp{&d.Activated}, &c.Hash, stamp{&c.Expires}, stamp{&c.Used},
 		flag{&h.Enabled}, &h.Type, &h.Role, &h.Peer, &h.Claim, stamp{&d.Joined}, stamp{&d.Issued}, stamp{&d.Void},
 		&p.Status, &p.Reason, stamp{&p.Since}, &p.Relay, &p.Remote, &p.Agent,
-		flag{&p.Logins.Account}, flag{&p.Logins.Passwordless}, &p.Logins.AutoLogout, flag{&licensed}, &active, &d.Peer)
+		flag{&p.Logins.Account}, flag{&p.Logins.Passwordless}, &p.Logins.AutoLogout, flag{&licensed}, &d.Alarm, &active, &d.Peer)
 	d.OverCapacity = !licensed
 	switch {
 	case d.Peer == "": // a pair of one is no pair

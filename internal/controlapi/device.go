@@ -41,6 +41,7 @@ type Device struct {
 	Agent        string     `json:"agent,omitempty" doc:"The agent's version."`
 	Logins       *Logins    `json:"logins,omitempty" doc:"What the PBX offers visitors; absent: it has not said."`
 	Code         *CodeState `json:"code,omitempty" doc:"The newest authentication code; absent: there is none."`
+	PairAlarm    string     `json:"pair_alarm,omitempty" enum:"two_active,none_active,same_type" doc:"What is wrong with the pair."`
 	Mark         string     `json:"mark,omitempty" enum:"active,standby" doc:"Of a hot-standby pair's member."`
 	Peer         id.Device  `json:"peer,omitempty" doc:"The pair's other member."`
 	OverCapacity bool       `json:"over_capacity,omitempty" doc:"Its site has no connection: its visits are refused."`
