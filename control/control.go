@@ -125,7 +125,12 @@ func (c *Control) wire(lic license.License, key ed25519.PublicKey) error {
 			return err
 		},
 		PublishKeys: c.publishKeys,
-		Relays:      c.leases.addrs,
+		Announce: func(n bus.DeviceNotice) {
+			if err := bus.Tell(o.Bus, bus.SubjectDevices, n); err != nil {
+				c.log.Debug("the other control nodes were not told", zap.Error(err))
+			}
+		},
+		Relays: c.leases.addrs,
 	})
 	if err != nil {
 		return err
@@ -225,6 +230,11 @@ func (c *Control) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("serve visit events: %w", err), c.web.close())
 	}
 	defer stop()
+	quiet, err := bus.Listen(c.o.Bus, bus.SubjectDevices, c.fleet.Heard)
+	if err != nil {
+		return errors.Join(fmt.Errorf("hear the other control nodes: %w", err), c.web.close())
+	}
+	defer func() { _ = quiet() }()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.fleet.Run(ctx) })
 	g.Go(func() error { return c.ensureBuckets(ctx) })

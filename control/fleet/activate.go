@@ -58,9 +58,9 @@ func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
 	}
 	f.tellPair(ctx, done.pair)
 	if done.gone != nil {
-		f.presence.forget(*done.gone)
+		f.gone(*done.gone)
 	}
-	f.presence.touch(done.device.ID)
+	f.changed(done.device.ID)
 	f.log.Info("device activated", zap.String("device", string(done.device.ID)), zap.String("site", string(done.device.Site)),
 		zap.String("account", string(done.device.Account)), zap.String("how", done.detail))
 	return f.grant(key, done.device, done.account.Name)

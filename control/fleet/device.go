@@ -223,9 +223,9 @@ func (f *Fleet) RemoveDevice(ctx context.Context, p Principal, device id.Device)
 	for key, r := range revoked {
 		f.revoked(ctx, key, r)
 	}
-	f.presence.forget(d)
+	f.gone(d)
 	if d.Peer != "" {
-		f.presence.touch(d.Peer)
+		f.changed(d.Peer)
 	}
 	f.log.Info("device removed", zap.String("device", string(d.ID)), zap.String("site", string(d.Site)), zap.String("account", string(d.Account)))
 	return nil

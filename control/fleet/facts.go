@@ -148,7 +148,7 @@ func (f *Fleet) tellPair(ctx context.Context, out settled) {
 		f.log.Info("device moved to another site", zap.String("device", string(m.device)))
 	}
 	for _, d := range out.changed {
-		f.presence.touch(d)
+		f.changed(d)
 	}
 }
 

@@ -54,6 +54,10 @@ type Options struct {
 	Revoke      func(ctx context.Context, key string, r bus.Revocation) error
 	PublishKeys func(ctx context.Context, pass []token.PassKey, seal []token.SealKey) error
 
+	// Announce tells the other control nodes of a device that changed, as well
+	// as can be; it must not block. nil: there are none.
+	Announce func(bus.DeviceNotice)
+
 	// Relays gives the addresses at which live relays can be dialled.
 	Relays func() []string
 }
@@ -74,6 +78,7 @@ type Fleet struct {
 	keys      atomic.Pointer[keyring]
 	stale     chan struct{} // the bus may lack something: republish; capacity 1
 
+	node     string // among several control nodes
 	presence *presence
 	facts    *facts
 	watchers *watchers
@@ -124,8 +129,8 @@ func New(o Options) (*Fleet, error) {
 		opts: o, store: o.Store, log: o.Log.With(zap.String("part", "fleet")), now: o.Now, metrics: m,
 		hasher: newHasher(), tries: newTries(o.Throttle), strangers: newThrottle(Throttle{}),
 		tokenUses: tokenUses{last: make(map[id.Token]time.Time)},
-		stale:     make(chan struct{}, 1),
-		presence:  newPresence(o.Now, m.devices, known.heard), facts: known,
+		stale:     make(chan struct{}, 1), node: id.Ref() + id.Ref(),
+		presence: newPresence(o.Now, m.devices, known.heard), facts: known,
 		watchers: &watchers{open: m.watchers, lagged: m.watchersLagged, set: make(map[*watcher]struct{})},
 	}, nil
 }

@@ -52,7 +52,7 @@ func (f *Fleet) AddDevice(ctx context.Context, p Principal, n NewDevice) (Device
 	if err != nil {
 		return Device{}, Code{}, err
 	}
-	f.presence.touch(d.ID)
+	f.changed(d.ID)
 	return d, c, nil
 }
 
@@ -213,7 +213,7 @@ func (f *Fleet) changeDevice(ctx context.Context, p Principal, device id.Device,
 	} else {
 		f.settle(ctx, ended)
 	}
-	f.presence.touch(d.ID)
+	f.changed(d.ID)
 	f.presence.overlay(&d)
 	return d, nil
 }

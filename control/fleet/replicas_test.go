@@ -220,3 +220,40 @@ func TestLastConnectionsWhenAReplicaIsKilled(t *testing.T) {
 		t.Errorf("the replica was not killed in the middle: it had taken %d", byChild)
 	}
 }
+
+// An edit and a removal at one control node reach who watches at the other.
+func TestWatchersAtTheOtherNode(t *testing.T) {
+	w := newWorld(t)
+	told := make(chan bus.DeviceNotice, 16)
+	w.announce = func(n bus.DeviceNotice) { told <- n }
+	w.restart()
+	here := w.Fleet
+	w.announce = nil
+	w.restart()
+	there := w.Fleet
+	p := w.signIn(owner)
+	events := there.Watch(t.Context(), p)
+	d, _, err := here.AddDevice(t.Context(), p, fleet.NewDevice{Name: "Acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hear := func() fleet.DeviceEvent {
+		t.Helper()
+		n := <-told
+		here.Heard(n) // its own: nothing to do
+		there.Heard(n)
+		if err := there.FlushForTest(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return <-events
+	}
+	if e := hear(); e.Device.ID != d.ID || e.Device.Name != "Acme" {
+		t.Errorf("%+v", e)
+	}
+	if err := here.RemoveDevice(t.Context(), p, d.ID); err != nil {
+		t.Fatal(err)
+	}
+	if e := hear(); e.Device.ID != d.ID || !e.Removed {
+		t.Errorf("%+v", e)
+	}
+}

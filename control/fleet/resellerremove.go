@@ -48,7 +48,7 @@ func (f *Fleet) RemoveReseller(ctx context.Context, p Principal, a id.Account) e
 	}
 	f.settle(ctx, ended)
 	for _, d := range ds {
-		f.presence.forget(d)
+		f.gone(d)
 	}
 	f.watchers.dismiss(func(w *watcher) bool { return w.account == a })
 	return nil

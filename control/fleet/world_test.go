@@ -41,7 +41,8 @@ type world struct {
 	*fleet.Fleet
 	store *store.Store
 
-	published chan struct{} // keys were; capacity 1
+	announce  func(bus.DeviceNotice) // of the next Fleet
+	published chan struct{}          // keys were; capacity 1
 
 	mu        sync.Mutex
 	clock     time.Time
@@ -118,7 +119,8 @@ func (w *world) restartOn(s fleet.Store) {
 				return nil
 			})
 		},
-		Relays: func() []string { return []string{"r1.example.com:8443", "r2.example.com:8443"} },
+		Announce: w.announce,
+		Relays:   func() []string { return []string{"r1.example.com:8443", "r2.example.com:8443"} },
 	})
 	if err != nil {
 		w.Fatal(err)

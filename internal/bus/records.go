@@ -83,6 +83,20 @@ type VisitEvent struct {
 // RPC subjects.
 const SubjectVisitEvent = "visit.event"
 
+// SubjectDevices is of notices: a device is another one now than on the screens.
+const SubjectDevices = "devices"
+
+// DeviceNotice says that control changed or removed a device. The facts are in
+// the database; of a removed one, what says who may be told is here.
+type DeviceNotice struct {
+	From    string     `json:"from"` // the control node
+	Device  id.Device  `json:"device"`
+	Removed bool       `json:"removed,omitempty"`
+	Account id.Account `json:"account,omitempty"`
+	Group   id.Group   `json:"group,omitempty"`
+	Site    id.Site    `json:"site,omitempty"`
+}
+
 // RouteKey is a route's key in its bucket.
 func RouteKey(r id.Relay, d id.Device) string { return string(r) + "." + string(d) }
 
