@@ -95,7 +95,7 @@ func (r *Relay) wire() error {
 	r.reports = newReporter(o.Bus, r.log.Named("reports"))
 	r.table = route.NewTable(o.Name, func(d id.Device, at bus.Route) {
 		r.uplink.Superseded(d, at.Relay)
-	})
+	}, func(s id.Site, serves id.Device) { r.edge.Swapped(s, serves) })
 	r.announce = route.NewAnnouncer(o.Bus, r.table, r.log.Named("route"))
 	r.guests = newGuests()
 	r.trust = trust.New(trust.Options{
@@ -139,7 +139,7 @@ func (r *Relay) route(s id.Site, d id.Device) (edge.Route, bool) {
 	} else {
 		at, ok = r.table.Site(s)
 	}
-	return edge.Route{Device: at.Device, Since: at.Since, Down: at.Down, Portal: at.Portal}, ok
+	return edge.Route{Device: at.Device, Since: at.Since, Down: at.Down, Portal: at.Portal, Standby: at.Standby}, ok
 }
 
 func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {

@@ -59,6 +59,9 @@ func (x *exchange) redeem() error {
 		if err != nil {
 			return err
 		}
+		if g.Served != nil {
+			g.Served(x.route.Device) // the sign-in is that device's alone
+		}
 		for _, c := range l.Cookies {
 			if line := setCookieOf(c); line != "" {
 				set = append(set, line)

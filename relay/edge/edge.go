@@ -47,6 +47,9 @@ type Guest struct {
 	Count  func(in, out int64) // of bytes from and to the browser, as they pass; may be nil
 	Busy   func()              // what a person began goes on; nil if none did
 	Spoke  func(key uint64)    // the browser sent a message on an upgraded connection; may be nil
+	// Served notes which device shows the visitor a page, and says which one did
+	// before; "" if none. nil: the visit is to one device, whatever it is to its pair.
+	Served func(id.Device) (before id.Device)
 }
 
 // Route says where a site is served now.
@@ -55,6 +58,8 @@ type Route struct {
 	Since  time.Time  // of the state
 	Down   fault.Code // why there is no tunnel; "" while there is one
 	Portal tunnel.Portal
+	// Standby is what the device says of its pair; nil: a single PBX.
+	Standby *tunnel.Standby
 }
 
 // Stream is a connection to a device's agent.
@@ -100,6 +105,7 @@ type Edge struct {
 	log     *zap.Logger
 	server  *fasthttp.Server
 	pool    *pool
+	swaps   *swaps
 	pages   *pages
 	m       *metrics
 
@@ -131,7 +137,7 @@ func New(o Options) (*Edge, error) {
 	}
 	e := &Edge{
 		o: o, zone: "." + zone, console: "https://" + strings.ToLower(u.Host), log: o.Log.With(zap.String("part", "edge")),
-		pages: newPages(o.ConsoleURL), m: m, goAway: make(chan struct{}), conns: make(map[*conn]struct{}),
+		pages: newPages(o.ConsoleURL), swaps: newSwaps(), m: m, goAway: make(chan struct{}), conns: make(map[*conn]struct{}),
 	}
 	e.pool = newPool(o.Limits, o.Dial, m)
 	e.server = e.newServer()

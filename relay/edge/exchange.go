@@ -44,6 +44,7 @@ type exchange struct {
 	code    fault.Code
 	err     error // behind the code
 	ref     string
+	next    string // where the page of a refusal leads on to; "": nowhere
 	in, out atomic.Int64
 	told    struct{ in, out int64 } // to guest.Count
 	toldAt  time.Time
@@ -88,6 +89,9 @@ func (x *exchange) descend() error {
 		return err
 	}
 	if err := x.findRoute(); err != nil {
+		return err
+	}
+	if err := x.notice(); err != nil {
 		return err
 	}
 	return x.proxy()

@@ -44,6 +44,7 @@ func newPages(console string) *pages {
 // view is what the template shows.
 type view struct {
 	Style                 template.CSS
+	Continue              string // a path on the site; "": there is nothing to continue
 	Title, Message, Since string
 	Do                    string
 	Console               string
@@ -78,6 +79,7 @@ var texts = map[fault.Code][2]string{
 	fault.Invalid:         {"The request is malformed", ""},
 	fault.EndedByPBX:      {"This visit was ended at the PBX", "The PBX's own staff ended it. Ask them before you click Visit in the console again."},
 	fault.Forbidden:       {"Not allowed on this PBX", "Use the account login, or ask the PBX's staff to switch passwordless login on, on its Remote Management page."},
+	fault.RolesSwapped:    {"The PBX's servers have swapped roles", "Continue, and sign in there as you did here. A visit that needed no password needs a new one: open the PBX from the console again."},
 	fault.LoginFailed:     {"The PBX did not let you in", "Use the account login meanwhile, and check portal.login in the agent's configuration on the PBX."},
 }
 
@@ -109,7 +111,7 @@ func (x *exchange) refuse(err error) {
 	}
 	body, mime := x.e.pages.problem(f, x.ref, since), "application/problem+json"
 	if x.wantsPage() {
-		body, mime = x.e.pages.html(f, x.ref, since), "text/html; charset=utf-8"
+		body, mime = x.e.pages.html(f, x.ref, since, x.next), "text/html; charset=utf-8"
 	}
 	h := &x.ctx.Response.Header
 	x.ctx.SetStatusCode(x.status)
@@ -142,13 +144,13 @@ func (x *exchange) wantsPage() bool {
 	return accept
 }
 
-func (p *pages) html(f *fault.Error, ref, since string) []byte {
+func (p *pages) html(f *fault.Error, ref, since, next string) []byte {
 	t, ok := texts[f.Code]
 	if !ok {
 		t = [2]string{"This did not work", ""}
 	}
 	var out bytes.Buffer
-	v := view{Style: template.CSS(pageCSS), Title: t[0], Message: f.Message, Do: t[1], Since: since, Console: p.console, Code: f.Code, Ref: ref}
+	v := view{Style: template.CSS(pageCSS), Title: t[0], Message: f.Message, Do: t[1], Since: since, Continue: next, Console: p.console, Code: f.Code, Ref: ref}
 	if err := p.page.Execute(&out, v); err != nil {
 		panic("BUG: page: " + err.Error())
 	}

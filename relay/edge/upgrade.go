@@ -25,7 +25,7 @@ func (x *exchange) handOver(a *answer) error {
 		return errGone
 	}
 	x.guest.Busy = nil // what comes down says nothing of who looks at it
-	p := &pump{x: x, l: x.link, ws: strings.EqualFold(string(a.upgrade), "websocket"), limit: x.e.o.Limits.Upgrade}
+	p := &pump{x: x, l: x.link, swapped: make(chan struct{}), ws: strings.EqualFold(string(a.upgrade), "websocket"), limit: x.e.o.Limits.Upgrade}
 	ctx := x.ctx
 	x.ctx, x.upgraded = nil, true
 	x.req = request{method: x.req.method} // its slices are fasthttp's
@@ -42,6 +42,8 @@ type pump struct {
 	ws    bool
 	limit time.Duration
 	moved atomic.Int64 // unix nanoseconds of the last byte either way
+
+	swapped chan struct{} // closed by swaps: the site's other device serves now
 
 	mu     sync.Mutex // guards the browser's writing side
 	frames frames
@@ -60,6 +62,7 @@ func (p *pump) run(hc net.Conn) {
 	p.touch()
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	x.e.swaps.join(p)
 	wg.Go(func() { p.watch(stop) })
 	var left atomic.Bool
 	wg.Go(func() {
@@ -73,6 +76,7 @@ func (p *pump) run(hc net.Conn) {
 	x.c.linger = true
 	x.c.interrupt() // ends up
 	wg.Wait()
+	x.e.swaps.leave(p)
 	if broken && x.code == "" {
 		x.code = portalFault(err).Code
 		x.c.kill()
@@ -184,6 +188,8 @@ func (p *pump) watch(stop <-chan struct{}) {
 		p.bye(closePolicy, "visit ended", fault.VisitEnded)
 	case <-p.x.e.goAway:
 		p.bye(closeRestart, "relay restarts", fault.Draining)
+	case <-p.swapped:
+		p.bye(closeRestart, "roles swapped", fault.RolesSwapped)
 	case <-stop:
 	}
 }

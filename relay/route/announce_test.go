@@ -21,7 +21,7 @@ type peer struct {
 
 func newPeer(t *testing.T, name id.Relay, b *bus.Bus) *peer {
 	p := &peer{}
-	p.Table = route.NewTable(name, func(_ id.Device, at bus.Route) { p.lost = append(p.lost, at.Relay) })
+	p.Table = route.NewTable(name, func(_ id.Device, at bus.Route) { p.lost = append(p.lost, at.Relay) }, func(id.Site, id.Device) {})
 	p.Announcer = route.NewAnnouncer(b, p.Table, zaptest.NewLogger(t))
 	return p
 }

@@ -41,8 +41,13 @@ func (t *Table) choose(s id.Site) {
 			serves = d
 		}
 	}
-	if old, ok := t.sites.Load(s); !ok || old.(id.Device) != serves {
-		t.sites.Store(s, serves)
+	old, ok := t.sites.Load(s)
+	if ok && old.(id.Device) == serves {
+		return
+	}
+	t.sites.Store(s, serves)
+	if ok {
+		t.swapped(s, serves)
 	}
 }
 

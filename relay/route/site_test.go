@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 )
 
 func TestSiteFollowsTheNewestClaim(t *testing.T) {
-	table := route.NewTable(self, func(id.Device, bus.Route) {})
+	var swaps []id.Device
+	table := route.NewTable(self, func(id.Device, bus.Route) {}, func(_ id.Site, serves id.Device) { swaps = append(swaps, serves) })
 	site, p, s := id.NewSite(), id.NewDevice(), id.NewDevice()
 	now := time.Now()
 	say := func(d id.Device, kind, role string, claim uint64, down fault.Code) {
@@ -48,6 +50,9 @@ func TestSiteFollowsTheNewestClaim(t *testing.T) {
 	}
 	table.DropOwn(p)
 	serves(s, "")
+	if want := []id.Device{s, p, s}; !slices.Equal(swaps, want) {
+		t.Errorf("told of %v, want %v", swaps, want)
+	}
 	// The secondary leaves the pair for a site of its own.
 	r := upAt(self, s)
 	table.SetOwn(r)
@@ -60,7 +65,7 @@ func TestSiteFollowsTheNewestClaim(t *testing.T) {
 }
 
 func TestLookUpsDoNotAllocate(t *testing.T) {
-	table := route.NewTable(self, func(id.Device, bus.Route) {})
+	table := route.NewTable(self, func(id.Device, bus.Route) {}, func(id.Site, id.Device) {})
 	r := upAt(self, id.NewDevice())
 	table.SetOwn(r)
 	if n := testing.AllocsPerRun(100, func() { table.Site(r.Site); table.Device(r.Device) }); n != 0 {

@@ -26,6 +26,9 @@ type Table struct {
 	self id.Relay
 	// replaced is told of a device that has a newer tunnel at another relay.
 	replaced func(id.Device, bus.Route)
+	// swapped is told of a site that another of its two devices serves from now
+	// on. It must neither block nor write to the table.
+	swapped func(id.Site, id.Device)
 
 	best  sync.Map // id.Device -> bus.Route: the one that counts
 	sites sync.Map // id.Site -> id.Device: the one that serves
@@ -44,8 +47,11 @@ type entry struct {
 	rev   uint64 // 0: own, not yet on the bus
 }
 
-func NewTable(self id.Relay, replaced func(id.Device, bus.Route)) *Table {
-	return &Table{self: self, replaced: replaced, entries: make(map[id.Device][]entry), members: make(map[id.Site][]id.Device)}
+func NewTable(self id.Relay, replaced func(id.Device, bus.Route), swapped func(id.Site, id.Device)) *Table {
+	return &Table{
+		self: self, replaced: replaced, swapped: swapped, entries: make(map[id.Device][]entry),
+		members: make(map[id.Site][]id.Device),
+	}
 }
 
 // Device is the route of a device.

@@ -24,7 +24,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{T: t, device: id.NewDevice(), site: id.NewSite()}
-	w.table = route.NewTable(self, func(_ id.Device, at bus.Route) { w.replaced = append(w.replaced, at.Relay) })
+	w.table = route.NewTable(self, func(_ id.Device, at bus.Route) { w.replaced = append(w.replaced, at.Relay) }, func(id.Site, id.Device) {})
 	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Reset, Epoch: "e1"})
 	w.table.Apply(bus.Event[bus.Route]{Kind: bus.Synced, Epoch: "e1"})
 	return w
@@ -153,7 +153,7 @@ func TestLateEchoOfAnOlderStatus(t *testing.T) {
 }
 
 func BenchmarkSite(b *testing.B) {
-	table := route.NewTable(self, func(id.Device, bus.Route) {})
+	table := route.NewTable(self, func(id.Device, bus.Route) {}, func(id.Site, id.Device) {})
 	var s id.Site
 	for range 50_000 {
 		s = id.NewSite()

@@ -53,7 +53,17 @@ func (t *Trust) newSeat(v token.Visit) *seat {
 			}
 		},
 	}
+	if v.Device == "" {
+		s.guest.Served = s.served
+	}
 	return s
+}
+
+func (s *seat) served(d id.Device) (before id.Device) {
+	if was := s.shown.Swap(&d); was != nil {
+		before = *was
+	}
+	return before
 }
 
 // sawAt never goes back.

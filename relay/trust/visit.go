@@ -27,7 +27,8 @@ type seat struct {
 	seen  atomic.Int64 // unix nanoseconds of the last operation
 	pace  cadence
 	ended chan struct{}
-	guest Guest // what a request is given, less its cookie
+	shown atomic.Pointer[id.Device] // by which device the last page was
+	guest Guest                     // what a request is given, less its cookie
 
 	in, out, requests atomic.Int64
 }
@@ -44,6 +45,10 @@ type Guest struct {
 	// Spoke judges one more message of an upgraded connection, as AdmitVisit
 	// judges a request.
 	Spoke func(key uint64)
+	// Served notes which device shows the visitor a page, and says which one did
+	// before; nil if the visit is to one device and does not follow the pair's
+	// active one.
+	Served func(id.Device) (before id.Device)
 }
 
 // AdmitVisit is the door of browsers: a cookie sealed by us, for this site,
