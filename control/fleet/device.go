@@ -201,6 +201,9 @@ func (f *Fleet) RemoveDevice(ctx context.Context, p Principal, device id.Device)
 		}
 		revoked = map[string]bus.Revocation{deviceKey(d.ID): revocationOf(fault.DeviceRemoved, voidAt(now, d.Issued))}
 		for _, v := range visits {
+			if v.Device == "" && d.Peer != "" {
+				continue // the other one of the pair serves it
+			}
 			v.Ended, v.EndCode = now, fault.DeviceRemoved
 			revoked[visitKey(v.ID)] = bus.Revocation{Code: fault.DeviceRemoved, At: now, Until: v.Expires}
 			if err := tx.UpdateVisit(v); err != nil {

@@ -123,7 +123,8 @@ type visitTx interface {
 	// grow: a late report of less changes nothing.
 	CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error
 	Visits(account id.Account, q VisitQuery) (Page[Visit], error)
-	// LiveVisits are the ones not ended, of device d or ("") of all.
+	// LiveVisits are the ones not ended, of device d or ("") of all. A visit
+	// that follows whichever of a pair serves is of both.
 	LiveVisits(d id.Device) ([]Visit, error)
 	// Handovers gives the hashes and visits that nobody has opened yet.
 	Handovers(since time.Time) (map[string]token.Visit, error)

@@ -66,6 +66,9 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 			Method: r.Method, Idle: idleOf(d, r.Method), Started: now, Expires: now.Add(token.VisitLife), Seen: now,
 		}}
 		if r.Site != "" && d.Mark != "" {
+			if err := mayFollow(tx, p, v); err != nil {
+				return err
+			}
 			v.Device = "" // it follows the pair's active one
 		}
 		e.Detail = string(v.ID) + " " + v.Method
@@ -81,6 +84,21 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 	}
 	url := fmt.Sprintf("https://%s.%s%s/.trunkline/visit", v.Site, f.opts.Zone, f.opts.Port)
 	return VisitStart{Visit: v.Visit, URL: url, Handover: secret}, nil
+}
+
+// mayFollow: the roles of a pair may swap during a visit, so what lets one in
+// must hold for both of its PBXs.
+func mayFollow(tx Tx, p Principal, v Visit) error {
+	ds, err := tx.SiteDevices(v.Site)
+	if err != nil {
+		return err
+	}
+	for _, d := range ds {
+		if !v.entitled(p.Access, d) {
+			return fault.New(fault.Forbidden, "You may not visit the other PBX of this pair in this way, and it may take over. Visit one PBX by itself, or have the rights and the options of both made the same.").In("method")
+		}
+	}
+	return nil
 }
 
 func mayVisit(may Rights, method string) error {
@@ -185,7 +203,11 @@ func seesVisit(tx Tx, p Principal, v Visit) (bool, error) {
 	if v.User == p.User {
 		return true, nil
 	}
-	d, err := tx.Device(v.Device)
+	read := func() (Device, error) { return tx.Device(v.Device) }
+	if v.Device == "" {
+		read = func() (Device, error) { return tx.DeviceBySite(v.Site) }
+	}
+	d, err := read()
 	if noRow(err) {
 		err = nil
 	}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"trunkline/internal/bus"
@@ -52,22 +53,37 @@ func endUnentitled(tx Tx, vs []Visit, now time.Time) (revocations, error) {
 			}
 			may[v.User] = a
 		}
-		d, err := tx.Device(v.Device)
-		if noRow(err) {
-			continue // ended when it was removed
-		}
+		ds, err := visited(tx, v)
 		if err != nil {
 			return nil, err
 		}
-		need, option := See|VisitAccount, true
-		if v.Method == token.MethodPasswordless {
-			need, option = See|VisitPasswordless, d.Passwordless
-		}
-		if !option || !a.On(d.Group).Has(need) {
+		if slices.ContainsFunc(ds, func(d Device) bool { return !v.entitled(a, d) }) {
 			out = append(out, v)
 		}
 	}
 	return endVisits(tx, out, now, fault.VisitEnded)
+}
+
+// visited is where a visit may lead: a device, or, if it follows whichever
+// serves, any of its site's. It is nothing if that was removed: the visit ended
+// then.
+func visited(tx Tx, v Visit) ([]Device, error) {
+	if v.Device == "" {
+		return tx.SiteDevices(v.Site)
+	}
+	d, err := tx.Device(v.Device)
+	if noRow(err) {
+		return nil, nil
+	}
+	return []Device{d}, err
+}
+
+// entitled reports whether who has a may be in d as v is.
+func (v Visit) entitled(a Access, d Device) bool {
+	if v.Method == token.MethodPasswordless {
+		return d.Passwordless && a.On(d.Group).Has(See|VisitPasswordless)
+	}
+	return a.On(d.Group).Has(See | VisitAccount)
 }
 
 // accountsVisits are all that are on.

@@ -63,7 +63,7 @@ func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Vi
 		w.and("v.user_id = ?", q.User)
 	}
 	if q.Seen != nil {
-		cond, args := inGroups("COALESCE((SELECT d.grp FROM devices d WHERE d.id = v.device), '')", *q.Seen)
+		cond, args := inGroups(groupOfVisit, *q.Seen)
 		w.and("(v.user_id = ? OR "+cond+")", append([]any{q.Self}, args...)...)
 	}
 	total, more, err := t.countSome("visits v", w)
@@ -87,11 +87,17 @@ func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Vi
 	return p, nil
 }
 
+// groupOfVisit is that of the device; where the visit follows whichever of a
+// pair serves, of the one that does now; of none if that was removed.
+const groupOfVisit = `COALESCE(CASE WHEN v.device = '' THEN
+	(SELECT d.grp FROM devices d JOIN sites s ON s.id = d.site WHERE d.site = v.site ORDER BY CASE WHEN d.id = s.active THEN 0 ELSE 1 END, d.id LIMIT 1)
+	ELSE (SELECT d.grp FROM devices d WHERE d.id = v.device) END, '')`
+
 func (t *tx) LiveVisits(d id.Device) ([]fleet.Visit, error) {
 	var w where
 	w.and("v.ended = 0")
 	if d != "" {
-		w.and("v.device = ?", d)
+		w.and("(v.device = ? OR LENGTH(v.device) = 0 AND v.site = (SELECT d.site FROM devices d WHERE d.id = ?))", d, d)
 	}
 	return all(t, scanVisit, selectVisit+w.String()+" ORDER BY v.started, v.id", w.args...)
 }
