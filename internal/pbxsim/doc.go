@@ -1,7 +1,7 @@
 // Package pbxsim is a simulated PBX: the web portal of an appliance on a
 // customer's site, as it meets the agent on loopback. People look at it in the
-// demo, tests drive it with a browser, benchmarks load it. It is not a PBX, it
-// holds no state on disk, and it knows nothing of Trunkline: whatever it needs
+// demo, tests drive it with a browser, benchmarks load it. Two of them make a
+// [Pair] in hot standby. It is not a PBX, it holds no state on disk, and it knows nothing of Trunkline: whatever it needs
 // to work behind a relay, a real portal would need too.
 //
 // # For people

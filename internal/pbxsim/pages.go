@@ -28,7 +28,7 @@ type view struct {
 	Name, Message, Notice string
 	Next                  string
 	Serial, Model         string
-	Firmware, PBX         string
+	Firmware, PBX, Part   string
 	Uptime                string
 	Data                  any
 }
@@ -67,6 +67,7 @@ func arrow(c cdr) string {
 
 func (p *Portal) render(w http.ResponseWriter, status int, page string, v view) {
 	v.Page, v.Serial, v.Model, v.Firmware, v.PBX = page, p.cfg.Serial, p.cfg.Model, p.cfg.Firmware, p.cfg.Name
+	v.Part = p.Part()
 	up := time.Since(p.pbx.started) + 19*24*time.Hour // it looks as if it had been up for long
 	v.Uptime = fmt.Sprintf("%d days, %d:%02d", int(up.Hours())/24, int(up.Hours())%24, int(up.Minutes())%60)
 	var b bytes.Buffer

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,6 +39,9 @@ type Config struct {
 	// TrustedHeader, from this machine and with the super administrator's name,
 	// signs a request in without a session; PersonHeader says for whom. "": none.
 	TrustedHeader, PersonHeader string
+
+	// FactsFile is where the PBX says, in JSON, what it is in its Pair. "": nowhere.
+	FactsFile string
 }
 
 // Portal is one PBX's web portal.
@@ -54,6 +58,7 @@ type Portal struct {
 	sessions *sessions
 	ops      *operations
 	pbx      *pbx
+	part     atomic.Pointer[part] // nil: no pair
 
 	stop chan struct{} // closed when Run ends: long answers end on it
 
