@@ -230,6 +230,9 @@ func (w *World) activate(q agent.Activation) (*PBX, error) {
 	}
 	cfg := agent.Default()
 	cfg.Data, cfg.Admin = q.Data, agent.AdminOff
+	if q.Standby.File != "" {
+		cfg.Standby = q.Standby
+	}
 	return &PBX{Serial: q.Serial, Device: i.Device, Site: i.Site, Data: q.Data, world: w, cfg: cfg}, nil
 }
 
