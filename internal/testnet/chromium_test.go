@@ -2,6 +2,7 @@ package testnet_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -172,9 +174,21 @@ func (p *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 		ctx, cancel = context.WithTimeout(ctx, testnet.Patience)
 		defer cancel()
 	}
-	if err := chromedp.Do(ctx, steps...); err != nil {
+	err := chromedp.Do(ctx, steps...)
+	for tries := 0; gone(err) && tries < 3; tries++ {
+		err = chromedp.Do(ctx, steps...)
+	}
+	if err != nil {
 		p.t.Fatalf("%s, at %s: %v", what, p.where(), err)
 	}
+}
+
+// gone is what a step is told that had found its element just before the page
+// put another in its place; it has done nothing yet. There is no code of its
+// own for that.
+func gone(err error) bool {
+	e, ok := errors.AsType[*cdproto.Error](err)
+	return ok && e.Code == -32000 && strings.HasPrefix(e.Message, "Could not find node")
 }
 
 func (p *tab) where() string {

@@ -1,0 +1,213 @@
+package testnet_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"trunkline/cmd/trunkline/up"
+	"trunkline/internal/id"
+	"trunkline/internal/pbxsim"
+	"trunkline/internal/testnet"
+)
+
+// office is an installation, who runs it, and a PBX on its way: each journey
+// goes on where the one before ended.
+type office struct {
+	*testnet.World
+	signer   ed25519.PrivateKey // of licences
+	chromium context.Context
+	staff    *tab
+	portal   *pbxsim.Portal
+	pbx      *testnet.PBX
+}
+
+// The whole system, by nothing but its pages, as those use it whose it is: a
+// PBX is added and connected, visited both ways, resold, licensed, audited.
+func TestJourneys(t *testing.T) {
+	need(t, "chromium")
+	pub, signer, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := testnet.Start(t, func(c *up.Config) { c.Control.LicenseKey = base64.StdEncoding.EncodeToString(pub) })
+	o := &office{World: w, signer: signer, portal: w.Portal(nil), chromium: startChromium(t, w)}
+	o.staff = person(t, o.chromium)
+	email, password := w.Login()
+	o.staff.open(w.Up.ConsoleURL())
+	o.staff.types("#email", email)
+	o.staff.types("#password", password+"\r")
+	o.staff.sees("#empty")
+	for _, journey := range []struct {
+		name string
+		run  func(*testing.T)
+	}{{"by code", o.byCode}, {"visits", o.visits}, {"reseller", o.reseller}, {"licence", o.licence}, {"audit", o.audit}} {
+		if !t.Run(journey.name, func(t *testing.T) {
+			o.staff.t = t
+			defer func(of *testing.T) { o.staff.t = of }(o.T.(*testing.T))
+			journey.run(t)
+			o.staff.clean()
+		}) {
+			return // the next would only fail for it
+		}
+	}
+}
+
+func (o *office) at(path string) string { return o.Up.ConsoleURL() + path }
+
+// addDevice fills in Add device, and is the code that is shown.
+func (p *tab) addDevice(name string) (code string) {
+	p.t.Helper()
+	p.click(`a[href="/devices/add"]`)
+	p.types("#f-name", name+"\r")
+	p.sees("#secret")
+	code = p.text("#secret")
+	p.shots("code")
+	p.click(".buttons a.primary") // Done
+	p.sees("#h-options")
+	if p.says(code) {
+		p.t.Error("the code is shown twice")
+	}
+	return code
+}
+
+// text is what an element says.
+func (p *tab) text(selector string) string {
+	p.t.Helper()
+	p.sees(selector)
+	return strings.TrimSpace(read[string](p, `document.querySelector(`+quote(selector)+`).innerText`))
+}
+
+// says reports whether the page has words, whatever is around them.
+func (p *tab) says(words string) bool {
+	p.t.Helper()
+	return read[bool](p, `document.querySelector("main").innerText.includes(`+quote(words)+`)`)
+}
+
+// awaits waits until an element has words.
+func (p *tab) awaits(selector, words string) {
+	p.t.Helper()
+	p.becomes(`!!document.querySelector(` + quote(selector) + `)?.innerText.includes(` + quote(words) + `)`)
+}
+
+// lands waits until a tab has come to where it was led.
+func (p *tab) lands(path string) {
+	p.t.Helper()
+	p.becomes(`location.pathname === ` + quote(path) + ` && document.readyState === "complete"`)
+}
+
+// submit presses a page's main button.
+func (p *tab) submit() {
+	p.t.Helper()
+	p.click("main form.fields .buttons button")
+}
+
+// A code is typed on the PBX's own page, and the open list shows it connect.
+func (o *office) byCode(t *testing.T) {
+	p := o.staff
+	code := p.addDevice("Acme, head office")
+	o.pbx = o.Unbox("3631A20C0042", o.portal.URL())
+	o.pbx.Device = id.Device(read[string](p, `location.pathname.split("/").pop()`))
+	o.pbx.Configure(formLogin)
+	p.open(o.at("/"))
+	p.awaits(o.row()+" .pill", "Not activated")
+	p.sees("#livedot:not(.lost)")
+	read[bool](p, `window.sameDocument = true`)
+
+	o.pbx.Run()
+	it := person(t, o.chromium)
+	it.setUp(o.pbx)
+	it.types("#server", strings.TrimPrefix(o.Up.ConsoleURL(), "https://"))
+	it.choose("#method", "code")
+	it.trusts(o.World)
+	it.types("#code", code+"\r")
+	it.state("Connected")
+	p.awaits(o.row()+" .pill.up", "Connected")
+	if !read[bool](p, `window.sameDocument === true`) {
+		t.Error("the list was loaded again")
+	}
+	if !strings.Contains(p.text(o.row()), "3631A20C0042") || !strings.Contains(p.text(o.row()), "Acme, head office") {
+		t.Errorf("the row is %q", p.text(o.row()))
+	}
+	it.clean()
+}
+
+func (o *office) row() string { return "tr#" + string(o.pbx.Device) }
+
+// Both switches let a visitor in without a password, and the PBX knows who it
+// is; with an account it takes the account's. Staff end both.
+func (o *office) visits(t *testing.T) {
+	p, email := o.staff, o.Up.AdminEmail()
+	device := o.at("/devices/" + string(o.pbx.Device))
+	passwordless := `#act input[value="passwordless"] + button`
+	p.open(device)
+	p.awaits("#act .why", "not allowed for this device here")
+	p.open(device + "/edit")
+	p.click("#f-passwordless")
+	p.submit()
+	p.awaits("#act .why", "off on the PBX’s Remote Management page")
+	if read[bool](p, `!!document.querySelector(`+quote(passwordless)+`)`) {
+		t.Error("the button is there with one switch on")
+	}
+	it := person(t, o.chromium)
+	it.open(o.pbx.Page)
+	it.types("#password", pagePassword+"\r")
+	it.click("#passwordless")
+	it.click("#save")
+	it.sees(".notice")
+	p.sees(passwordless) // by itself
+
+	account := p.follow(func() { p.click(`#act form:first-child button`) })
+	account.lands("/login")
+	account.types("#username", testnet.AdminUser)
+	account.types("#password", testnet.AdminPassword+"\r")
+	account.sees("#system")
+	super := p.follow(func() { p.click(passwordless) })
+	super.lands("/extensions")
+	if got := super.text("#whoami"); got != testnet.SuperUser {
+		t.Errorf("without a password it is %q", got)
+	}
+	super.shots("passwordless")
+	logged := func(who func(string) bool) bool {
+		return slices.ContainsFunc(o.portal.Operations(), func(op pbxsim.Operation) bool { return who(op.Who) })
+	}
+	if !logged(func(who string) bool {
+		return strings.HasPrefix(who, testnet.SuperUser+" for ") && strings.Contains(who, email)
+	}) ||
+		!logged(func(who string) bool { return who == testnet.AdminUser }) {
+		t.Errorf("the PBX's log: %+v", o.portal.Operations())
+	}
+	it.awaits("#live", email)
+
+	p.open(o.at("/visits"))
+	p.click(`#list a[href$="/end"]`) // all of one person's
+	p.sees("#h")
+	p.submit()
+	p.sees("#none-on")
+	for _, v := range []*tab{account, super} {
+		v.do("reload", chromedp.Reload())
+		v.sees("main .facts")
+		if got := v.text("main code"); got != "visit_ended" {
+			t.Errorf("after the end a visit's tab shows %q", got)
+		}
+		v.forgive("visit") // what the open page asked for meanwhile
+	}
+	it.becomes(`document.querySelectorAll("#live td[data-label=To] time").length === 2`)
+	it.clean()
+}
+
+// connects activates a PBX by a code, and runs it.
+func (o *office) connects(t *testing.T, code string, serial id.Serial) *testnet.PBX {
+	t.Helper()
+	p, err := o.ActivateByCode(code, serial, o.portal.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Run()
+	return p
+}
