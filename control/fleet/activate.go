@@ -59,6 +59,7 @@ func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
 	f.tellPair(ctx, done.pair)
 	if done.gone != nil {
 		f.gone(*done.gone)
+		f.regrouped(ctx, done.account.ID, done.ended)
 	}
 	f.changed(done.device.ID)
 	f.log.Info("device activated", zap.String("device", string(done.device.ID)), zap.String("site", string(done.device.Site)),
@@ -95,6 +96,7 @@ type activated struct {
 	detail  string
 	void    *bus.Revocation // of the device's earlier key
 	gone    *Device         // a record that became part of device
+	ended   revocations     // visits that the record does not allow
 	pair    settled         // what became of its pair
 }
 

@@ -122,6 +122,14 @@ func (f *Fleet) mergeRecord(tx Tx, out activated, record, known Device, a Activa
 	}
 	known.Name, known.Group, known.Comment, known.Passwordless, known.Code = record.Name, record.Group, record.Comment, record.Passwordless, record.Code
 	out, err := f.reactivate(tx, out, known, a, now)
+	if err != nil {
+		return out, err
+	}
 	out.gone = &record
+	vs, err := tx.LiveVisits(known.ID)
+	if err != nil {
+		return out, err
+	}
+	out.ended, err = endUnentitled(tx, vs, now)
 	return out, err
 }

@@ -12,6 +12,8 @@ import (
 	"trunkline/control/license"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
 )
 
 func TestActivateByCode(t *testing.T) {
@@ -215,4 +217,28 @@ func FuzzCode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What the record says of the PBX holds at once for who is in it.
+func TestMergeEndsVisits(t *testing.T) {
+	w := newWorld(t)
+	p := w.signIn(owner)
+	x := newPBX("SN-0001")
+	g := w.activate(x.request())
+	w.logins(g.Device, 1, tunnel.Logins{Passwordless: true})
+	w.allow(p, g.Device, true)
+	v, err := w.StartVisit(t.Context(), p, fleet.VisitRequest{Device: g.Device, Method: token.MethodPasswordless})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, c, err := w.AddDevice(t.Context(), p, fleet.NewDevice{Name: "Acme"}) // and no login without a password
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := w.Activate(t.Context(), x.with(c.Secret)); err != nil || again.Device != g.Device {
+		t.Fatal(again, err)
+	}
+	if w.revocations()["visit."+string(v.Visit.ID)].Code != fault.VisitEnded {
+		t.Error("still in")
+	}
 }

@@ -121,9 +121,14 @@ func invitable(tx Tx, p Principal, user id.User, e *AuditEntry) (User, error) {
 	switch {
 	case err == nil:
 		e.Object = describeUser(u)
-		_, err = leader(tx, p)
+		if p, err = leader(tx, p); err == nil && !p.Access.covers(Access{}, Access{Default: AllRights}) {
+			err = fault.New(fault.Forbidden, "The link lets in an owner, who may do more than your role. Ask an owner.")
+		}
 	case noRow(err):
-		_, u, err = subordinate(tx, p, user, e)
+		// Who has the link can be the person.
+		if p, u, err = subordinate(tx, p, user, e); err == nil && u.ID != p.User {
+			err = p.mayGive(tx, u.Role)
+		}
 	}
 	switch {
 	case err != nil:

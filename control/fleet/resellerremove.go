@@ -22,11 +22,15 @@ func (f *Fleet) RemoveReseller(ctx context.Context, p Principal, a id.Account) e
 	var ds []Device
 	var ended revocations
 	err := f.decide(ctx, p.entry(now, ActionResellerRemove, "reseller "+string(a)), func(tx Tx, e *AuditEntry) (err error) {
-		if _, err = overReseller(tx, p, a, &r, e); err != nil {
+		p, err := overReseller(tx, p, a, &r, e)
+		if err != nil {
 			return err
 		}
 		if ds, err = f.unconnected(tx, r.Account); err != nil {
 			return err
+		}
+		if len(ds) > 0 && !p.Access.Default.Has(ManageDevices) {
+			return fault.New(fault.Forbidden, "This reseller has PBXs, and your role may not remove any. Ask an owner or an admin.")
 		}
 		vs, err := tx.LiveVisitsUnder(r.Account)
 		if err != nil {

@@ -9,6 +9,42 @@ import (
 	"trunkline/internal/id"
 )
 
+// Who may manage people and no PBXs removes none by removing their account, and
+// gets no link by which to be its owner.
+func TestResellerTakesRights(t *testing.T) {
+	w := newWorld(t)
+	p := w.signIn(owner)
+	r, q := w.sell(p, "Acme", 5)
+	empty, _ := w.sell(p, "Nothing yet", 5)
+	if _, err := w.box(q, "SN-0001"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.SetRoleRights(t.Context(), p, fleet.RoleTechnician, fleet.Access{Default: fleet.See | fleet.ManagePeople}, ""); err != nil {
+		t.Fatal(err)
+	}
+	tech := w.as(fleet.RoleTechnician)
+	_, err := w.ReinviteUser(t.Context(), tech, r.Owner.ID)
+	wantCode(t, err, fault.Forbidden)
+	wantCode(t, w.RemoveReseller(t.Context(), tech, r.ID), fault.Forbidden)
+	wantCode(t, w.RemoveReseller(t.Context(), tech, empty.ID), "")
+	if _, err := w.Authenticate(t.Context(), w.session(q.Email)); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, w.RemoveReseller(t.Context(), p, r.ID), "")
+}
+
+// A link lets whoever has it be the person: it gives no rights that one lacks.
+func TestReinviteGivesNoRights(t *testing.T) {
+	w := newGrouped(t)
+	w.set(fleet.RoleAuditor, fleet.Access{Default: fleet.See})
+	w.set(fleet.RoleTechnician, fleet.Access{Default: fleet.See | fleet.ManagePeople, Groups: map[id.Group]fleet.Rights{w.group.ID: 0}})
+	auditor, tech := w.as(fleet.RoleAuditor), w.as(fleet.RoleTechnician)
+	_, err := w.ReinviteUser(t.Context(), tech, auditor.User)
+	wantCode(t, err, fault.Forbidden)
+	_, err = w.ReinviteUser(t.Context(), tech, w.as(fleet.RoleTechnician).User)
+	wantCode(t, err, "")
+}
+
 func TestRemoveReseller(t *testing.T) {
 	w := newWorld(t)
 	p := w.signIn(owner)
