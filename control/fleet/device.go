@@ -227,6 +227,7 @@ func (f *Fleet) RemoveDevice(ctx context.Context, p Principal, device id.Device)
 		f.revoked(ctx, key, r)
 	}
 	f.gone(d)
+	f.freed()
 	if d.Peer != "" {
 		f.changed(d.Peer)
 	}

@@ -147,6 +147,9 @@ func (f *Fleet) tellPair(ctx context.Context, out settled) {
 		f.revoked(ctx, deviceKey(m.device), m.r)
 		f.log.Info("device moved to another site", zap.String("device", string(m.device)))
 	}
+	if len(out.moves) > 0 {
+		f.freed() // two that became one
+	}
 	for _, d := range out.changed {
 		f.changed(d)
 	}
@@ -191,6 +194,14 @@ func (f *Fleet) partLate(ctx context.Context, device id.Device, now time.Time) e
 		f.tellPair(ctx, out)
 	}
 	return err
+}
+
+// freed has who waits for a connection looked after at once: there may be one.
+func (f *Fleet) freed() {
+	select {
+	case f.free <- struct{}{}:
+	default:
+	}
 }
 
 // promote gives connections that have become free to the sites that wait for

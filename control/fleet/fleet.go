@@ -77,6 +77,7 @@ type Fleet struct {
 	tokenUses tokenUses
 	keys      atomic.Pointer[keyring]
 	stale     chan struct{} // the bus may lack something: republish; capacity 1
+	free      chan struct{} // a connection may have become free; capacity 1
 
 	node     string // among several control nodes
 	presence *presence
@@ -129,7 +130,7 @@ func New(o Options) (*Fleet, error) {
 		opts: o, store: o.Store, log: o.Log.With(zap.String("part", "fleet")), now: o.Now, metrics: m,
 		hasher: newHasher(), tries: newTries(o.Throttle), strangers: newThrottle(Throttle{}),
 		tokenUses: tokenUses{last: make(map[id.Token]time.Time)},
-		stale:     make(chan struct{}, 1), node: id.Ref() + id.Ref(),
+		stale:     make(chan struct{}, 1), free: make(chan struct{}, 1), node: id.Ref() + id.Ref(),
 		presence: newPresence(o.Now, m.devices, known.heard), facts: known,
 		watchers: &watchers{open: m.watchers, lagged: m.watchersLagged, set: make(map[*watcher]struct{})},
 	}, nil

@@ -108,6 +108,7 @@ func (f *Fleet) InstallLicense(ctx context.Context, p Principal, file []byte) (S
 		return err
 	})
 	if err == nil {
+		f.freed()
 		f.log.Info("licence installed", zap.String("status", s.Status), zap.Int("connections", s.Connections), zap.Time("expires", s.Expires))
 	}
 	return s, err

@@ -218,6 +218,7 @@ func (f *Fleet) EditReseller(ctx context.Context, p Principal, a id.Account, x R
 	if err != nil {
 		return Reseller{}, err
 	}
+	f.freed()
 	return r.shown(), nil
 }
 

@@ -54,6 +54,7 @@ func (f *Fleet) RemoveReseller(ctx context.Context, p Principal, a id.Account) e
 	for _, d := range ds {
 		f.gone(d)
 	}
+	f.freed()
 	f.watchers.dismiss(func(w *watcher) bool { return w.account == a })
 	return nil
 }

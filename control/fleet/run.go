@@ -90,11 +90,18 @@ func (f *Fleet) runSamples(ctx context.Context) {
 }
 
 func (f *Fleet) runPairs(ctx context.Context) {
-	every(ctx, sweepEvery, func() {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for ctx.Err() == nil {
 		if err := f.sweepPairs(ctx); err != nil {
 			f.complain(ctx, "sweep pairs", err)
 		}
-	})
+		select {
+		case <-ctx.Done():
+		case <-f.free:
+		case <-t.C:
+		}
+	}
 }
 
 func (f *Fleet) runTick(ctx context.Context) {
