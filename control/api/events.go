@@ -76,7 +76,11 @@ func flush(x *exchange, text string) error {
 	if _, err := io.WriteString(x, text); err != nil {
 		return err
 	}
-	return c.Flush()
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	_ = c.SetWriteDeadline(time.Time{}) // HTTP/2 resets a stream at its deadline, also one that writes nothing
+	return nil
 }
 
 // streams counts open event streams: each holds a goroutine and a watch.

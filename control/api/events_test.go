@@ -27,7 +27,8 @@ type stream struct {
 	written  bytes.Buffer
 	flushed  string // what a client has seen
 	deadline time.Time
-	stuck    error // of further writes
+	bound    time.Duration // of the last write
+	stuck    error         // of further writes
 }
 
 func (s *stream) Header() http.Header { return s.header }
@@ -42,6 +43,7 @@ func (s *stream) Write(b []byte) (int, error) {
 	if s.stuck != nil {
 		return 0, s.stuck
 	}
+	s.bound = time.Until(s.deadline)
 	return s.written.Write(b)
 }
 func (s *stream) FlushError() error {
@@ -62,11 +64,12 @@ func (s *stream) seen() string {
 	return s.flushed
 }
 
-// bound is how long a write may take from now on.
-func (s *stream) bound() time.Duration {
+// bounds are how long the last write might have taken, and when a stream that
+// writes nothing is reset.
+func (s *stream) bounds() (write time.Duration, idle time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Until(s.deadline)
+	return s.bound, s.deadline
 }
 
 // open starts a watch in a bubble; done is closed at its end.
@@ -100,8 +103,8 @@ func TestEvents(t *testing.T) {
 			!strings.HasSuffix(events, "\n\n"+`event: device`+"\n"+`data: {"id":"dev_0123456789abcdef","removed":true}`+"\n\n") {
 			t.Fatalf("%s", events)
 		}
-		if bound := s.bound(); bound != 10*time.Second {
-			t.Errorf("a stuck client may hold us for %s", bound)
+		if write, idle := s.bounds(); write != 10*time.Second || !idle.IsZero() {
+			t.Errorf("a stuck client may hold us for %s, and silence for long until %s", write, idle)
 		}
 		time.Sleep(31 * time.Second)
 		synctest.Wait()

@@ -203,5 +203,9 @@ func (s *stream) write(event string) error {
 	if err := s.rc.Flush(); err != nil {
 		return fmt.Errorf("flush event: %w", err)
 	}
+	// HTTP/2 resets a stream at its deadline, also one that writes nothing.
+	if err := s.rc.SetWriteDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("lift deadline: %w", err)
+	}
 	return nil
 }

@@ -208,6 +208,9 @@ func TestLiveHeartbeatAndEnds(t *testing.T) {
 		if got := p.events(); len(got) != 3 || got[0].kind != "" {
 			t.Errorf("in 46 s of silence: %v", got)
 		}
+		if !p.out.deadline.IsZero() { // HTTP/2 resets a stream then
+			t.Errorf("silence is cut off at %s", p.out.deadline)
+		}
 
 		gone := open(t, h, both)
 		gone.events()
