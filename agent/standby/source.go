@@ -23,7 +23,8 @@ const maxSize = 16 << 10 // of a file or an output
 // Record is what is kept on disk: the newest claim must outlive a power cut,
 // and the last facts hold while a source cannot be read.
 type Record struct {
-	Standby *tunnel.Standby `json:"standby"` // nil: single
+	Standby *tunnel.Standby `json:"standby"`         // nil: single
+	Claim   uint64          `json:"claim,omitempty"` // the newest there was, if single by now
 }
 
 // Source keeps the newest facts. Safe for concurrent use.
@@ -35,6 +36,7 @@ type Source struct {
 
 	mu     sync.Mutex
 	known  *tunnel.Standby
+	claim  uint64 // the newest
 	seen   fileID // of the file as it was read last
 	failed string // what was wrong last, to be logged once
 }
@@ -47,7 +49,11 @@ type fileID struct {
 
 // New begins with what was known last; save keeps a record before it is used.
 func New(c Config, last Record, save func(Record) error, log *zap.Logger) *Source {
-	return &Source{conf: c, save: save, log: log, now: time.Now, known: last.Standby}
+	s := &Source{conf: c, save: save, log: log, now: time.Now, known: last.Standby, claim: last.Claim}
+	if last.Standby != nil {
+		s.claim = max(s.claim, last.Standby.Claim)
+	}
+	return s
 }
 
 // Current is what to tell relays; nil: a single PBX.
@@ -106,13 +112,17 @@ func (s *Source) Look(ctx context.Context) bool {
 	if same(next, s.known) {
 		return false
 	}
-	if err := s.save(Record{Standby: next}); err != nil {
+	claim := s.claim
+	if next != nil {
+		claim = next.Claim
+	}
+	if err := s.save(Record{Standby: next, Claim: claim}); err != nil {
 		// A claim that a power cut takes back could be given out twice.
 		s.log.Error("hot-standby facts not stored; the last ones hold", zap.Error(err))
 		s.seen = fileID{}
 		return false
 	}
-	s.known = next
+	s.known, s.claim = next, claim
 	if next != nil {
 		s.log.Info("hot standby", zap.String("type", next.Type), zap.String("role", next.Role), zap.String("peer", string(next.Peer)), zap.Uint64("claim", next.Claim))
 	} else {
@@ -128,10 +138,7 @@ func (s *Source) next(f facts) *tunnel.Standby {
 		return nil
 	}
 	n := &tunnel.Standby{Type: f.Type, Role: f.Role, Peer: f.Peer}
-	last := uint64(0)
-	if s.known != nil {
-		last = s.known.Claim
-	}
+	last := s.claim
 	switch {
 	case f.Claim > 0:
 		n.Claim = max(f.Claim, last)
@@ -236,6 +243,14 @@ func parse(b []byte) (facts, error) {
 	var f facts
 	if len(b) > maxSize {
 		return f, errSize
+	}
+	var said struct {
+		Enabled *bool `yaml:"enabled"`
+	}
+	if err := yaml.Unmarshal(b, &said); err != nil {
+		return f, err
+	} else if said.Enabled == nil {
+		return f, errors.New("enabled is missing") // a file that is being written is no word that the pair is no more
 	}
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)

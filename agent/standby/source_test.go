@@ -66,7 +66,7 @@ func TestFile(t *testing.T) {
 	}
 	last := *s.Current()
 	for _, bad := range []string{"", "{", "enabled: maybe", "enabled: true\ntype: third\npeer: SN-0002\nrole: active", "enabled: true\nrolle: x",
-		`{"enabled":true,"type":"primary","role":"active","peer":"../../etc"}`, strings.Repeat("#", 20<<10), one + "\n" + strings.Repeat(" ", 17<<10)} {
+		"role: active\n", "# written in a moment\n", "{}", `{"enabled":true,"type":"primary","role":"active","peer":"../../etc"}`, strings.Repeat("#", 20<<10), one + "\n" + strings.Repeat(" ", 17<<10)} {
 		write(t, path, bad)
 		if s.Look(t.Context()) || *s.Current() != last {
 			t.Errorf("%.40q: %+v", bad, s.Current())
@@ -149,5 +149,23 @@ func TestConfig(t *testing.T) {
 	s := standby.New(static, standby.Record{}, d.save, zaptest.NewLogger(t))
 	if err := static.Validate(); err != nil || !s.Look(t.Context()) || s.Current().Type != "secondary" || s.Look(t.Context()) {
 		t.Errorf("%+v, %v", s.Current(), err)
+	}
+}
+
+// A PBX that was single for a while goes on numbering where it was, whatever
+// became of its clock.
+func TestClaimOutlivesThePair(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "facts")
+	ahead := uint64(time.Now().Add(time.Hour).UnixMilli())
+	d := &desk{Record: standby.Record{Standby: &tunnel.Standby{Type: "primary", Role: "active", Peer: "SN-0002", Claim: ahead}}}
+	for _, text := range []string{"enabled: false", one} {
+		write(t, path, text)
+		s := standby.New(conf(func(c *standby.Config) { c.File = path }), d.Record, d.save, zaptest.NewLogger(t))
+		if !s.Look(t.Context()) {
+			t.Fatalf("%s: no news", text)
+		}
+	}
+	if d.Standby.Claim <= ahead {
+		t.Errorf("%d after %d", d.Standby.Claim, ahead)
 	}
 }
