@@ -120,6 +120,21 @@ func TestPairVisitSeen(t *testing.T) {
 	f(0, fleet.See, true)
 }
 
+// A PBX that names another one, and claims to serve, gets none of its visitors
+// until it is named back.
+func TestNobodyTakesAStrangersVisitors(t *testing.T) {
+	w := newTwins(t, 2)
+	victim, err1 := w.member(primarySN, fleet.HotStandby{})
+	intruder, err2 := w.member(secondarySN, pairFacts(primary, active, primarySN, 1<<40))
+	if err1 != nil || err2 != nil || intruder.Site != victim.Site {
+		t.Fatal(err1, err2, intruder.Site)
+	}
+	d, err := w.SiteDevice(t.Context(), w.signIn(owner), victim.Site)
+	if err != nil || d.ID != victim.Device {
+		t.Errorf("%s serves, %v", d.ID, err)
+	}
+}
+
 // Where one of a pair is removed the other one serves; with the last one all ends.
 func TestPairVisitRemoved(t *testing.T) {
 	w := newTwins(t, 1)

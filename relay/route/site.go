@@ -51,10 +51,14 @@ func (t *Table) choose(s id.Site) {
 	}
 }
 
-// outranks: who claims to be active before who does not, the newer claim
+// outranks: who says nothing of a pair before who does, because the site is its
+// own until it names the other one back; who claims to be active before who does not, the newer claim
 // before the older; then who is up, then the primary, then the device that
 // connected last.
 func outranks(a, b bus.Route) bool {
+	if x, y := a.Standby == nil, b.Standby == nil; x != y {
+		return x
+	}
 	if x, y := claims(a), claims(b); x != y {
 		return x
 	} else if x && a.Standby.Claim != b.Standby.Claim {

@@ -64,6 +64,28 @@ func TestSiteFollowsTheNewestClaim(t *testing.T) {
 	}
 }
 
+// A PBX that names another one's serial number joins its site until it is named
+// back, and gets none of its visitors meanwhile, whatever it claims.
+func TestNobodyTakesAStrangersSite(t *testing.T) {
+	table := route.NewTable(self, func(id.Device, bus.Route) {}, func(id.Site, id.Device) {})
+	victim, intruder := upAt(self, id.NewDevice()), upAt(self, id.NewDevice())
+	intruder.Site = victim.Site
+	intruder.Standby = &tunnel.Standby{Type: "primary", Role: "active", Peer: "SN-0001", Claim: tunnel.ClaimMax}
+	for _, down := range []fault.Code{"", fault.PeerSilent} {
+		victim.Down = down
+		for _, rs := range [][]bus.Route{{victim, intruder}, {intruder, victim}} {
+			for _, r := range rs {
+				table.SetOwn(r)
+			}
+			if r, ok := table.Site(victim.Site); !ok || r.Device != victim.Device {
+				t.Errorf("%q: %s serves, want %s", down, r.Device, victim.Device)
+			}
+			table.DropOwn(victim.Device)
+			table.DropOwn(intruder.Device)
+		}
+	}
+}
+
 func TestLookUpsDoNotAllocate(t *testing.T) {
 	table := route.NewTable(self, func(id.Device, bus.Route) {}, func(id.Site, id.Device) {})
 	r := upAt(self, id.NewDevice())

@@ -75,9 +75,9 @@ func Elect(s State, a, b Member) State {
 		s.Active, s.Claim = best.Device, best.Claim
 		s.Epoch++
 	}
-	if s.Active == "" { // somebody must: the primary is what was bought to serve
+	if s.Active == "" { // somebody must
 		s.Active = a.Device
-		if b.Type == "primary" && a.Type != "primary" {
+		if before(b, a) {
 			s.Active = b.Device
 		}
 		s.Epoch++
@@ -91,9 +91,22 @@ func Elect(s State, a, b Member) State {
 	return s
 }
 
+// before: where one of the two is no pair's, the site is its own, and whoever
+// joined it gets no visitors by that. The primary is what was bought to serve.
+func before(a, b Member) bool {
+	if a.Enabled != b.Enabled {
+		return b.Enabled
+	}
+	return a.Type == "primary" && b.Type != "primary"
+}
+
 // choose picks the newest claim to be active; of equal ones the one that
-// serves already.
+// serves already. One alone claims nothing: it would take another's visitors
+// by naming it.
 func choose(s State, a, b Member) (best Member, found bool) {
+	if !a.Enabled || !b.Enabled {
+		return best, false
+	}
 	for _, m := range []Member{a, b} {
 		if !m.active() {
 			continue

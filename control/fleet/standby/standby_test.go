@@ -57,6 +57,21 @@ func TestFailover(t *testing.T) {
 	step(p(stand, 50), s(stand, 41), one, 3, standby.AlarmNoneActive)
 }
 
+// Who names a PBX that names nobody is not believed: it would get its visitors.
+func TestNobodyTakesAStrangersSite(t *testing.T) {
+	alone := member(one, sn1, "", "", "", 0)
+	intruder := member(two, sn2, sn1, "primary", act, 1<<60)
+	for _, s := range []standby.State{standby.Elect(standby.State{}, alone, intruder), standby.Elect(standby.State{}, intruder, alone)} {
+		if s.Active != one || s.Alarm != "" {
+			t.Errorf("%+v", s)
+		}
+		named := member(one, sn1, sn2, "secondary", stand, 1)
+		if s = standby.Elect(s, named, intruder); s.Active != two {
+			t.Errorf("named back: %+v", s)
+		}
+	}
+}
+
 // Whatever is said in whatever order, and however often: one serves, an epoch
 // has one active, claims never fall, and repeating the last word changes
 // nothing.
