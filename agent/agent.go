@@ -114,7 +114,7 @@ func (a *Agent) wire() error {
 	a.signIn = newSignIn(a.cfg.Portal.Login, p)
 	a.passes = newPasses(i)
 	a.passes.key, a.passes.log, a.passes.met = key, a.log, a.met
-	a.passes.save, a.passes.fresh = a.dir.saveIdentity, a.sendPass
+	a.passes.save, a.passes.fresh = a.dir.saveIdentity, a.newPass
 	a.access = accessOf(a.settings)
 	a.visits = newVisits(a.log.Named("visits"), func(d visitsOnDisk) error { return a.dir.writeJSON(visitsFile, d) })
 	if d, err := a.dir.visits(); err != nil {
@@ -195,7 +195,8 @@ func (a *Agent) storeStatus(s Status) {
 }
 
 // sendPass hands a new pass to the relays that hold a tunnel of ours.
-func (a *Agent) sendPass(pass string) {
+func (a *Agent) newPass(pass string) {
+	a.state.capacity(a.passes.identity().OverCapacity)
 	for _, h := range a.state.tunnels() {
 		if err := h.link.SendPass(pass); err != nil {
 			a.log.Debug("new pass not sent", zap.String("relay", string(h.relay)), zap.Error(err))

@@ -32,6 +32,8 @@ type Identity struct {
 	Account string    `json:"account"`
 	Relays  []string  `json:"relays"` // host:port, in the order to try
 	Pass    Pass      `json:"pass,omitzero"`
+	// OverCapacity: there was no connection left for this PBX when the pass came.
+	OverCapacity bool `json:"over_capacity,omitempty"`
 }
 
 // Pass is what the device shows a relay. How old it is counts from its
@@ -95,7 +97,7 @@ func (i Identity) check() error {
 func (i Identity) grant(g controlapi.Grant, now time.Time) (Identity, error) {
 	life := min(g.LifetimeSeconds, int64(maxPassLife/time.Second))
 	i.Version = identityVersion
-	i.Device, i.Site, i.Name, i.Account = g.Device, g.Site, g.Name, g.Account
+	i.Device, i.Site, i.Name, i.Account, i.OverCapacity = g.Device, g.Site, g.Name, g.Account, g.OverCapacity
 	i.Pass = Pass{Token: g.Pass, Received: now, Life: time.Duration(life) * time.Second}
 	// Relays all gone for a moment is no reason to forget them.
 	if len(g.Relays) > 0 || i.Relays == nil {

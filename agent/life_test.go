@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"trunkline/agent"
 	"trunkline/agent/manage"
+	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 )
 
@@ -67,6 +69,39 @@ func TestSiteMoved(t *testing.T) {
 			if got := len(w.renewals()); got != n {
 				t.Errorf("%d renewals after %d moves", got, n)
 			}
+		}
+		w.stop()
+	})
+}
+
+// The tunnel of a PBX that the provider has no connection for stays, and the
+// PBX's staff see why nobody comes.
+func TestOverCapacity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		over := true
+		w.ask = func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error) {
+			g := grant("pass-1")
+			g.OverCapacity = over
+			return g, nil
+		}
+		w.run(identity())
+		synctest.Wait()
+		w.wantState(agent.Connected)
+		w.latest().end(fault.SiteMoved)
+		time.Sleep(5 * time.Second)
+		if s := w.wantState(agent.OverCapacity); s.Relay == "" || s.Code != fault.OverCapacity || s.Reason == "" {
+			t.Errorf("%+v", s)
+		}
+		w.latest().end(fault.RelayLost)
+		synctest.Wait()
+		w.wantState(agent.Connecting)
+		time.Sleep(5 * time.Second)
+		w.wantState(agent.OverCapacity)
+		over = false
+		time.Sleep(passLife) // a pass is renewed long before
+		if s := w.wantState(agent.Connected); s.Reason != "" || s.Code != "" {
+			t.Errorf("%+v", s)
 		}
 		w.stop()
 	})

@@ -56,19 +56,40 @@ func (t *tracker) snapshot() Status {
 	return s
 }
 
-// up: h is a tunnel that serves.
-func (t *tracker) up(h *held) {
+// up: h is a tunnel that serves, though nobody is let in through it if over.
+func (t *tracker) up(h *held, over bool) {
 	t.change(func() {
 		t.live[h] = true
-		t.status = Status{State: Connected, Since: since(t.status, Connected), Relay: h.relay, Tunnel: h.tunnel}
+		t.status = served(Status{Since: t.status.Since, State: t.status.State, Relay: h.relay, Tunnel: h.tunnel}, over)
 	})
+}
+
+// capacity: the provider has a connection for this PBX, or has none (over).
+func (t *tracker) capacity(over bool) {
+	t.change(func() {
+		if len(t.live) > 0 {
+			t.status = served(t.status, over)
+		}
+	})
+}
+
+// served is s of a PBX whose tunnel is up.
+func served(s Status, over bool) Status {
+	state, code, reason := Connected, fault.Code(""), s.Reason
+	if over {
+		state, code, reason = OverCapacity, fault.OverCapacity, "the provider has no connection left for this PBX, so it stays connected and nobody can visit it; ask the provider"
+	} else if s.State == OverCapacity {
+		reason = ""
+	}
+	s.State, s.Since, s.Code, s.Reason = state, since(s, state), code, reason
+	return s
 }
 
 // down: h is none any more. It says whether another one serves.
 func (t *tracker) down(h *held) (alive bool) {
 	t.change(func() {
 		delete(t.live, h)
-		if alive = len(t.live) > 0; !alive && t.status.State == Connected {
+		if alive = len(t.live) > 0; !alive && (t.status.State == Connected || t.status.State == OverCapacity) {
 			t.status = Status{State: Connecting, Since: since(t.status, Connecting), Reason: "the connection ended"}
 		}
 	})

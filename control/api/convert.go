@@ -66,6 +66,7 @@ func grant(g fleet.Grant) controlapi.Grant {
 		Device: g.Device, Site: g.Site, Name: g.Name, Account: g.Account, Pass: g.Pass,
 		LifetimeSeconds: int64(g.Expires.Sub(g.Issued) / time.Second),
 		Relays:          append([]string{}, g.Relays...), // an empty list and not null
+		OverCapacity:    g.OverCapacity,
 	}
 }
 

@@ -145,7 +145,7 @@ func (f *Fleet) applyFacts(ctx context.Context, device id.Device, s *tunnel.Stan
 func (f *Fleet) tellPair(ctx context.Context, out settled) {
 	for _, m := range out.moves {
 		f.revoked(ctx, deviceKey(m.device), m.r)
-		f.log.Info("device moved to another site", zap.String("device", string(m.device)))
+		f.log.Info("passes void: the site or its connection is another one", zap.String("device", string(m.device)))
 	}
 	if len(out.moves) > 0 {
 		f.freed() // two that became one

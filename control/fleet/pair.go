@@ -293,6 +293,11 @@ func (f *Fleet) promoteSite(tx Tx, s Site, now time.Time, out *settled) error {
 	}
 	ds, err := tx.SiteDevices(s.ID)
 	for _, d := range ds {
+		// Its agent learns it from another pass. Nobody visits it, so that costs
+		// nothing.
+		if err := f.move(tx, out, &d, s.ID, now); err != nil {
+			return err
+		}
 		out.changed = append(out.changed, d.ID)
 	}
 	return err

@@ -204,9 +204,16 @@ func TestSplitPairOverCapacity(t *testing.T) {
 	}
 	_, err := w.StartVisit(t.Context(), w.signIn(owner), fleet.VisitRequest{Device: a.ID})
 	wantCode(t, err, fault.OverCapacity)
+	if g, err := w.member(primarySN, fleet.HotStandby{}); err != nil || !g.OverCapacity {
+		t.Errorf("its agent is not told: %+v, %v", g, err)
+	}
 	w.license.Connections = 2
+	void := w.device(a.ID).Void
 	if err := w.SweepPairs(t.Context()); err != nil || w.device(a.ID).OverCapacity || w.used() != 2 {
 		t.Errorf("promoted: %+v, %d used, %v", w.device(a.ID), w.used(), err)
+	}
+	if !w.device(a.ID).Void.After(void) {
+		t.Error("its agent has no reason to ask again")
 	}
 }
 

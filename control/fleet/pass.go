@@ -54,7 +54,7 @@ func visitKey(v id.Visit) string   { return "visit." + string(v) }
 func (f *Fleet) grant(key token.SigningKey, d Device, account string) (Grant, error) {
 	g := Grant{
 		Device: d.ID, Site: d.Site, Name: d.Name, Account: account,
-		Issued: d.Issued, Expires: d.Issued.Add(token.PassLife), Relays: f.shuffledRelays(),
+		Issued: d.Issued, Expires: d.Issued.Add(token.PassLife), Relays: f.shuffledRelays(), OverCapacity: d.OverCapacity,
 	}
 	var err error
 	g.Pass, err = token.SignPass(key, token.Pass{

@@ -139,6 +139,8 @@ type Grant struct {
 	Issued  time.Time
 	Expires time.Time
 	Relays  []string // host:port, in the order to try
+
+	OverCapacity bool // as of the device
 }
 
 // Renewal asks for a new pass.

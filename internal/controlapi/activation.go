@@ -45,4 +45,5 @@ type Grant struct {
 	// LifetimeSeconds, and no date: the PBX's clock may be off by hours.
 	LifetimeSeconds int64    `json:"lifetime_seconds" doc:"How long the pass is good for, from now."`
 	Relays          []string `json:"relays" doc:"host:port, in the order to try."`
+	OverCapacity    bool     `json:"over_capacity,omitempty" doc:"No connection was left for the site: the tunnel stays, visits are refused."`
 }
