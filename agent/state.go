@@ -108,7 +108,7 @@ func (t *tracker) trouble(v verdict, addr string, wait time.Duration) {
 		now := time.Now().UTC()
 		tried := t.status.Tried + 1
 		if len(t.live) > 0 {
-			t.status.Tried, t.status.NextTry, t.status.Reason = tried, now.Add(wait), "moving to another relay: "+v.reason
+			t.status.Tried, t.status.TriedAt, t.status.NextTry, t.status.Reason = tried, addr, now.Add(wait), "moving to another relay: "+v.reason
 			return
 		}
 		t.status = Status{
