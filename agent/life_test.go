@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,10 +80,11 @@ func TestSiteMoved(t *testing.T) {
 func TestOverCapacity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		over := true
+		var over atomic.Bool
+		over.Store(true)
 		w.ask = func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error) {
 			g := grant("pass-1")
-			g.OverCapacity = over
+			g.OverCapacity = over.Load()
 			return g, nil
 		}
 		w.run(identity())
@@ -98,7 +100,7 @@ func TestOverCapacity(t *testing.T) {
 		w.wantState(agent.Connecting)
 		time.Sleep(5 * time.Second)
 		w.wantState(agent.OverCapacity)
-		over = false
+		over.Store(false)
 		time.Sleep(passLife) // a pass is renewed long before
 		if s := w.wantState(agent.Connected); s.Reason != "" || s.Code != "" {
 			t.Errorf("%+v", s)

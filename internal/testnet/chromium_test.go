@@ -286,12 +286,8 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `\'`) + "'
 func (p *tab) visits(t *testing.T, w *testnet.World, pbx *testnet.PBX) (site string) {
 	t.Helper()
 	p.t = t
-	email, password := w.Login()
 	p.open(fmt.Sprintf("%s/visit/%s", w.Up.ConsoleURL(), pbx.Site))
-	if read[bool](p, `document.querySelector("#password") !== null`) {
-		p.types("#email", email)
-		p.types("#password", password+"\r")
-	}
+	p.signIn(w)
 	p.click("#state button.primary")
 	p.becomes(`location.hostname.startsWith("` + string(pbx.Site) + `.") && document.readyState === "complete" && location.pathname !== "/.trunkline/visit"`)
 	return read[string](p, "location.origin")
