@@ -169,6 +169,7 @@ func (s *stream) device(e fleet.DeviceEvent) error {
 	out := deviceEvent{ID: d.ID, Removed: e.Removed}
 	if !e.Removed {
 		v := s.c.deviceView(s.p, d)
+		v.Pick = s.list != ""
 		row, err := s.c.part("device-row", v)
 		if err != nil {
 			s.c.log.Error("render a live row", zap.Error(err))

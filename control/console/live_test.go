@@ -151,6 +151,9 @@ func TestLiveRow(t *testing.T) {
 		if e.ID != string(d.ID) || e.Status != "Connected" || !strings.Contains(e.Row, `class="pill up">Connected<`) || strings.Contains(e.Row, "disabled") {
 			t.Errorf("event %+v", e)
 		}
+		if !strings.Contains(e.Row, `type="checkbox" name="id" value="`+string(d.ID)+`"`) {
+			t.Errorf("the row has lost its box: %q", e.Row)
+		}
 		if !strings.Contains(e.Row, "Clinic &lt;b&gt;&amp;") || strings.ContainsAny(e.Row, "\u202e\r") {
 			t.Errorf("row %q", e.Row)
 		}
