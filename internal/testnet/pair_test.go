@@ -219,14 +219,20 @@ func apart(t *testing.T, w *testnet.World, p *testnet.Twins) {
 	if _, err := w.API.StartVisit(t.Context(), controlapi.VisitRequest{Device: one.ID}); fault.CodeOf(err) != fault.OverCapacity {
 		t.Errorf("a visit over capacity: %v", err)
 	}
+	freed := time.Now()
 	if err := w.API.RemoveDevice(t.Context(), two.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.Eventually("the connection is given on", func() error {
 		d, err := w.API.Device(t.Context(), one.ID)
-		if err == nil && (d.OverCapacity || d.Status != controlapi.StatusConnected) {
+		if err == nil && (d.OverCapacity || d.Status != controlapi.StatusConnected || d.Since.Before(freed)) {
 			err = fmt.Errorf("%s, over capacity: %v", d.Status, d.OverCapacity)
 		}
+		return err
+	})
+	// Its agent comes back with a pass that says so.
+	w.Eventually("it can be visited", func() error {
+		_, err := w.API.StartVisit(t.Context(), controlapi.VisitRequest{Device: one.ID})
 		return err
 	})
 	shows(t, open(w, controlapi.VisitRequest{Device: one.ID}), "SN "+string(primarySN))
