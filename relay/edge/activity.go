@@ -19,7 +19,7 @@ const (
 // activity classifies the request. key is the same for requests that differ
 // in nothing but their query and in numbers, as those of one timer do.
 func (x *exchange) activity() (a Activity, key uint64) {
-	var mode, dest, user string
+	var mode, dest, user []byte
 	events := false
 	for _, f := range x.req.fields {
 		switch len(f.name) {
@@ -28,18 +28,18 @@ func (x *exchange) activity() (a Activity, key uint64) {
 		case len("Sec-Fetch-Mode"): // as long as -Dest and -User
 			switch {
 			case strings.EqualFold(string(f.name), "Sec-Fetch-Mode"):
-				mode = string(f.value)
+				mode = f.value
 			case strings.EqualFold(string(f.name), "Sec-Fetch-Dest"):
-				dest = string(f.value)
+				dest = f.value
 			case strings.EqualFold(string(f.name), "Sec-Fetch-User"):
-				user = string(f.value)
+				user = f.value
 			}
 		}
 	}
 	switch {
-	case mode == "navigate" && user == "?1":
+	case string(mode) == "navigate" && string(user) == "?1":
 		return Person, 0
-	case events, dest != "" && dest != "empty" && dest != "websocket" && mode != "navigate":
+	case events, len(dest) > 0 && string(dest) != "empty" && string(dest) != "websocket" && string(mode) != "navigate":
 		return Passive, 0
 	}
 	return Asked, keyOf(x.req.method, x.req.target)
