@@ -182,9 +182,7 @@ func (c *console) edit(w *response, r *http.Request, p fleet.Principal) error {
 		if ferr != nil {
 			return ferr
 		}
-		match := f.Inputs[0].Value // what is saved next is saved over what is there now
 		f.filled(r)
-		f.Inputs[0].Value = match
 		if !f.refused(err) {
 			return err
 		}

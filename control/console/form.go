@@ -70,13 +70,14 @@ func (f *form) refused(err error) bool {
 	return true
 }
 
-// filled takes over what was typed.
+// filled takes over what was typed. Hidden inputs are nobody's typing: what is
+// saved next is saved over what is there now.
 func (f *form) filled(r *http.Request) {
 	for i := range f.Inputs {
 		x := &f.Inputs[i]
 		v := strings.ToValidUTF8(r.PostFormValue(x.Name), "\uFFFD")
 		switch x.Kind {
-		case "password", "file":
+		case "password", "file", "hidden":
 		case "checkbox":
 			x.Checked = v != ""
 		case "select":

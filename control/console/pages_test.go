@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +87,22 @@ func TestGoldenPages(t *testing.T) {
 			}
 			golden(t, name+".html", hashes.ReplaceAllString(w.Body.String(), "$1.HASH."))
 		})
+	}
+}
+
+// A form that was refused because somebody else was faster can be sent again:
+// it carries the state that the page shows, and no old one.
+func TestRefusedFormsCanBeSentAgain(t *testing.T) {
+	for call, path := range map[string]string{
+		"EditDevice": "/devices/" + string(deviceID(1)) + "/edit", "RenameGroup": "/groups/" + string(groupID(1)),
+		"EditUser": "/people/" + string(userID(2)), "EditReseller": "/resellers/" + string(accountID(2)),
+	} {
+		f := sample()
+		f.fail[call] = fault.New(fault.Changed, "Somebody has changed this meanwhile.")
+		w := ask(newConsole(t, f), "POST", path, url.Values{"name": {"typed"}, "connections": {"1"}, "match": {"an old state"}})
+		if w.Code != 412 || strings.Contains(w.Body.String(), "an old state") || !strings.Contains(w.Body.String(), `name="match"`) {
+			t.Errorf("%s: %d\n%s", path, w.Code, w.Body)
+		}
 	}
 }
 

@@ -172,9 +172,7 @@ func (c *console) editPerson(w *response, r *http.Request, p fleet.Principal) er
 	_, err = c.o.Fleet.EditUser(r.Context(), p, u.ID, fleet.UserEdit{Match: r.PostFormValue("match"), Name: &name, Role: &role, Disabled: &disabled})
 	if err != nil {
 		f := personForm(p, u)
-		match := f.Inputs[0].Value
 		f.filled(r)
-		f.Inputs[0].Value = match
 		if !f.refused(err) {
 			return err
 		}

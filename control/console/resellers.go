@@ -1,9 +1,9 @@
 package console
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"trunkline/control/fleet"
 )
@@ -37,7 +37,7 @@ func (c *console) resellersPage(w *response, r *http.Request, p fleet.Principal)
 func resellerInputs(name string, connections int) []input {
 	return []input{
 		{Name: "name", Label: "Name of the reseller", Kind: "text", Max: 100, Required: true, Value: name, Autocomplete: "off"},
-		{Name: "connections", Label: "Connections", Kind: "number", High: maxConnections, Required: true, Value: fmt.Sprint(connections), Hint: "They come out of your own capacity."},
+		{Name: "connections", Label: "Connections", Kind: "number", High: maxConnections, Required: true, Value: strconv.Itoa(connections), Hint: "They come out of your own capacity."},
 	}
 }
 
@@ -120,9 +120,7 @@ func (c *console) editReseller(w *response, r *http.Request, p fleet.Principal) 
 	}
 	if err != nil {
 		f := editResellerForm(x)
-		match := f.Inputs[0].Value
 		f.filled(r)
-		f.Inputs[0].Value = match
 		if !f.refused(err) {
 			return err
 		}

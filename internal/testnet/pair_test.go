@@ -74,21 +74,6 @@ func used(w *testnet.World) int {
 	return s.Used
 }
 
-// open starts a visit and opens it.
-func open(w *testnet.World, q controlapi.VisitRequest) *visitor.Visitor {
-	w.T.Helper()
-	start, err := w.API.StartVisit(w.T.Context(), q)
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	v, err := visitor.Enter(w.T.Context(), w.TLS, w.Up.ConsoleURL(), start)
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	w.T.Cleanup(v.CloseIdleConnections)
-	return v
-}
-
 // page is what a browser's navigation shows.
 func page(t *testing.T, v *visitor.Visitor, path string) (int, string) {
 	t.Helper()
@@ -149,9 +134,9 @@ func TestHotStandby(t *testing.T) {
 		t.Fatalf("%+v\n%+v\n%d used", one, two, used(w))
 	}
 
-	v := open(w, controlapi.VisitRequest{Site: one.Site})
+	v := w.Visit(controlapi.VisitRequest{Site: one.Site})
 	shows(t, v, "primary server, active")
-	named := open(w, controlapi.VisitRequest{Device: two.ID})
+	named := w.Visit(controlapi.VisitRequest{Device: two.ID})
 	shows(t, named, "secondary server, standby")
 	ws, err := v.WebSocket(t.Context(), "/ws/echo")
 	if err != nil {
@@ -235,7 +220,7 @@ func apart(t *testing.T, w *testnet.World, p *testnet.Twins) {
 		_, err := w.API.StartVisit(t.Context(), controlapi.VisitRequest{Device: one.ID})
 		return err
 	})
-	shows(t, open(w, controlapi.VisitRequest{Device: one.ID}), "SN "+string(primarySN))
+	shows(t, w.Visit(controlapi.VisitRequest{Device: one.ID}), "SN "+string(primarySN))
 	if used(w) != 1 {
 		t.Errorf("%d used", used(w))
 	}
@@ -248,7 +233,7 @@ func TestHotStandbyLoss(t *testing.T) {
 	p := w.Pair(primarySN, secondarySN)
 	p.Run()
 	one, _ := both(w, p, "active", "standby")
-	v := open(w, controlapi.VisitRequest{Site: one.Site})
+	v := w.Visit(controlapi.VisitRequest{Site: one.Site})
 	shows(t, v, "primary server, active")
 	p.Primary.Stop()
 	p.Primary.AwaitStatus(controlapi.StatusDisconnected)

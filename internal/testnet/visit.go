@@ -14,8 +14,13 @@ func (p *PBX) Visit() *visitor.Visitor {
 // VisitBy is Visit by a method; "" is the account login.
 func (p *PBX) VisitBy(method string) *visitor.Visitor {
 	p.world.T.Helper()
-	w := p.world
-	start, err := w.API.StartVisit(w.T.Context(), controlapi.VisitRequest{Device: p.Device, Method: method})
+	return p.world.Visit(controlapi.VisitRequest{Device: p.Device, Method: method})
+}
+
+// Visit starts a visit, and opens it as a browser does.
+func (w *World) Visit(q controlapi.VisitRequest) *visitor.Visitor {
+	w.T.Helper()
+	start, err := w.API.StartVisit(w.T.Context(), q)
 	if err != nil {
 		w.T.Fatal(err)
 	}
