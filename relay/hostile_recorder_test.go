@@ -67,30 +67,27 @@ func (r *recorder) serve(c net.Conn) {
 		r.got = append(r.got, raw.Bytes())
 	}()
 	in := bufio.NewReader(io.TeeReader(c, &raw))
-	for {
-		head, err := readHead(in)
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				r.note("", "head: "+err.Error())
-			}
-			return
+	head, err := readHead(in)
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			r.note("", "head: "+err.Error())
 		}
-		line, complaint := strictly(head)
-		r.note(line, complaint)
-		if complaint != "" {
-			return
-		}
-		req, err := http.ReadRequest(bufio.NewReader(io.MultiReader(strings.NewReader(head), in)))
-		if err != nil {
-			r.note("", "net/http: "+err.Error())
-			return
-		}
-		if _, err := io.Copy(io.Discard, req.Body); err != nil {
-			return // the browser's body was broken, and so is this one
-		}
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 		return
 	}
+	line, complaint := strictly(head)
+	r.note(line, complaint)
+	if complaint != "" {
+		return
+	}
+	req, err := http.ReadRequest(bufio.NewReader(io.MultiReader(strings.NewReader(head), in)))
+	if err != nil {
+		r.note("", "net/http: "+err.Error())
+		return
+	}
+	if _, err := io.Copy(io.Discard, req.Body); err != nil {
+		return // the browser's body was broken, and so is this one
+	}
+	io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 }
 
 // readHead reads up to the first empty line.

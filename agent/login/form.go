@@ -126,7 +126,7 @@ func (a *attempt) run(ctx context.Context, who string) (tunnel.Login, error) {
 	if c.PersonField != "" {
 		fields[c.PersonField] = who
 	}
-	resp, body, err := a.post(ctx, fields)
+	resp, body, err := a.post(ctx, fields) //nolint:bodyclose // do has read and closed it
 	if err != nil {
 		return tunnel.Login{}, err
 	}
@@ -141,7 +141,7 @@ func (a *attempt) run(ctx context.Context, who string) (tunnel.Login, error) {
 // openPage gets the page's cookies and its token.
 func (a *attempt) openPage(ctx context.Context, fields map[string]string) error {
 	c := a.s.c
-	resp, body, err := a.do(ctx, http.MethodGet, c.Page, nil, "")
+	resp, body, err := a.do(ctx, http.MethodGet, c.Page, nil, "") //nolint:bodyclose // do has read and closed it
 	if err != nil {
 		return err
 	}

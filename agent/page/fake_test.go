@@ -30,7 +30,6 @@ type desk struct {
 	settings manage.Settings
 	changes  []manage.Change
 	ended    []id.Visit
-	resets   int
 	connect  func(manage.Activation) error
 }
 

@@ -86,7 +86,7 @@ func (f *Fleet) eachChosen(ctx context.Context, p Principal, q DeviceQuery, ids 
 
 // compare is the order of a list, for devices that were read one by one.
 func (q DeviceQuery) compare(a, b Device) int {
-	n := 0
+	var n int
 	switch q.Sort {
 	case SortSerial:
 		n = cmp.Compare(a.Serial, b.Serial)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -234,7 +235,7 @@ func licenceStage(s Subscription, now time.Time) string {
 	stage := "capacity"
 	for _, d := range licenceWarnings {
 		if daysLeft(s.Expires, now) <= d {
-			stage = fmt.Sprint(d)
+			stage = strconv.Itoa(d)
 		}
 	}
 	return stage

@@ -57,6 +57,9 @@ func SchemaTables(t *testing.T, s *Store) []string {
 		}
 		out = append(out, name)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return out
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -85,7 +86,7 @@ func (t table) copy(ctx context.Context, src *sql.Tx, dst pgx.Tx) (Imported, err
 		return none, err
 	}
 	query := "SELECT " + strings.Join(columns, ", ") + " FROM " + t.name + " ORDER BY " + t.key
-	rows, err := src.QueryContext(ctx, query)
+	rows, err := src.QueryContext(ctx, query) //nolint:rowserrcheck // copied.Err has it
 	if err != nil {
 		return none, err
 	}
@@ -99,7 +100,7 @@ func (t table) copy(ctx context.Context, src *sql.Tx, dst pgx.Tx) (Imported, err
 	if err != nil {
 		return none, err
 	}
-	d := Imported{Table: t.name, Rows: int(n), Checksum: fmt.Sprintf("%x", in.sum.Sum(nil))}
+	d := Imported{Table: t.name, Rows: int(n), Checksum: hex.EncodeToString(in.sum.Sum(nil))}
 	if again != in.n || int(n) != in.n || sum != d.Checksum {
 		return none, fmt.Errorf("what was written (%d rows, %s) is not what was read (%d rows, %s)", again, sum, in.n, d.Checksum)
 	}
@@ -157,7 +158,7 @@ func readBack(ctx context.Context, dst pgx.Tx, query string) (n int, sum string,
 		n++
 		add(h, values)
 	}
-	return n, fmt.Sprintf("%x", h.Sum(nil)), rows.Err()
+	return n, hex.EncodeToString(h.Sum(nil)), rows.Err()
 }
 
 // add writes a row so that no two rows look alike: each value by its kind and

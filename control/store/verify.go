@@ -3,12 +3,13 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 )
 
-// checks are statements that must find nothing; each row says what is wrong.
-var checks = []struct{ what, query string }{
+// check is a statement that must find nothing; each row says what is wrong.
+type check struct{ what, query string }
+
+var checks = []check{
 	{"an account's connections in use are not its sites'", `SELECT a.id || ': counts ' || a.used || ', has ' || COUNT(s.id) FROM accounts a
 		LEFT JOIN sites s ON s.account = a.id AND s.licensed = 1 GROUP BY a.id, a.used HAVING a.used <> COUNT(s.id)`},
 	{"an account's path is not its parent's with its own id", `SELECT a.id FROM accounts a LEFT JOIN accounts p ON p.id = a.parent
@@ -51,22 +52,30 @@ func (s *Store) Verify(ctx context.Context) (findings []string, err error) {
 		return nil, err
 	}
 	for _, c := range checks {
-		rows, err := t.QueryContext(ctx, c.query+fmt.Sprintf(" LIMIT %d", maxFindings))
-		if err != nil {
-			return nil, classified(err)
-		}
-		for rows.Next() {
-			var row string
-			if err := rows.Scan(&row); err != nil {
-				return nil, errors.Join(err, rows.Close())
-			}
-			findings = append(findings, c.what+": "+row)
-		}
-		if err := rows.Err(); err != nil {
-			return nil, classified(err)
+		if err := c.run(ctx, t, &findings); err != nil {
+			return nil, err
 		}
 	}
 	return findings, nil
+}
+
+func (c check) run(ctx context.Context, t *sql.Tx, findings *[]string) error {
+	rows, err := t.QueryContext(ctx, c.query+fmt.Sprintf(" LIMIT %d", maxFindings))
+	if err != nil {
+		return classified(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row string
+		if err := rows.Scan(&row); err != nil {
+			return err
+		}
+		*findings = append(*findings, c.what+": "+row)
+	}
+	if err := rows.Err(); err != nil {
+		return classified(err)
+	}
+	return nil
 }
 
 // dangling finds references to rows that are not there, which PostgreSQL does

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -236,7 +237,7 @@ func printLicense(w io.Writer, l license.License) error {
 		status += ", in its days of grace until " + day(l.Expires.Add(license.Grace), "")
 	}
 	for _, row := range [][2]string{
-		{"holder", fmt.Sprintf("%q", l.Holder)}, {"plan", l.Plan}, {"connections", fmt.Sprint(l.Connections)},
+		{"holder", fmt.Sprintf("%q", l.Holder)}, {"plan", l.Plan}, {"connections", strconv.Itoa(l.Connections)},
 		{"not before", day(l.NotBefore, "always")}, {"expires", day(l.Expires, "never")},
 		{"features", strings.Join(l.Features, ", ")}, {"status now", status},
 	} {
