@@ -11,33 +11,38 @@ type LogConfig struct {
 	Format string `yaml:"format"` // json, or console for people
 }
 
-// Logger writes to standard error.
+// Logger writes to standard error. Its Sync must be called before the process
+// ends: lines below warn wait for others, a tenth of a second at most.
 func Logger(level, format string) (*zap.Logger, error) { return newLogger(level, format, "stderr") }
 
-// FileLogger appends JSON to the file at path.
+// FileLogger appends JSON to the file at path; else it is as Logger.
 func FileLogger(level, path string) (*zap.Logger, error) { return newLogger(level, "json", path) }
 
+// newLogger has no sampling: there is one event per request already, and it
+// would hide the one somebody asks for.
 func newLogger(level, format, output string) (*zap.Logger, error) {
 	lvl, err := zapcore.ParseLevel(level)
 	if err != nil {
 		return nil, Usagef("log.level: %w", err)
 	}
-	c := zap.NewProductionConfig()
-	c.Level = zap.NewAtomicLevelAt(lvl)
-	c.Sampling = nil // one event per request already; sampling would hide the one somebody asks for
-	c.DisableStacktrace = true
-	c.DisableCaller = true
-	c.OutputPaths = []string{output}
-	c.EncoderConfig.TimeKey = "ts"
-	c.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	c := zap.NewProductionEncoderConfig()
+	c.TimeKey = "ts"
+	var enc zapcore.Encoder
 	switch format {
 	case "json":
+		c.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+		enc = zapcore.NewJSONEncoder(c)
 	case "console":
-		c.Encoding = "console"
-		c.EncoderConfig.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-		c.EncoderConfig.EncodeLevel = zapcore.CapitalLevelEncoder
+		c.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		c.EncodeLevel = zapcore.CapitalLevelEncoder
+		enc = zapcore.NewConsoleEncoder(c)
 	default:
 		return nil, Usagef("log.format: %q is neither json nor console", format)
 	}
-	return c.Build()
+	out, _, err := zap.Open(output)
+	if err != nil {
+		return nil, err
+	}
+	late := &lateWriter{out: out}
+	return zap.New(urgentCore{zapcore.NewCore(enc, late, lvl), late}, zap.ErrorOutput(out)), nil
 }

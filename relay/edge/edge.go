@@ -76,7 +76,7 @@ type Options struct {
 	Port       string // of the public origin; informative: every request's own Host says it
 	ConsoleURL string // where visits begin
 
-	// Admit checks the visit cookie; faults visit_needed, visit_ended, visit_for_other_site.
+	// Admit checks the visit cookie, which it does not keep; faults visit_needed, visit_ended, visit_for_other_site.
 	Admit func(cookie string, site id.Site, a Activity, key uint64) (Guest, error)
 	// Redeem turns a handover into a visit; faults handover_invalid, handover_used, unavailable.
 	Redeem func(ctx context.Context, handover string, site id.Site, remote netip.Addr) (Guest, error)

@@ -10,3 +10,15 @@ func (t *Trust) KeysForTest(v id.Visit) int {
 	defer s.pace.mu.Unlock()
 	return len(s.pace.keys)
 }
+
+const KeptCookies = keptCookies
+
+// Remembered is how many cookies are.
+func (t *Trust) Remembered() (n int) {
+	for i := range t.opened.shards {
+		t.opened.shards[i].RLock()
+		n += len(t.opened.shards[i].of)
+		t.opened.shards[i].RUnlock()
+	}
+	return n
+}

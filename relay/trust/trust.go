@@ -41,6 +41,7 @@ type Options struct {
 type Trust struct {
 	o         Options
 	keys      atomic.Pointer[keyring] // replaced as a whole, so that a reader needs no lock
+	opened    opened                  // cookies seen lately
 	handovers *bus.Bucket[bus.Handover]
 	metrics   *metrics
 

@@ -108,6 +108,15 @@ func (w *world) newVisit() token.Visit {
 }
 
 // grant is a handover as control makes it.
+func (w *world) sealed(v token.Visit) string {
+	w.t.Helper()
+	cookie, err := token.SealVisit(w.seal, v)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return cookie
+}
+
 func (w *world) grant(v token.Visit) (handover string) {
 	w.t.Helper()
 	handover, hash := token.NewHandover()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,10 +28,16 @@ type seat struct {
 	seen  atomic.Int64 // unix nanoseconds of the last operation
 	pace  cadence
 	ended chan struct{}
+	over  atomic.Bool               // ended is closed
 	shown atomic.Pointer[id.Device] // by which device the last page was
 	guest Guest                     // what a request is given, less its cookie
 
 	in, out, requests atomic.Int64
+
+	cookies struct { // guarded by mu; opened has them
+		mu   sync.Mutex
+		kept []string
+	}
 }
 
 // Guest is an admitted browser.
@@ -54,25 +61,21 @@ type Guest struct {
 // AdmitVisit is the door of browsers: a cookie sealed by us, for this site,
 // neither ended nor revoked. What a person does keeps the visit from being
 // idle; what the page does by itself does not (see cadence). Errors are faults.
+//
+// It does not keep cookie, which may be a part of a buffer.
 func (t *Trust) AdmitVisit(cookie string, site id.Site, a Activity, key uint64) (Guest, error) {
 	now := t.o.Now()
 	ring := t.keys.Load()
-	v, err := token.OpenVisit(cookie, ring.sealKey, now)
-	if err != nil && v.ID == "" {
-		return Guest{}, err
+	v, s, known := t.opened.find(cookie, ring, now)
+	if !known {
+		var err error
+		if v, s, err = t.openVisit(cookie, ring, site, now); err != nil {
+			return Guest{}, err
+		}
 	}
 	if v.Site != site {
-		return Guest{}, fault.New(fault.VisitWrongSite, "Your visit is to another PBX. Open this one from the console.")
+		return Guest{}, errOtherSite
 	}
-	// The cookie's Seen lags; what this relay saw itself counts more.
-	if err != nil && (now.After(v.Expires) || !t.aliveHere(v, now)) {
-		return Guest{}, err // and no seat: it would be reported as ended, though another relay may serve it
-	}
-	s, f := t.seat(v)
-	if f != nil {
-		return Guest{}, f
-	}
-	s.sawAt(v.Seen.UnixNano()) // at another relay
 	s.requests.Add(1)
 	g := s.guest
 	if s.pace.operation(a, key, now) {
@@ -83,12 +86,38 @@ func (t *Trust) AdmitVisit(cookie string, site id.Site, a Activity, key uint64) 
 	if seen := time.Unix(0, s.seen.Load()).UTC(); seen.Sub(v.Seen) > resealAfter {
 		v.Seen = seen
 		if key, ok := ring.sealer(now); ok {
+			var err error
 			if g.Cookie, err = token.SealVisit(key, v); err != nil {
 				return Guest{}, err
 			}
 		}
 	}
 	return g, nil
+}
+
+var errOtherSite = fault.New(fault.VisitWrongSite, "Your visit is to another PBX. Open this one from the console.")
+
+// openVisit opens a cookie that was not seen lately, and remembers it.
+func (t *Trust) openVisit(cookie string, ring *keyring, site id.Site, now time.Time) (token.Visit, *seat, error) {
+	cookie = strings.Clone(cookie)
+	v, err := token.OpenVisit(cookie, ring.sealKey, now)
+	if err != nil && v.ID == "" {
+		return v, nil, err
+	}
+	if v.Site != site {
+		return v, nil, errOtherSite
+	}
+	// The cookie's Seen lags; what this relay saw itself counts more.
+	if err != nil && (now.After(v.Expires) || !t.aliveHere(v, now)) {
+		return v, nil, err // and no seat: it would be reported as ended, though another relay may serve it
+	}
+	s, f := t.seat(v)
+	if f != nil {
+		return v, nil, f
+	}
+	s.sawAt(v.Seen.UnixNano()) // at another relay
+	t.opened.keep(cookie, v, s)
+	return v, s, nil
 }
 
 // Redeem takes a handover, once, on its site. Errors are faults.
@@ -176,6 +205,8 @@ func (t *Trust) End(v id.Visit, code fault.Code) {
 	s, ok := t.seats[v]
 	if ok {
 		delete(t.seats, v)
+		s.over.Store(true)
+		t.opened.forget(s)
 		close(s.ended)
 		// Until control's own revocation arrives, the cookie must not open it again.
 		t.revocations["visit."+string(v)] = bus.Revocation{Code: code, At: t.o.Now(), Until: s.visit.Expires}

@@ -26,6 +26,7 @@ func runCommand() *cobra.Command {
 			if err != nil || check {
 				return err
 			}
+			defer func() { _ = log.Sync() }()
 			return hold(c.Context(), cfg, log)
 		},
 	}

@@ -70,6 +70,7 @@ func upCommand() *cobra.Command {
 			if err != nil || f.check {
 				return err
 			}
+			defer func() { _ = log.Sync() }()
 			u, err := up.New(c.Context(), cfg, log)
 			if err != nil {
 				return err
@@ -100,6 +101,7 @@ func controlCommand() *cobra.Command {
 			if err != nil || f.check {
 				return err
 			}
+			defer func() { _ = log.Sync() }()
 			cert, err := certificate(cfg.CADir, cfg.Zone)
 			if err != nil {
 				return err
@@ -130,6 +132,7 @@ func relayCommand() *cobra.Command {
 			if err != nil || f.check {
 				return err
 			}
+			defer func() { _ = log.Sync() }()
 			cert, err := certificate(cfg.CADir, cfg.Zone)
 			if err != nil {
 				return err

@@ -81,6 +81,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = log.Sync() }()
 	d.portal, err = pbxsim.New(pbxsim.Config{
 		Listen: "127.0.0.1:0", Serial: serial, Model: model, Firmware: firmware, Name: "Acme Ltd",
 		SuperAdmin: superUser, SuperPassword: superPassword, Admin: adminUser, AdminPassword: adminPassword,
