@@ -34,6 +34,8 @@ type conn struct {
 
 	mu          sync.Mutex // guards what follows
 	interrupted bool
+	armed       time.Time // the read deadline that Conn has
+	wanted      time.Time // the one it should have: armed or later
 	busy        bool
 	closed      bool
 	watch       watch
@@ -54,9 +56,13 @@ func (c *conn) Read(p []byte) (int, error) {
 			_ = c.setReadDeadline(now.Add(c.limitR))
 		}
 	}
-	n, err := c.Conn.Read(p)
-	c.spoke = c.spoke || n > 0
-	return n, err
+	for {
+		n, err := c.Conn.Read(p)
+		c.spoke = c.spoke || n > 0
+		if err == nil || !isTimeout(err) || !c.early() {
+			return n, err
+		}
+	}
 }
 
 // Write counts progress with every call, so callers write in pieces. When the
@@ -82,13 +88,35 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return c.setReadDeadline(t)
 }
 
+// setReadDeadline leaves a deadline that comes earlier as it is: most requests
+// follow each other long before any, and setting one costs more than to find
+// out, now and then, that it came too early.
 func (c *conn) setReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.interrupted {
 		t = past
 	}
+	c.wanted = t
+	if !c.armed.IsZero() && (t.IsZero() || t.After(c.armed)) {
+		return nil
+	}
+	return c.armLocked(t)
+}
+
+func (c *conn) armLocked(t time.Time) error {
+	c.armed = t
 	return c.Conn.SetReadDeadline(t)
+}
+
+// early reports whether a Read has ended before its deadline, which it sets.
+func (c *conn) early() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.interrupted || !c.wanted.IsZero() && !time.Now().Before(c.wanted) {
+		return false
+	}
+	return c.armLocked(c.wanted) == nil
 }
 
 // SetDeadline is called by fasthttp before it hands the connection over. An
@@ -109,7 +137,7 @@ func (c *conn) interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.interrupted = true
-	_ = c.Conn.SetReadDeadline(past) // on a closed connection there is no Read to end
+	_ = c.armLocked(past) // on a closed connection there is no Read to end
 }
 
 // setBusy marks the time of a request; Drain interrupts whoever is not busy.
@@ -148,6 +176,9 @@ func (c *conn) finish() bool {
 	defer c.mu.Unlock()
 	first := !c.closed
 	c.closed = true
+	if c.watch.timer != nil {
+		c.watch.timer.Stop()
+	}
 	return first
 }
 

@@ -13,7 +13,8 @@ import (
 // The browser's going shows in a read of one byte. What comes is kept for the
 // next Read; it is the beginning of a pipelined request.
 type watch struct {
-	timer   *time.Timer // one per connection
+	timer   *time.Timer // one per connection, and not set anew for each exchange: see watchNow
+	armed   bool
 	on      bool
 	reading bool
 	has     bool
@@ -29,10 +30,17 @@ func (c *conn) startWatch(x *exchange) {
 	defer c.mu.Unlock()
 	w := &c.watch
 	w.on, w.x = true, x
+	if !w.armed {
+		w.arm(x.e.o.Limits.Watch, c.watchNow)
+	}
+}
+
+func (w *watch) arm(d time.Duration, f func()) {
+	w.armed = true
 	if w.timer == nil {
-		w.timer = time.AfterFunc(x.e.o.Limits.Watch, c.watchNow)
+		w.timer = time.AfterFunc(d, f)
 	} else {
-		w.timer.Reset(x.e.o.Limits.Watch)
+		w.timer.Reset(d)
 	}
 }
 
@@ -41,13 +49,10 @@ func (c *conn) stopWatch() {
 	c.mu.Lock()
 	w := &c.watch
 	w.on, w.x = false, nil
-	if w.timer != nil {
-		w.timer.Stop()
-	}
 	stop, running, reading := w.stop, w.running, w.reading
 	w.stop, w.running = nil, nil
 	if reading {
-		_ = c.Conn.SetReadDeadline(past)
+		_ = c.armLocked(past)
 	}
 	c.mu.Unlock()
 	if stop == nil {
@@ -62,22 +67,30 @@ func (c *conn) stopWatch() {
 	}
 }
 
-// watchNow is the timer's function.
+// watchNow is the timer's function. The exchange that it finds may be younger
+// than the one it was set for: setting and stopping a timer for each would cost
+// more than to come once in vain.
 func (c *conn) watchNow() {
 	c.mu.Lock()
 	w := &c.watch
-	if !w.on || w.stop != nil {
+	w.armed = false
+	if !w.on || w.stop != nil || c.closed {
 		c.mu.Unlock()
 		return
 	}
 	x := w.x
+	if early := x.e.o.Limits.Watch - time.Since(x.start); early > 0 {
+		w.arm(early, c.watchNow)
+		c.mu.Unlock()
+		return
+	}
 	w.stop, w.running = make(chan struct{}), make(chan struct{}, 2)
 	w.running <- struct{}{}
 	stop, running := w.stop, w.running
 	w.reading = !x.uploading.Load() && !w.has
 	if w.reading {
 		w.running <- struct{}{}
-		_ = c.Conn.SetReadDeadline(time.Time{})
+		_ = c.armLocked(time.Time{})
 	}
 	reading := w.reading
 	c.mu.Unlock()
