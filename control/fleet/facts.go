@@ -204,40 +204,6 @@ func (f *Fleet) freed() {
 	}
 }
 
-// promote gives connections that have become free to the sites that wait for
-// one, the oldest first.
-func (f *Fleet) promote(ctx context.Context, now time.Time) error {
-	var waiting []Site
-	err := f.view(ctx, "read sites over capacity", func(tx Tx) (err error) {
-		waiting, err = tx.UnlicensedSites(pairBatch)
-		return err
-	})
-	if err != nil || len(waiting) == 0 {
-		return err
-	}
-	var out settled
-	err = f.tx(ctx, "give connections", func(tx Tx) error {
-		out = settled{}
-		for _, w := range waiting {
-			s, err := tx.Site(w.ID)
-			if noRow(err) || err == nil && s.Licensed {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if err := f.promoteSite(tx, s, now, &out); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err == nil {
-		f.tellPair(ctx, out)
-	}
-	return err
-}
-
 // findSingles looks for devices that were members of a pair when this process
 // began, and whose agents say nothing of one now.
 func (f *Fleet) findSingles(ctx context.Context) error {

@@ -28,8 +28,11 @@ type pairTx interface {
 	StandbyDevices() ([]id.Device, error)
 	// UnnamedSince are devices that joined before t and are not named back.
 	UnnamedSince(t time.Time, limit int) ([]Device, error)
-	// UnlicensedSites are those without a connection, the oldest first.
-	UnlicensedSites(limit int) ([]Site, error)
+	// WaitingAccounts are those with sites that have no connection, whose oldest
+	// waits longest first.
+	WaitingAccounts() ([]id.Account, error)
+	// UnlicensedSites of an account have no connection, the oldest first.
+	UnlicensedSites(account id.Account, limit int) ([]Site, error)
 	RemoveSite(s id.Site) error
 }
 
@@ -272,33 +275,4 @@ func alone(tx Tx, s id.Site) error {
 	}
 	d.Joined = time.Time{}
 	return tx.UpdateDevice(d)
-}
-
-// promoteSite licenses a site if its account has a connection for it.
-func (f *Fleet) promoteSite(tx Tx, s Site, now time.Time, out *settled) error {
-	a, err := tx.Account(s.Account)
-	if err != nil {
-		return err
-	}
-	switch err := f.mayConnect(tx, a, now); fault.CodeOf(err) {
-	case "":
-	case fault.NoConnections, fault.LicenceExpired:
-		return nil
-	default:
-		return err
-	}
-	s.Licensed = true
-	if err := tx.UpdateSite(s); err != nil {
-		return err
-	}
-	ds, err := tx.SiteDevices(s.ID)
-	for _, d := range ds {
-		// Its agent learns it from another pass. Nobody visits it, so that costs
-		// nothing.
-		if err := f.move(tx, out, &d, s.ID, now); err != nil {
-			return err
-		}
-		out.changed = append(out.changed, d.ID)
-	}
-	return err
 }

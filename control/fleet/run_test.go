@@ -163,7 +163,10 @@ func (memoryTx) Handovers(time.Time) (map[string]token.Visit, error) { return ni
 func (memoryTx) DropSamplesBefore(time.Time) error                   { return nil }
 func (memoryTx) AddSamples(time.Time) error                          { return nil }
 func (memoryTx) UnnamedSince(time.Time, int) ([]fleet.Device, error) { return nil, nil }
-func (memoryTx) UnlicensedSites(int) ([]fleet.Site, error)           { return nil, nil }
+func (memoryTx) WaitingAccounts() ([]id.Account, error)              { return nil, nil }
+func (memoryTx) UnlicensedSites(id.Account, int) ([]fleet.Site, error) {
+	return nil, nil
+}
 func (memoryTx) StandbyDevices() ([]id.Device, error)                { return nil, nil }
 func (memoryTx) Root() (fleet.Account, error)                        { return fleet.Account{}, fleet.ErrNoRow }
 func (memoryTx) OverdueVisits(_, _ time.Time, _ int) ([]fleet.Visit, error) {

@@ -23,8 +23,15 @@ func (t *tx) UnnamedSince(at time.Time, limit int) ([]fleet.Device, error) {
 	return all(t, scanDevice, selectDevice+fmt.Sprintf(" WHERE d.joined <> 0 AND d.joined <= $1 ORDER BY d.joined, d.id LIMIT %d", limit), micros(at))
 }
 
-func (t *tx) UnlicensedSites(limit int) ([]fleet.Site, error) {
-	return all(t, scanSite, selectSite+fmt.Sprintf(" WHERE licensed = 0 ORDER BY created, id LIMIT %d", limit))
+func (t *tx) WaitingAccounts() ([]id.Account, error) {
+	return all(t, func(r scanner) (a id.Account, err error) {
+		err = r.Scan(&a)
+		return a, err
+	}, "SELECT account FROM sites WHERE licensed = 0 GROUP BY account ORDER BY MIN(created), account")
+}
+
+func (t *tx) UnlicensedSites(account id.Account, limit int) ([]fleet.Site, error) {
+	return all(t, scanSite, selectSite+fmt.Sprintf(" WHERE account = ? AND licensed = 0 ORDER BY created, id LIMIT %d", limit), account)
 }
 
 func (t *tx) RemoveSite(s id.Site) error { return t.removeSite(s) }
