@@ -167,8 +167,8 @@ func (memoryTx) WaitingAccounts() ([]id.Account, error)              { return ni
 func (memoryTx) UnlicensedSites(id.Account, int) ([]fleet.Site, error) {
 	return nil, nil
 }
-func (memoryTx) StandbyDevices() ([]id.Device, error)                { return nil, nil }
-func (memoryTx) Root() (fleet.Account, error)                        { return fleet.Account{}, fleet.ErrNoRow }
+func (memoryTx) StandbyDevices() ([]id.Device, error) { return nil, nil }
+func (memoryTx) Root() (fleet.Account, error)         { return fleet.Account{}, fleet.ErrNoRow }
 func (memoryTx) OverdueVisits(_, _ time.Time, _ int) ([]fleet.Visit, error) {
 	return nil, nil
 }

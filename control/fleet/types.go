@@ -197,7 +197,8 @@ type GroupFilter struct {
 }
 
 // Page is part of a list; Next is "" on the last one. Total is counted up to
-// MaxTotal: if More is set there are more.
+// MaxTotal, or less far in a search that much matches: if More is set there
+// are more.
 type Page[T any] struct {
 	Items []T
 	Next  string

@@ -150,11 +150,16 @@ func inGroups(column string, f fleet.GroupFilter) (cond string, args []any) {
 	return column + " " + not + "IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ") + ")", args
 }
 
-// countSome counts rows up to fleet.MaxTotal and says whether there are more.
+// countSome counts rows up to fleet.MaxTotal, or searchTotal, and says whether
+// there are more.
 func (t *tx) countSome(from string, w where) (n int, more bool, err error) {
-	n, err = t.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s%s LIMIT %d) AS n", from, w.String(), fleet.MaxTotal+1), w.args...)
-	if n > fleet.MaxTotal {
-		return fleet.MaxTotal, true, err
+	most := fleet.MaxTotal
+	if w.scan {
+		most = searchTotal
+	}
+	n, err = t.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s%s LIMIT %d) AS n", from, w.String(), most+1), w.args...)
+	if n > most {
+		return most, true, err
 	}
 	return n, false, err
 }

@@ -13,6 +13,9 @@ const (
 	// Where more match, all over the installation, going through a list in its
 	// order soon meets enough of them.
 	searchFew = 2000
+	// searchTotal is how far such a search is counted: each row that matches
+	// stands among many that are read for it.
+	searchTotal = 100
 )
 
 // searched is a table with a column that searches look in.
@@ -31,6 +34,7 @@ var (
 // finds the few rows there are (w.found).
 func (t *tx) search(w *where, in searched, typed string) error {
 	if utf8.RuneCountInString(typed) < trigram {
+		w.scan = typed != ""
 		w.containing(in.alias+".search", typed)
 		return nil
 	}
@@ -44,6 +48,7 @@ func (t *tx) search(w *where, in searched, typed string) error {
 	case err != nil:
 		return err
 	case n > searchFew:
+		w.scan = true
 		w.and(in.alias+`.search || '' LIKE ? ESCAPE '\'`, like(typed)) // not by the index
 	case t.postgres:
 		w.found = true

@@ -148,6 +148,7 @@ type where struct {
 	parts []string
 	args  []any
 	found bool // by the index of a search: few are left to sort
+	scan  bool // a search that looks into every row it comes by
 }
 
 func (w *where) and(cond string, args ...any) {
