@@ -38,6 +38,7 @@ type Config struct {
 
 // Edge is the browsers' side.
 type Edge struct {
+	HTTP2          bool           `yaml:"http2"`           // offered to browsers beside HTTP/1.1
 	HTTPListen     string         `yaml:"http_listen"`     // plain HTTP, for a load balancer that terminates TLS; "" is off
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"` // who may connect there and is believed about the client's address
 	Limits         edge.Limits    `yaml:"limits"`
@@ -54,6 +55,7 @@ func Default() Config {
 	return Config{
 		Name: "relay-1", Listen: ":8443", Zone: "localhost", Admin: "127.0.0.1:9702",
 		Edge: Edge{
+			HTTP2:          true,
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 			Limits: edge.Limits{
 				Header: 10 * time.Second, Idle: 75 * time.Second, Progress: 5 * time.Minute, Dial: 10 * time.Second,

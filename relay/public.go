@@ -49,6 +49,9 @@ func newPublic(r *Relay) (*public, error) {
 	base := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert}
 	p.sites, p.hosts, p.tunnels = base.Clone(), base.Clone(), base.Clone()
 	p.sites.NextProtos = []string{"http/1.1"}
+	if r.o.Edge.HTTP2 {
+		p.sites.NextProtos = []string{"h2", "http/1.1"}
+	}
 	p.hosts.NextProtos = []string{"h2", "http/1.1"}
 	p.tunnels.NextProtos = []string{tunnel.ALPN}
 	p.tunnels.MinVersion = tls.VersionTLS13

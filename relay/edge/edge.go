@@ -104,6 +104,7 @@ type Edge struct {
 	console string // the console's origin
 	log     *zap.Logger
 	server  *fasthttp.Server
+	h2      *h2
 	pool    *pool
 	swaps   *swaps
 	pages   *pages
@@ -141,6 +142,9 @@ func New(o Options) (*Edge, error) {
 	}
 	e.pool = newPool(o.Limits, o.Dial, m)
 	e.server = e.newServer()
+	if e.h2, err = newH2(e); err != nil {
+		return nil, fmt.Errorf("edge: http2: %w", err)
+	}
 	return e, nil
 }
 

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,6 +22,24 @@ type metrics struct {
 	opened    prometheus.Counter
 	retries   prometheus.Counter
 	refused   struct{ full, untrusted prometheus.Counter }
+	h2        *prometheus.CounterVec
+
+	mu      sync.Mutex // guards reasons
+	reasons map[string]struct{}
+}
+
+// maxReasons is more than x/net has; a browser must not be able to make more.
+const maxReasons = 100
+
+// h2Error counts what is wrong with an HTTP/2 connection or stream.
+func (m *metrics) h2Error(reason string) {
+	m.mu.Lock()
+	if _, ok := m.reasons[reason]; !ok && len(m.reasons) >= maxReasons {
+		reason = "other"
+	}
+	m.reasons[reason] = struct{}{}
+	m.mu.Unlock()
+	m.h2.WithLabelValues(reason).Inc()
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -35,6 +54,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	bytes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "bytes_total", Help: "Body bytes, in from and out to browsers."}, []string{"direction"})
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "connections_refused_total", Help: "Browsers' connections closed unserved, by reason."}, []string{"reason"})
 	m := &metrics{
+		h2:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "http2_errors_total", Help: "HTTP/2 connections and streams refused or ended for what the browser sent, by reason."}, []string{"reason"}),
+		reasons:   make(map[string]struct{}),
 		faults:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "faults_total", Help: "Requests that failed, by code."}, []string{"code"}),
 		firstByte: prometheus.NewHistogram(prometheus.HistogramOpts{Name: ns + "first_byte_seconds", Help: "From the request's head to the portal's.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
 		in:        bytes.WithLabelValues("in"), out: bytes.WithLabelValues("out"),
@@ -49,7 +70,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		m.classes[i] = requests.WithLabelValues([]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}[i])
 	}
 	m.refused.full, m.refused.untrusted = refused.WithLabelValues("full"), refused.WithLabelValues("untrusted")
-	for _, c := range []prometheus.Collector{requests, bytes, refused, m.faults, m.firstByte, m.active, m.upgraded, m.conns, m.idle, m.opened, m.retries} {
+	for _, c := range []prometheus.Collector{requests, bytes, refused, m.faults, m.firstByte, m.active, m.upgraded, m.conns, m.idle, m.opened, m.retries, m.h2} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

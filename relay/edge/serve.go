@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/net/http2"
+
 	"trunkline/internal/id"
 )
 
@@ -18,8 +20,12 @@ import (
 var ErrFull = errors.New("edge: too many connections")
 
 // ServeTLS serves a browser whose handshake is done, until its connection is
-// closed. It owns c. It errs with ErrFull only.
+// closed. It owns c. It errs with ErrFull only. The handshake has chosen the
+// protocol: h2, or HTTP/1.1 for everything else.
 func (e *Edge) ServeTLS(c *tls.Conn) error {
+	if c.ConnectionState().NegotiatedProtocol == http2.NextProtoTLS {
+		return e.h2.serveConn(c)
+	}
 	return e.serveConn(&conn{Conn: c, remote: addrOf(c), sni: sniOf(c.ConnectionState())})
 }
 
@@ -166,6 +172,7 @@ func (e *Edge) startDrain() <-chan struct{} {
 		e.empty = empty
 	}
 	e.mu.Unlock()
+	e.h2.goAway()
 	e.each((*conn).interruptIfIdle)
 	return empty
 }

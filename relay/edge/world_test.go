@@ -148,7 +148,7 @@ func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world
 func (w *world) listen(t testing.TB) {
 	cert, roots := selfSigned(t)
 	w.roots = roots
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
