@@ -10,6 +10,8 @@ AGENT    := -tags nethttpomithttp2
 TOOLS    := $(CURDIR)/bin/tools
 
 GOLANGCI  := v2.15.0
+# The newest h2spec that the module proxy resolves.
+H2SPEC    := v2.2.1
 
 # What looks at pages for what keeps people out. Its sum is of the package.
 AXE       := 4.14.0
@@ -21,7 +23,7 @@ BENCH_DEBS := wrk nginx
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test check lint fuzz bench clean cross test-deps bench-deps axe
+.PHONY: build run test check lint fuzz bench clean cross test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -30,7 +32,7 @@ build: ## the three programs, in bin/
 run: build ## everything with a simulated PBX, until Ctrl-C
 	bin/trunkline demo
 
-test: test-deps axe build cross ## all tests, with the race detector
+test: test-deps axe h2spec build cross ## all tests, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on -timeout 9m ./...
 
@@ -71,6 +73,14 @@ bench-deps:
 $(TOOLS)/golangci-lint-$(GOLANGCI):
 	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	mv $(TOOLS)/golangci-lint $@
+
+# Without it the test that needs h2spec is skipped; with CI=true it fails.
+h2spec:
+	@test -f $(TOOLS)/h2spec-$(H2SPEC) || $(MAKE) --no-print-directory $(TOOLS)/h2spec-$(H2SPEC) || echo "no h2spec: its test is skipped"
+
+$(TOOLS)/h2spec-$(H2SPEC):
+	GOBIN=$(TOOLS) $(GO) install github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC)+incompatible
+	mv $(TOOLS)/h2spec $@
 
 # Where there is no npm, or no way to its registry, the tests that need axe say so
 # and are skipped; with CI=true they fail.

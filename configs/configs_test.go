@@ -49,7 +49,7 @@ var saidAtTheTop = []string{
 
 // A setting is "#key:" or, in a section, "#" and an even number of spaces;
 // prose is "# " and something.
-var setting = regexp.MustCompile(`(?m)^#((?:  )*)([a-z_]+:.*)$`)
+var setting = regexp.MustCompile(`(?m)^#((?:  )*)([a-z][a-z0-9_]*:.*)$`)
 
 func uncommented(b []byte) []byte { return setting.ReplaceAll(b, []byte("$1$2")) }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/net/http2"
 
 	"trunkline/internal/fault"
@@ -39,9 +39,9 @@ func newH2(e *Edge) (*h2, error) {
 	h := &h2{e: e}
 	h.base = &http.Server{
 		MaxHeaderBytes: l.HeadSize, IdleTimeout: l.Idle, ReadHeaderTimeout: l.Header,
-		ErrorLog: log.New(io.Discard, "", 0), // every request has its event in ours
+		ErrorLog: zap.NewStdLog(zap.NewNop()), // every request has its event in ours
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: maxH2Streams, WriteByteTimeout: l.Progress,
+			MaxConcurrentStreams: maxH2Streams, MaxReadFrameSize: 16 << 10, WriteByteTimeout: l.Progress,
 			MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 1 << 20,
 			CountError: e.m.h2Error,
 		},

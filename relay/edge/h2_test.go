@@ -33,7 +33,7 @@ func (w *world) h2client() *http.Client {
 }
 
 // portal is a real server behind the edge.
-func h2portal(t *testing.T, h http.HandlerFunc) string {
+func h2portal(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
