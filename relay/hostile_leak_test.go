@@ -160,7 +160,13 @@ func TestNothingIsLeftOfDownloads(t *testing.T) {
 	p := w.Connect("3631A20C0801", w.Portal(nil).URL())
 	v := p.Visit()
 	cookie := s.cookie(t, v)
-	v.CloseIdleConnections()
+	// A connection of HTTP/2 is idle a moment after its last answer.
+	for end := time.Now().Add(testnet.Patience); s.metrics(t)["trunkline_relay_edge_connections"] != 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the visitor's connection stays open")
+		}
+		v.CloseIdleConnections()
+	}
 	opener := controlapi.NewTransport(w.TLS)
 	opener.DisableKeepAlives = true
 	base := steady(t)
