@@ -80,7 +80,7 @@ func TestHostileHandshakesBeyondTheBound(t *testing.T) {
 	s := &stage{World: w, secrets: map[string]string{}}
 	p := w.Connect("3631A20C0701", w.Portal(nil).URL())
 	v := p.Visit()
-	v.Transport.(*http.Transport).DisableKeepAlives = true
+	dialsAnew(v)
 	for name, first := range map[string][]byte{"silent": nil, "whole hello": clientHello(t, s.host(p))} {
 		t.Run(name, func(t *testing.T) {
 			for range 600 {

@@ -112,9 +112,19 @@ type bystander struct {
 	errs []error
 }
 
+// dialsAnew has v open a connection for each of its requests. The transport it
+// has is still at work: its settings are not to be touched.
+func dialsAnew(v *visitor.Visitor) {
+	visited := v.Transport.(*http.Transport)
+	each := visited.Clone()
+	each.DisableKeepAlives = true
+	v.Transport = each
+	visited.CloseIdleConnections()
+}
+
 func (s *stage) watch(t *testing.T, p *testnet.PBX) *bystander {
 	v := p.Visit()
-	v.Transport.(*http.Transport).DisableKeepAlives = true
+	dialsAnew(v)
 	b := &bystander{pbx: p, v: v}
 	testnet.Go(t, "bystander", func(ctx context.Context) error {
 		for ctx.Err() == nil {
