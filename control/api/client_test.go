@@ -39,6 +39,7 @@ func TestClientKnowsEveryOperation(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	srv.Close() // waits for the requests, also for the one that watched: each is logged at its end
 	called := map[string]bool{}
 	for _, e := range w.logs.TakeAll() {
 		if m := e.ContextMap(); m["status"].(int64) < 300 {
