@@ -31,7 +31,7 @@ func (t *tx) WaitingAccounts() ([]id.Account, error) {
 }
 
 func (t *tx) UnlicensedSites(account id.Account, limit int) ([]fleet.Site, error) {
-	return all(t, scanSite, selectSite+fmt.Sprintf(" WHERE account = ? AND licensed = 0 ORDER BY created, id LIMIT %d", limit), account)
+	return all(t, scanSite, selectSite+fmt.Sprintf(" WHERE account = $1 AND licensed = 0 ORDER BY created, id LIMIT %d", limit), account)
 }
 
 func (t *tx) RemoveSite(s id.Site) error { return t.removeSite(s) }
