@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -18,8 +19,10 @@ func (f *Fleet) promote(ctx context.Context, now time.Time) error {
 		return err
 	})
 	for _, a := range waiting {
-		for more := true; more && err == nil; {
-			more, err = f.promoteIn(ctx, a, now)
+		for more := true; more && ctx.Err() == nil; {
+			var failed error
+			more, failed = f.promoteIn(ctx, a, now)
+			err = cmp.Or(err, failed) // of a database that is away the first is enough
 		}
 	}
 	return err
