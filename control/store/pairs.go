@@ -12,11 +12,13 @@ func (t *tx) SiteDevices(s id.Site) ([]fleet.Device, error) {
 	return all(t, scanDevice, selectDevice+" WHERE d.site = $1 ORDER BY d.id", s)
 }
 
+func scanID[T ~string](r scanner) (x T, err error) {
+	err = r.Scan(&x)
+	return x, err
+}
+
 func (t *tx) StandbyDevices() ([]id.Device, error) {
-	return all(t, func(r scanner) (d id.Device, err error) {
-		err = r.Scan(&d)
-		return d, err
-	}, "SELECT id FROM devices WHERE hs_enabled = 1")
+	return all(t, scanID[id.Device], "SELECT id FROM devices WHERE hs_enabled = 1")
 }
 
 func (t *tx) UnnamedSince(at time.Time, limit int) ([]fleet.Device, error) {
@@ -24,10 +26,7 @@ func (t *tx) UnnamedSince(at time.Time, limit int) ([]fleet.Device, error) {
 }
 
 func (t *tx) WaitingAccounts() ([]id.Account, error) {
-	return all(t, func(r scanner) (a id.Account, err error) {
-		err = r.Scan(&a)
-		return a, err
-	}, "SELECT account FROM sites WHERE licensed = 0 GROUP BY account ORDER BY MIN(created), account")
+	return all(t, scanID[id.Account], "SELECT account FROM sites WHERE licensed = 0 GROUP BY account ORDER BY MIN(created), account")
 }
 
 func (t *tx) UnlicensedSites(account id.Account, limit int) ([]fleet.Site, error) {
