@@ -59,6 +59,15 @@ func (t *Trust) newSeat(v token.Visit) *seat {
 	return s
 }
 
+func (s *seat) over() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 func (s *seat) served(d id.Device) (before id.Device) {
 	if was := s.shown.Swap(&d); was != nil {
 		before = *was

@@ -41,7 +41,7 @@ type Options struct {
 type Trust struct {
 	o         Options
 	keys      atomic.Pointer[keyring] // replaced as a whole, so that a reader needs no lock
-	opened    opened                  // cookies seen lately
+	opened    *opened                 // cookies seen lately
 	handovers *bus.Bucket[bus.Handover]
 	metrics   *metrics
 
@@ -58,6 +58,7 @@ func New(o Options) *Trust {
 		o:           o,
 		handovers:   bus.NewBucket[bus.Handover](o.Bus, bus.Handovers),
 		metrics:     newMetrics(o.Registerer),
+		opened:      newOpened(),
 		revocations: make(map[string]bus.Revocation),
 		seats:       make(map[id.Visit]*seat),
 	}

@@ -28,7 +28,6 @@ type seat struct {
 	seen  atomic.Int64 // unix nanoseconds of the last operation
 	pace  cadence
 	ended chan struct{}
-	over  atomic.Bool               // ended is closed
 	shown atomic.Pointer[id.Device] // by which device the last page was
 	guest Guest                     // what a request is given, less its cookie
 
@@ -74,7 +73,7 @@ func (t *Trust) AdmitVisit(cookie string, site id.Site, a Activity, key uint64) 
 		}
 	}
 	if v.Site != site {
-		return Guest{}, errOtherSite
+		return Guest{}, otherSite()
 	}
 	s.requests.Add(1)
 	g := s.guest
@@ -95,7 +94,9 @@ func (t *Trust) AdmitVisit(cookie string, site id.Site, a Activity, key uint64) 
 	return g, nil
 }
 
-var errOtherSite = fault.New(fault.VisitWrongSite, "Your visit is to another PBX. Open this one from the console.")
+func otherSite() error {
+	return fault.New(fault.VisitWrongSite, "Your visit is to another PBX. Open this one from the console.")
+}
 
 // openVisit opens a cookie that was not seen lately, and remembers it.
 func (t *Trust) openVisit(cookie string, ring *keyring, site id.Site, now time.Time) (token.Visit, *seat, error) {
@@ -105,7 +106,7 @@ func (t *Trust) openVisit(cookie string, ring *keyring, site id.Site, now time.T
 		return v, nil, err
 	}
 	if v.Site != site {
-		return v, nil, errOtherSite
+		return v, nil, otherSite()
 	}
 	// The cookie's Seen lags; what this relay saw itself counts more.
 	if err != nil && (now.After(v.Expires) || !t.aliveHere(v, now)) {
@@ -205,9 +206,8 @@ func (t *Trust) End(v id.Visit, code fault.Code) {
 	s, ok := t.seats[v]
 	if ok {
 		delete(t.seats, v)
-		s.over.Store(true)
-		t.opened.forget(s)
 		close(s.ended)
+		t.opened.forget(s) // after that: who still opens a cookie of it sees that it is over
 		// Until control's own revocation arrives, the cookie must not open it again.
 		t.revocations["visit."+string(v)] = bus.Revocation{Code: code, At: t.o.Now(), Until: s.visit.Expires}
 	}
