@@ -15,7 +15,10 @@ const (
 )
 
 // lateWriter gathers lines for lateFor, or until there are lateSize bytes.
-// While nothing is logged it has neither timer nor buffer.
+//
+// zap's own BufferedWriteSyncer keeps the first error of a write: after a full
+// disk it would say nothing ever again. This one loses what could not be
+// written and goes on; and while nothing is logged no timer runs.
 type lateWriter struct {
 	out zapcore.WriteSyncer
 
@@ -67,32 +70,5 @@ func (w *lateWriter) flushLocked() error {
 		w.buf = nil
 	}
 	_, err := w.out.Write(b)
-	return err
-}
-
-// urgentCore writes at once what somebody may have to act on.
-type urgentCore struct {
-	zapcore.Core
-	late *lateWriter
-}
-
-func (c urgentCore) With(fields []zapcore.Field) zapcore.Core {
-	return urgentCore{c.Core.With(fields), c.late}
-}
-
-func (c urgentCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
-		return ce.AddCore(e, c)
-	}
-	return ce
-}
-
-func (c urgentCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	err := c.Core.Write(e, fields)
-	if e.Level >= zapcore.WarnLevel {
-		if flushErr := c.late.flush(); err == nil {
-			err = flushErr
-		}
-	}
 	return err
 }

@@ -44,5 +44,11 @@ func newLogger(level, format, output string) (*zap.Logger, error) {
 		return nil, err
 	}
 	late := &lateWriter{out: out}
-	return zap.New(urgentCore{zapcore.NewCore(enc, late, lvl), late}, zap.ErrorOutput(out)), nil
+	urgent := zap.Hooks(func(e zapcore.Entry) error { // somebody may have to act on it
+		if e.Level < zapcore.WarnLevel {
+			return nil
+		}
+		return late.flush()
+	})
+	return zap.New(zapcore.NewCore(enc, late, lvl), zap.ErrorOutput(out), urgent), nil
 }
