@@ -28,7 +28,7 @@ type conn struct {
 	mute   bool // see Write
 	linger bool // the browser may still be sending
 
-	armedR, armedW time.Time
+	armedW time.Time
 
 	rolling bool // reads have the rolling limit, not fasthttp's
 
@@ -51,10 +51,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 1, nil
 	}
 	if c.rolling {
-		if now := time.Now(); now.Sub(c.armedR) > c.limitR/8 {
-			c.armedR = now
-			_ = c.setReadDeadline(now.Add(c.limitR))
-		}
+		_ = c.setReadDeadline(time.Now().Add(c.limitR))
 	}
 	for {
 		n, err := c.Conn.Read(p)
@@ -129,7 +126,6 @@ func (c *conn) SetDeadline(t time.Time) error {
 // roll puts reads under the rolling limit d until fasthttp's own come back.
 func (c *conn) roll(d time.Duration) {
 	c.rolling, c.limitR = true, d
-	c.armedR = time.Time{}
 }
 
 // interrupt ends a Read in progress and all later ones.

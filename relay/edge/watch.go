@@ -62,7 +62,6 @@ func (c *conn) stopWatch() {
 	running <- struct{}{} // both tokens: both have ended
 	running <- struct{}{}
 	if reading {
-		c.armedR = time.Time{}
 		_ = c.setReadDeadline(time.Time{})
 	}
 }
