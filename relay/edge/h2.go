@@ -21,12 +21,11 @@ import (
 	"trunkline/internal/fault"
 )
 
-// maxH2Streams a browser's connection may have open at once. Chromium asks
-// for 100 at most.
+// maxH2Streams a browser's connection may have open at once: what nginx allows.
 const maxH2Streams = 128
 
-// h2 serves HTTP/2 to browsers. golang.org/x/net/http2 has the frames, HPACK,
-// flow control and the bounds on resets; every stream is then one connection
+// h2 serves HTTP/2 to browsers. golang.org/x/net/http2 has the frames, HPACK
+// and flow control; every stream is then one connection
 // of the edge's own, with one request on it, so that there is one descent for
 // both protocols (docs/adr/0015).
 type h2 struct {
@@ -78,7 +77,8 @@ func (h *h2) serveConn(tc *tls.Conn) error {
 			h.serve(w, r, remote)
 		}),
 	})
-	return tc.Close()
+	_ = tc.Close() // it is closed, or the browser has gone
+	return nil
 }
 
 // maxResets is how many more streams of a connection a browser may take back

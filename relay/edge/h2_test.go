@@ -36,7 +36,7 @@ func (w *world) h2client() *http.Client {
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// portal is a real server behind the edge.
+// h2portal is a real server behind the edge.
 func h2portal(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -271,8 +271,8 @@ func TestH2Smuggling(t *testing.T) {
 	}
 }
 
-// A browser that opens and resets faster than streams end is cut off, and
-// counted: here none ends, for the device cannot be reached.
+// A browser that opens and resets without end is cut off, and counted. The
+// device cannot be reached, so that no stream's end speaks for the browser.
 func TestH2RapidReset(t *testing.T) {
 	release := make(chan struct{})
 	w := newWorld(t, "127.0.0.1:1", func(o *edge.Options) {
