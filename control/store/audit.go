@@ -30,12 +30,17 @@ func (t *tx) addAudit(once sql.NullString, e fleet.AuditEntry) error {
 }
 
 func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error) {
-	var w where
-	if err := t.search(&w, auditSearched, q.Search); err != nil {
+	f, err := t.find(auditSearched, q.Search)
+	if err != nil {
 		return fleet.Page[fleet.AuditEntry]{}, err
 	}
-	column := func(name string) string {
-		if w.found {
+	var w where
+	if q.Search != "" {
+		w.scan = !f.named
+		w.and(f.cond, f.arg)
+	}
+	column := func(name string) string { // what the search's index found is not looked for on another
+		if f.named {
 			return t.unindexed(name)
 		}
 		return name
@@ -54,7 +59,7 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 	switch q.Outcome {
 	case "":
 	case fleet.OutcomeRefused:
-		w.and("outcome <> 'ok'")
+		w.and("outcome <> 'ok' AND seq > 0") // what has SQLite take the refusals' own index
 	default:
 		w.and("outcome = ?", q.Outcome)
 	}
@@ -63,6 +68,11 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 	}
 	if !q.To.IsZero() {
 		w.and("at < ?", micros(q.To))
+	}
+	if w.scan {
+		if err := t.inOrder(); err != nil {
+			return fleet.Page[fleet.AuditEntry]{}, err
+		}
 	}
 	total, more, err := t.countSome("audit", w)
 	if err != nil {

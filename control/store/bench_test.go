@@ -20,6 +20,7 @@ var lists = []struct {
 	read func(tx fleet.Tx, root id.Account) error
 }{
 	{"first page", devicePage(fleet.DeviceQuery{})},
+	{"next page", nextPage(fleet.DeviceQuery{})},
 	{"last page", devicePage(fleet.DeviceQuery{Desc: true})},
 	{"by since", devicePage(fleet.DeviceQuery{Sort: fleet.SortSince, Desc: true})},
 	{"by serial", devicePage(fleet.DeviceQuery{Sort: fleet.SortSerial})},
@@ -31,10 +32,17 @@ var lists = []struct {
 	{"search none", devicePage(fleet.DeviceQuery{Search: "nobody has this"})},
 	{"search many", devicePage(fleet.DeviceQuery{Search: "hotel"})},
 	{"search all", devicePage(fleet.DeviceQuery{Search: "trial", Sort: fleet.SortSince})},
+	{"search many next", nextPage(fleet.DeviceQuery{Search: "hotel"})},
+	{"search many by serial", devicePage(fleet.DeviceQuery{Search: "hotel", Sort: fleet.SortSerial})},
+	{"search begins", devicePage(fleet.DeviceQuery{Search: "york"})},
+	{"search begins and within", devicePage(fleet.DeviceQuery{Search: "warehouse", Desc: true})},
+	{"search few", devicePage(fleet.DeviceQuery{Search: "york law"})},
+	{"search status", devicePage(fleet.DeviceQuery{Search: "hotel", Status: fleet.StatusConnected})},
 	{"search short", devicePage(fleet.DeviceQuery{Search: "ho"})},
 	{"below", devicePage(fleet.DeviceQuery{Sub: true})},
 	{"below by since", devicePage(fleet.DeviceQuery{Sub: true, Sort: fleet.SortSince, Desc: true})},
 	{"below search", devicePage(fleet.DeviceQuery{Sub: true, Search: "000778"})},
+	{"below search many", devicePage(fleet.DeviceQuery{Sub: true, Search: "hotel"})},
 	{"visits", func(tx fleet.Tx, root id.Account) error {
 		_, err := tx.Visits(root, fleet.VisitQuery{Limit: 50})
 		return err
@@ -47,13 +55,27 @@ var lists = []struct {
 func devicePage(q fleet.DeviceQuery) func(fleet.Tx, id.Account) error {
 	q.Limit, q.Seen = 50, fleet.GroupFilter{Except: true}
 	return func(tx fleet.Tx, root id.Account) error {
-		p, err := tx.Devices(root, q)
-		if err != nil || p.Next == "" {
-			return err
+		_, err := tx.Devices(root, q)
+		return err
+	}
+}
+
+// nextPage is the one after the first; where that is all, the first.
+func nextPage(q fleet.DeviceQuery) func(fleet.Tx, id.Account) error {
+	q.Limit, q.Seen = 50, fleet.GroupFilter{Except: true}
+	var root id.Account // whose the cursor is
+	var next string
+	return func(tx fleet.Tx, r id.Account) error {
+		if root != r {
+			p, err := tx.Devices(r, q)
+			if err != nil {
+				return err
+			}
+			root, next = r, p.Next
 		}
 		q := q
-		q.Cursor = p.Next
-		_, err = tx.Devices(root, q)
+		q.Cursor = next
+		_, err := tx.Devices(r, q)
 		return err
 	}
 }
@@ -66,8 +88,9 @@ func auditPage(q fleet.AuditQuery) func(fleet.Tx, id.Account) error {
 	}
 }
 
-// BenchmarkLists compares 1,000 devices with 100,000; `-bench Lists` takes a
-// minute or two, most of it to fill the databases.
+// BenchmarkLists compares 1,000 devices with 100,000, all in one account or
+// spread over ten; `-bench Lists` takes some minutes, most of them to fill the
+// databases.
 func BenchmarkLists(b *testing.B) {
 	for name, open := range map[string]func(b *testing.B) *store.Store{
 		"sqlite": func(b *testing.B) *store.Store {
@@ -85,14 +108,14 @@ func BenchmarkLists(b *testing.B) {
 			return s
 		},
 	} {
-		for _, n := range []int{1_000, 100_000} {
+		for _, c := range []struct{ devices, resellers int }{{1_000, 9}, {100_000, 9}, {1_000, 0}, {100_000, 0}} {
 			s := open(b)
-			root := seed(b, s, n, 9)
+			root := seed(b, s, c.devices, c.resellers)
 			if err := store.Analyze(b.Context(), s); err != nil { // as autovacuum does
 				b.Fatal(err)
 			}
 			for _, l := range lists {
-				b.Run(fmt.Sprintf("%s/%d/%s", name, n, l.name), func(b *testing.B) {
+				b.Run(fmt.Sprintf("%s/%d accounts/%d/%s", name, c.resellers+1, c.devices, l.name), func(b *testing.B) {
 					for b.Loop() {
 						if err := s.View(b.Context(), func(tx fleet.Tx) error { return l.read(tx, root) }); err != nil {
 							b.Fatal(err)

@@ -28,34 +28,33 @@ func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.
 	if !ok {
 		return none, fmt.Errorf("order devices by %q", q.Sort)
 	}
-	w, err := t.selected(account, q, false)
+	if q.Search != "" {
+		return t.searchDevices(account, q)
+	}
+	w, err := t.selected(account, q, byConditions)
 	if err != nil {
 		return none, err
 	}
 	total, more, err := t.countSome("devices d", w)
-	if err != nil {
+	if err != nil || total == 0 && q.Cursor == "" {
 		return none, err
 	}
 	column := order.column
-	if more && !w.found {
-		if w, err = t.selected(account, q, true); err != nil {
+	if more {
+		if w, err = t.selected(account, q, byOrder); err != nil {
 			return none, err
 		}
 	} else {
 		column = order.few
-	}
-	compare := ">"
-	if q.Desc {
-		compare = "<"
 	}
 	if q.Cursor != "" {
 		value, last := order.read(), ""
 		if err := readCursor(q.Cursor, value, &last); err != nil {
 			return none, err
 		}
-		w.and("("+column+", d.id) "+compare+" (?, ?)", deref(value), last)
+		w.and("("+column+", d.id) "+after(q)+" (?, ?)", deref(value), last)
 	}
-	ds, err := all(t, scanDevice, selectDevice+w.String()+ordered(column, q), w.args...)
+	ds, err := all(t, scanDevice, selectDevice+w.String()+ordered(column, q, q.Limit+1), w.args...)
 	if err != nil {
 		return none, err
 	}
@@ -64,12 +63,20 @@ func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.
 	return p, nil
 }
 
-func ordered(column string, q fleet.DeviceQuery) string {
+// after compares what comes after a cursor with it.
+func after(q fleet.DeviceQuery) string {
+	if q.Desc {
+		return "<"
+	}
+	return ">"
+}
+
+func ordered(column string, q fleet.DeviceQuery, limit int) string {
 	direction := ""
 	if q.Desc {
 		direction = " DESC"
 	}
-	return fmt.Sprintf(" ORDER BY %s%s, d.id%s LIMIT %d", column, direction, direction, q.Limit+1)
+	return fmt.Sprintf(" ORDER BY %s%s, d.id%s LIMIT %d", column, direction, direction, limit)
 }
 
 func deref(v any) any {
@@ -82,24 +89,29 @@ func deref(v any) any {
 	panic("BUG: type of a cursor's value")
 }
 
-// selected are a query's conditions on devices d. Few rows are found by what
-// selects them and then sorted; where there are many, walk says to go through
-// them in their order and take what fits, which ends soon: so a page costs the
-// same however many there are.
-func (t *tx) selected(account id.Account, q fleet.DeviceQuery, walk bool) (w where, err error) {
-	if err := t.search(&w, devicesSearched, q.Search); err != nil {
-		return w, err
-	}
+// reading is how the devices of a list are come by.
+type reading int
+
+const (
+	byConditions reading = iota // few: found by what selects them, then sorted
+	byOrder                     // many: gone through in their order, taking what fits, which ends soon
+	byKey                       // known already
+)
+
+// selected are a query's conditions on devices d, the search aside, put so
+// that the indexes for the reading are taken and a page costs the same however
+// many devices there are.
+func (t *tx) selected(account id.Account, q fleet.DeviceQuery, r reading) (w where, err error) {
 	column := func(name string) string {
-		if walk || w.found {
-			return t.unindexed(name)
+		if r == byConditions {
+			return name
 		}
-		return name
+		return t.unindexed(name)
 	}
 	own, status, group := "d.account", column("d.status"), column("d.grp")
-	if w.found {
+	if named := q.Sort == "" || q.Sort == fleet.SortName; r == byKey {
 		own = t.unindexed(own)
-	} else if q.Sort == "" || q.Sort == fleet.SortName { // there are indexes of these in this order
+	} else if named { // there are indexes of these in this order
 		status, group = "d.status", "d.grp"
 	}
 	switch {

@@ -18,6 +18,7 @@ var (
 	Cursor     = cursor
 	ReadCursor = readCursor
 	SortName   = sortName
+	SearchText = searchText
 )
 
 // LimitPages makes the disk look full at n pages.
@@ -115,32 +116,65 @@ func Analyze(ctx context.Context, s *Store) error {
 // Plans are how SQLite goes through many devices, and how it counts them.
 func Plans(t *testing.T, s *Store, account id.Account, q fleet.DeviceQuery) (walk, count string) {
 	t.Helper()
-	err := s.View(t.Context(), func(ftx fleet.Tx) error {
-		x := ftx.(*tx)
-		explain := func(query string, w where) (string, error) {
-			lines, err := all(x, func(r scanner) (line string, err error) {
-				var a, b, c any
-				err = r.Scan(&a, &b, &c, &line)
-				return line, err
-			}, "EXPLAIN QUERY PLAN "+query, w.args...)
-			return strings.Join(lines, "\n"), err
-		}
-		many, err := x.selected(account, q, true)
+	explained(t, s, func(x *tx) error {
+		many, err := x.selected(account, q, byOrder)
 		if err != nil {
 			return err
 		}
-		few, err := x.selected(account, q, false)
+		few, err := x.selected(account, q, byConditions)
 		if err != nil {
 			return err
 		}
-		if walk, err = explain(selectDevice+many.String()+ordered(orders[q.Sort].column, q), many); err != nil {
+		if walk, err = x.explain(selectDevice+many.String()+ordered(orders[q.Sort].column, q, q.Limit+1), many.args); err != nil {
 			return err
 		}
-		count, err = explain("SELECT 1 FROM devices d"+few.String(), few)
+		count, err = x.explain("SELECT 1 FROM devices d"+few.String(), few.args)
 		return err
 	})
-	if err != nil {
+	return walk, count
+}
+
+// SearchPlans are how SQLite comes by the devices of a search: those that the
+// index finds, those whose name begins with it, and the others.
+func SearchPlans(t *testing.T, s *Store, account id.Account, q fleet.DeviceQuery) (found, begin, other string) {
+	t.Helper()
+	explained(t, s, func(x *tx) error {
+		f, err := x.find(devicesSearched, q.Search)
+		if err != nil {
+			return err
+		}
+		ds := deviceSearch{tx: x, account: account, q: q, named: true, find: f}
+		plan := func(query string, args []any, err error) (string, error) {
+			if err != nil {
+				return "", err
+			}
+			return x.explain(query, args)
+		}
+		if found, err = plan(ds.sorting()); err != nil {
+			return err
+		}
+		ds.find = looking(devicesSearched, q.Search)
+		if begin, err = plan(ds.walking(begins, 50)); err != nil {
+			return err
+		}
+		other, err = plan(ds.walking(others, 50))
+		return err
+	})
+	return found, begin, other
+}
+
+func explained(t *testing.T, s *Store, read func(*tx) error) {
+	t.Helper()
+	if err := s.View(t.Context(), func(x fleet.Tx) error { return read(x.(*tx)) }); err != nil {
 		t.Fatal(err)
 	}
-	return walk, count
+}
+
+func (t *tx) explain(query string, args []any) (string, error) {
+	lines, err := all(t, func(r scanner) (line string, err error) {
+		var a, b, c any
+		err = r.Scan(&a, &b, &c, &line)
+		return line, err
+	}, "EXPLAIN QUERY PLAN "+query, args...)
+	return strings.Join(lines, "\n"), err
 }

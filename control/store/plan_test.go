@@ -35,8 +35,23 @@ func TestListsAreReadFromIndexes(t *testing.T) {
 			})
 		}
 	}
-	// What a search's index finds is not looked for on another one.
-	if _, count := store.Plans(t, s, root.ID, fleet.DeviceQuery{Search: "000001", Limit: 50, Seen: everything}); !strings.Contains(count, "SEARCH d USING INTEGER PRIMARY KEY") {
-		t.Errorf("searches:\n%s", count)
+	// What a search's index finds is not looked for on another one; what it
+	// leaves to be walked is read from the order's index alone.
+	for _, q := range []fleet.DeviceQuery{{}, {Desc: true}, {Sub: true}} {
+		q.Search, q.Limit, q.Seen = "000001", 50, everything
+		found, begin, other := store.SearchPlans(t, s, root.ID, q)
+		index := "SEARCH d USING COVERING INDEX devices_name (account=?"
+		if q.Sub {
+			index = "d USING COVERING INDEX devices_all"
+		}
+		if !strings.Contains(found, "SEARCH d USING INTEGER PRIMARY KEY") {
+			t.Errorf("%+v: searches:\n%s", q, found)
+		}
+		if !strings.Contains(begin, index) || !strings.Contains(begin, "sort_name>?") || strings.Contains(begin, "TEMP B-TREE") {
+			t.Errorf("%+v: looks where names begin:\n%s", q, begin)
+		}
+		if !strings.Contains(other, index) || strings.Contains(other, "TEMP B-TREE") {
+			t.Errorf("%+v: walks:\n%s", q, other)
+		}
 	}
 }

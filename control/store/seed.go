@@ -61,6 +61,7 @@ type seedling struct {
 }
 
 var (
+	seedTowns  = []string{"Aalen", "Bergen", "Cork", "Delft", "Évora", "Faro", "Gdynia", "Hilden", "Izmir", "Jena", "Kiel", "Lugano", "Malmö", "Nantes", "Oulu", "Porto", "Quedlinburg", "Riga", "Split", "Turku", "Udine", "Vigo", "Wels", "Xanten", "York", "Zwolle"}
 	seedPlaces = []string{"Hotel", "Clinic", "School", "Warehouse", "Bakery", "Law Office", "Town Hall", "Garage", "Library", "Dental Practice"}
 	seedModels = []string{"P-Series Appliance", "P-Series Software"}
 	seedStates = []fleet.Status{fleet.StatusConnected, fleet.StatusConnected, fleet.StatusConnected, fleet.StatusDisconnected, fleet.StatusNever}
@@ -70,7 +71,7 @@ func newSeedling(i int, owner id.Account, now time.Time) seedling {
 	at := now.Add(-time.Duration(i) * time.Second)
 	return seedling{at: at, device: fleet.Device{
 		ID: id.NewDevice(), Account: owner, Site: id.Site(fmt.Sprintf("%s-%d", id.NewSite(), i)), Serial: id.Serial(fmt.Sprintf("TRIAL%s%06d", strings.ToUpper(id.Ref()), i)),
-		Name:  fmt.Sprintf("%s %s %06d", seedPlaces[rand.IntN(len(seedPlaces))], id.Ref(), i),
+		Name:  fmt.Sprintf("%s %s %s %06d", seedTowns[rand.IntN(len(seedTowns))], seedPlaces[rand.IntN(len(seedPlaces))], id.Ref(), i),
 		Model: seedModels[i%len(seedModels)], Firmware: "37.19.0.110", Created: at, Activated: at,
 		Presence: fleet.Presence{Status: seedStates[i%len(seedStates)], Since: at},
 	}}

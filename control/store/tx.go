@@ -147,7 +147,6 @@ func (f flag) Scan(v any) error {
 type where struct {
 	parts []string
 	args  []any
-	found bool // by the index of a search: few are left to sort
 	scan  bool // a search that looks into every row it comes by
 }
 

@@ -70,7 +70,7 @@ type DeviceEvent struct {
 type Page[T any] struct {
 	Items []T    `json:"items"`
 	Next  string `json:"next,omitempty" doc:"The cursor of the next page; absent on the last one."`
-	Total int    `json:"total" doc:"Of all pages, counted up to 1000; in a search that matches much, up to 100."`
+	Total int    `json:"total" doc:"Of all pages, counted up to 1000; in a search that matches much, up to 50."`
 	More  bool   `json:"more,omitempty" doc:"There are more than total."`
 }
 

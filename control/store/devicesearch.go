@@ -1,0 +1,249 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/id"
+)
+
+// A search by name lists the devices first whose name begins with what was
+// typed. It is what people look for, and on an index the names that begin
+// alike stand together: walking would have to come by all before them.
+const (
+	begins = iota
+	others
+)
+
+// place is where a page of a search ended, with what the first one counted.
+type place struct {
+	value any
+	last  string
+	part  int // begins or others
+	total int
+	more  bool
+}
+
+func (p place) cursor(value any, last id.Device, part int) string {
+	return cursor(value, last, part, p.total, p.more)
+}
+
+func readPlace(s string, value any) (p place, err error) {
+	if err := readCursor(s, value, &p.last, &p.part, &p.total, &p.more); err != nil {
+		return p, err
+	}
+	if p.part < begins || p.part > others || p.total < 0 || p.total > searchFew {
+		return p, fleet.ErrBadCursor
+	}
+	p.value = deref(value)
+	return p, nil
+}
+
+// searchDevices finds the ids of a page and then reads those devices: what is
+// sorted or walked is narrow.
+func (t *tx) searchDevices(account id.Account, q fleet.DeviceQuery) (out fleet.Page[fleet.Device], err error) {
+	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName}
+	first := q.Cursor == ""
+	if !first {
+		if s.at, err = readPlace(q.Cursor, orders[q.Sort].read()); err != nil {
+			return out, err
+		}
+	}
+	few, err := s.few()
+	if err != nil {
+		return out, err
+	}
+	var hits []hit
+	if few {
+		hits, err = s.sorted()
+	} else {
+		hits, err = s.walked()
+	}
+	if err != nil {
+		return out, err
+	}
+	if first {
+		s.at.total, s.at.more = len(hits), !few && len(hits) > searchTotal
+		if few && len(hits) > 0 {
+			s.at.total = hits[0].total
+		} else if s.at.more {
+			s.at.total = searchTotal
+		}
+	}
+	return s.page(hits)
+}
+
+// deviceSearch is a search for devices under way.
+type deviceSearch struct {
+	tx      *tx
+	account id.Account
+	q       fleet.DeviceQuery
+	named   bool // in the order of names: those that begin with it come first
+	find    finding
+	at      place
+}
+
+// hit is a row of a search: total is how many there are, if they were sorted.
+type hit struct {
+	id    id.Device
+	part  int
+	total int
+}
+
+func scanHit(r scanner) (h hit, err error) {
+	err = r.Scan(&h.id, &h.part, &h.total)
+	return h, err
+}
+
+// few says whether all that may match can be looked at: the account or the
+// other conditions select few, or else the index finds few.
+func (s *deviceSearch) few() (bool, error) {
+	w, err := s.tx.selected(s.account, s.q, byConditions)
+	if err != nil {
+		return false, err
+	}
+	s.find = looking(devicesSearched, s.q.Search)
+	n, err := s.tx.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM devices d%s LIMIT %d) AS n", w.String(), searchAll+1), w.args...)
+	if err != nil || n <= searchAll {
+		return true, err
+	}
+	if n, err = s.beginning(); err != nil || n > searchTotal {
+		return false, err
+	}
+	if n == 0 && s.at.part == begins {
+		s.at.part, s.at.last = others, ""
+	}
+	s.find, err = s.tx.find(devicesSearched, s.q.Search)
+	return s.find.named, err
+}
+
+// beginning counts the devices that come first, as far as is counted: where
+// they fill what is asked for, the index need not be.
+func (s *deviceSearch) beginning() (int, error) {
+	if !s.named || s.at.part != begins {
+		return 0, nil
+	}
+	w, err := s.tx.selected(s.account, s.q, byOrder)
+	if err != nil {
+		return 0, err
+	}
+	low, high := s.bounds()
+	w.and("d.sort_name >= ? AND d.sort_name < ?", low, high)
+	return s.tx.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM devices d%s ORDER BY d.sort_name LIMIT %d) AS n", w.String(), searchTotal+1), w.args...)
+}
+
+// sorted looks at all that may match.
+func (s *deviceSearch) sorted() ([]hit, error) {
+	query, args, err := s.sorting()
+	if err != nil {
+		return nil, err
+	}
+	return all(s.tx, scanHit, query, args...)
+}
+
+func (s *deviceSearch) sorting() (query string, args []any, err error) {
+	how := byConditions
+	if s.find.named {
+		how = byKey
+	}
+	w, err := s.tx.selected(s.account, s.q, how)
+	if err != nil {
+		return "", nil, err
+	}
+	w.and(s.find.cond, s.find.arg)
+	part := fmt.Sprint(others)
+	if s.named {
+		low, high := s.bounds()
+		w.args = append(w.args, low, high)
+		n := len(w.args)
+		part = fmt.Sprintf("CASE WHEN d.sort_name >= $%d AND d.sort_name < $%d THEN %d ELSE %d END", n-1, n, begins, others)
+	}
+	column := orders[s.q.Sort].few
+	if s.at.last != "" {
+		w.and("("+part+" > ? OR "+part+" = ? AND ("+column+", d.id) "+after(s.q)+" (?, ?))", s.at.part, s.at.part, s.at.value, s.at.last)
+	}
+	order := strings.Replace(ordered(column, s.q, s.limit()), "ORDER BY", "ORDER BY part,", 1)
+	return "SELECT d.id, " + part + " AS part, COUNT(*) OVER () FROM devices d" + w.String() + order, w.args, nil
+}
+
+// limit is how many hits are wanted: a page and one more, or as far as the
+// first page counts.
+func (s *deviceSearch) limit() int {
+	if s.at.last == "" {
+		return max(s.q.Limit, searchTotal) + 1
+	}
+	return s.q.Limit + 1
+}
+
+// walked goes through the devices in their order until there are enough.
+func (s *deviceSearch) walked() (hits []hit, err error) {
+	if err := s.tx.inOrder(); err != nil {
+		return nil, err
+	}
+	for part := s.at.part; part <= others; part++ {
+		if part == begins && !s.named {
+			continue
+		}
+		query, args, err := s.walking(part, s.limit()-len(hits))
+		if err != nil {
+			return nil, err
+		}
+		more, err := all(s.tx, scanHit, query, args...)
+		if hits = append(hits, more...); err != nil || len(hits) >= s.limit() {
+			return hits, err
+		}
+	}
+	return hits, nil
+}
+
+func (s *deviceSearch) walking(part, limit int) (query string, args []any, err error) {
+	w, err := s.tx.selected(s.account, s.q, byOrder)
+	if err != nil {
+		return "", nil, err
+	}
+	w.and(s.find.cond, s.find.arg)
+	if s.named {
+		low, high := s.bounds()
+		if part == begins {
+			w.and("d.sort_name >= ? AND d.sort_name < ?", low, high)
+		} else {
+			w.and("NOT (d.sort_name >= ? AND d.sort_name < ?)", low, high)
+		}
+	}
+	column := orders[s.q.Sort].column
+	if s.at.last != "" && s.at.part == part {
+		w.and("("+column+", d.id) "+after(s.q)+" (?, ?)", s.at.value, s.at.last)
+	}
+	return fmt.Sprintf("SELECT d.id, %d, 0 FROM devices d", part) + w.String() + ordered(column, s.q, limit), w.args, nil
+}
+
+// bounds are between which names begin with what was typed. Nothing that is
+// printed comes after the last code point.
+func (s *deviceSearch) bounds() (low, high string) {
+	low = strings.ToLower(s.q.Search)
+	return low, low + "\U0010ffff"
+}
+
+// page reads the devices of a page.
+func (s *deviceSearch) page(hits []hit) (fleet.Page[fleet.Device], error) {
+	more := len(hits) > s.q.Limit
+	hits = hits[:min(len(hits), s.q.Limit)]
+	ids, at := make([]id.Device, len(hits)), make(map[id.Device]int, len(hits))
+	for i, h := range hits {
+		ids[i], at[h.id] = h.id, i
+	}
+	found, err := s.tx.DevicesByID(ids)
+	if err != nil {
+		return fleet.Page[fleet.Device]{}, err
+	}
+	p := fleet.Page[fleet.Device]{Items: make([]fleet.Device, len(found)), Total: s.at.total, More: s.at.more}
+	for _, d := range found {
+		p.Items[at[d.ID]] = d
+	}
+	if more {
+		end := p.Items[len(p.Items)-1]
+		p.Next = s.at.cursor(orders[s.q.Sort].value(end), end.ID, hits[len(hits)-1].part)
+	}
+	return p, nil
+}
