@@ -196,7 +196,7 @@ func (a *Agent) storeStatus(s Status) {
 
 // sendPass hands a new pass to the relays that hold a tunnel of ours.
 func (a *Agent) newPass(pass string) {
-	a.state.capacity(a.passes.identity().OverCapacity)
+	a.state.serving(a.passes.identity().serving())
 	for _, h := range a.state.tunnels() {
 		if err := h.link.SendPass(pass); err != nil {
 			a.log.Debug("new pass not sent", zap.String("relay", string(h.relay)), zap.Error(err))

@@ -83,7 +83,7 @@ func (a *Agent) FakeForTest(dial DialForTest, ask AskForTest) {
 
 // RenewalDueForTest is how long after a restart at now a pass is renewed.
 func RenewalDueForTest(p Pass, now time.Time) time.Duration {
-	if due := dueAfterRestart(p, now); !due.IsZero() {
+	if due := dueAfterRestart(Identity{Pass: p}, now); !due.IsZero() {
 		return due.Sub(now)
 	}
 	return 0

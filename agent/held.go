@@ -43,7 +43,7 @@ func (a *Agent) start(ctx context.Context, l link) *held {
 		drain: make(chan tunnel.Drain, 1), done: make(chan struct{}), cut: cut,
 	}
 	log := a.log.With(zap.String("relay", string(h.relay)), zap.String("tunnel", string(h.tunnel)))
-	a.state.up(h, a.passes.identity().OverCapacity)
+	a.state.up(h, a.passes.identity().serving())
 	a.met.up.Inc()
 	log.Info("tunnel up")
 	a.wg.Go(func() {

@@ -15,6 +15,7 @@ const (
 	maxIdentitySize = 256 << 10
 	maxPassSize     = 4096
 	maxPassLife     = 366 * 24 * time.Hour
+	maxLicenceLeft  = 100 * 366 * 24 * 3600 // seconds
 	maxRelays       = 64
 	identityVersion = 1
 )
@@ -34,6 +35,10 @@ type Identity struct {
 	Pass    Pass      `json:"pass,omitzero"`
 	// OverCapacity: there was no connection left for this PBX when the pass came.
 	OverCapacity bool `json:"over_capacity,omitempty"`
+	// LicenceExpired: the provider's licence was over then.
+	LicenceExpired bool `json:"licence_expired,omitempty"`
+	// LicenceLeft is how long it had; 0: no end was known.
+	LicenceLeft time.Duration `json:"licence_left,omitempty"` // nanoseconds
 }
 
 // Pass is what the device shows a relay. How old it is counts from its
@@ -98,6 +103,7 @@ func (i Identity) grant(g controlapi.Grant, now time.Time) (Identity, error) {
 	life := min(g.LifetimeSeconds, int64(maxPassLife/time.Second))
 	i.Version = identityVersion
 	i.Device, i.Site, i.Name, i.Account, i.OverCapacity = g.Device, g.Site, g.Name, g.Account, g.OverCapacity
+	i.LicenceExpired, i.LicenceLeft = g.LicenceExpired, time.Duration(min(max(g.LicenceSeconds, 0), maxLicenceLeft))*time.Second
 	i.Pass = Pass{Token: g.Pass, Received: now, Life: time.Duration(life) * time.Second}
 	// Relays all gone for a moment is no reason to forget them.
 	if len(g.Relays) > 0 || i.Relays == nil {
@@ -107,6 +113,17 @@ func (i Identity) grant(g controlapi.Grant, now time.Time) (Identity, error) {
 		return Identity{}, fmt.Errorf("control's answer: %w", err)
 	}
 	return i, nil
+}
+
+// serving is the state of a PBX with this identity while its tunnel is up.
+func (i Identity) serving() State {
+	switch {
+	case i.LicenceExpired:
+		return LicenceExpired
+	case i.OverCapacity:
+		return OverCapacity
+	}
+	return Connected
 }
 
 func checkServer(s string) error {

@@ -109,6 +109,50 @@ func TestOverCapacity(t *testing.T) {
 	})
 }
 
+// A licence that ends while the tunnel is up: the PBX's staff see it soon, and
+// that there is a new one, without a restart.
+func TestLicenceExpiresWhileConnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		end := time.Now().Add(3 * time.Hour)
+		var renewed atomic.Bool
+		w.ask = func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error) {
+			g := grant("pass-1")
+			if left := time.Until(end); renewed.Load() {
+				g.LicenceSeconds = 365 * 24 * 3600
+			} else if g.LicenceExpired = left <= 0; !g.LicenceExpired {
+				g.LicenceSeconds = int64(left / time.Second)
+			}
+			return g, nil
+		}
+		i := identity()
+		i.LicenceLeft = 3 * time.Hour
+		w.run(i)
+		synctest.Wait()
+		time.Sleep(2*time.Hour + 59*time.Minute)
+		w.wantState(agent.Connected)
+		time.Sleep(7 * time.Minute)
+		s := w.wantState(agent.LicenceExpired)
+		if s.Relay == "" || s.Code != fault.LicenceExpired || !strings.Contains(s.Reason, "ask the provider to renew it") {
+			t.Errorf("%+v", s)
+		}
+		w.latest().end(fault.RelayLost)
+		synctest.Wait()
+		w.wantState(agent.Connecting)
+		time.Sleep(5 * time.Second)
+		w.wantState(agent.LicenceExpired)
+		if n := len(w.renewals()); n > 3 {
+			t.Errorf("%d renewals", n)
+		}
+		renewed.Store(true)
+		time.Sleep(41 * time.Minute)
+		if s := w.wantState(agent.Connected); s.Reason != "" || s.Code != "" {
+			t.Errorf("%+v", s)
+		}
+		w.stop()
+	})
+}
+
 // An agent without an identity waits, takes one while it runs, and another one
 // of another server's, and is the same after a restart.
 func TestActivateWhileItRuns(t *testing.T) {

@@ -25,6 +25,11 @@ const (
 	// seekSpacing is the same while no relay is known at all: the provider is
 	// just starting, and the next answer may have one.
 	seekSpacing = 2 * time.Second
+	// While nobody is let in the pass is renewed sooner: what changed is told
+	// with it.
+	closedFrom, closedTo = 20 * time.Minute, 40 * time.Minute
+	// endSpread is how soon after a licence's end agents ask what became of it.
+	endSpread = 5 * time.Minute
 	// minRenewWait guards control against passes that live for seconds.
 	minRenewWait = 30 * time.Second
 )
@@ -52,23 +57,33 @@ type passes struct {
 
 func newPasses(i Identity) *passes {
 	p := &passes{ident: i, turn: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
-	p.due = dueAfterRestart(i.Pass, time.Now())
+	p.due = dueAfterRestart(i, time.Now())
 	return p
 }
 
 // dueAfterRestart is when a pass from disk is to be renewed. All there is to
 // tell its age is the clock on the wall. If that jumped, the pass is renewed at
 // once; if it jumped so that one cannot see it, the relay will say.
-func dueAfterRestart(p Pass, now time.Time) time.Time {
+func dueAfterRestart(i Identity, now time.Time) time.Time {
+	p := i.Pass
 	age := now.Round(0).Sub(p.Received)
 	if p.Token == "" || age < 0 || age > p.Life {
 		return time.Time{}
 	}
-	return now.Add(renewAt(p.Life) - age)
+	return now.Add(renewAt(i) - age)
 }
 
-func renewAt(life time.Duration) time.Duration {
-	return between(time.Duration(renewFrom*float64(life)), time.Duration(renewTo*float64(life))+1)
+// renewAt is how long after its arrival the identity's pass is renewed.
+func renewAt(i Identity) time.Duration {
+	life := float64(i.Pass.Life)
+	at := between(time.Duration(renewFrom*life), time.Duration(renewTo*life)+1)
+	if i.serving() != Connected {
+		return min(at, between(closedFrom, closedTo))
+	}
+	if i.LicenceLeft > 0 {
+		return min(at, i.LicenceLeft+between(0, endSpread))
+	}
+	return at
 }
 
 // identity is the identity with its latest pass.
@@ -141,7 +156,7 @@ func (p *passes) take(ctx context.Context, i Identity, key ed25519.PrivateKey) e
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ident, p.key, p.renewed, p.due, p.away = i, key, now, now.Add(renewAt(i.Pass.Life)), false
+	p.ident, p.key, p.renewed, p.due, p.away = i, key, now, now.Add(renewAt(i)), false
 	return nil
 }
 
@@ -180,7 +195,7 @@ func (p *passes) renew(ctx context.Context) error {
 	}
 	now := time.Now()
 	p.mu.Lock()
-	p.ident, p.renewed, p.due = next, now, now.Add(renewAt(next.Pass.Life))
+	p.ident, p.renewed, p.due = next, now, now.Add(renewAt(next))
 	p.mu.Unlock()
 	select {
 	case p.changed <- struct{}{}:

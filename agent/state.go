@@ -56,32 +56,40 @@ func (t *tracker) snapshot() Status {
 	return s
 }
 
-// up: h is a tunnel that serves, though nobody is let in through it if over.
-func (t *tracker) up(h *held, over bool) {
+// up: h is a tunnel that serves, though nobody is let in through it unless s is
+// Connected.
+func (t *tracker) up(h *held, s State) {
 	t.change(func() {
 		t.live[h] = true
-		t.status = served(Status{Since: t.status.Since, State: t.status.State, Relay: h.relay, Tunnel: h.tunnel}, over)
+		t.status = served(Status{Since: t.status.Since, State: t.status.State, Relay: h.relay, Tunnel: h.tunnel}, s)
 	})
 }
 
-// capacity: the provider has a connection for this PBX, or has none (over).
-func (t *tracker) capacity(over bool) {
+// serving: whether the provider lets anybody in through the tunnels.
+func (t *tracker) serving(s State) {
 	t.change(func() {
 		if len(t.live) > 0 {
-			t.status = served(t.status, over)
+			t.status = served(t.status, s)
 		}
 	})
 }
 
+// closed is why nobody is let in though the tunnel is up.
+var closed = map[State]struct {
+	code   fault.Code
+	reason string
+}{
+	OverCapacity:   {fault.OverCapacity, "the provider has no connection left for this PBX, so it stays connected and nobody can visit it; ask the provider"},
+	LicenceExpired: {fault.LicenceExpired, "the provider's licence is over, so this PBX stays connected and nobody can visit it; ask the provider to renew it"},
+}
+
 // served is s of a PBX whose tunnel is up.
-func served(s Status, over bool) Status {
-	state, code, reason := Connected, fault.Code(""), s.Reason
-	if over {
-		state, code, reason = OverCapacity, fault.OverCapacity, "the provider has no connection left for this PBX, so it stays connected and nobody can visit it; ask the provider"
-	} else if s.State == OverCapacity {
-		reason = ""
+func served(s Status, state State) Status {
+	why, none := closed[state]
+	if _, was := closed[s.State]; none || was {
+		s.Reason = why.reason
 	}
-	s.State, s.Since, s.Code, s.Reason = state, since(s, state), code, reason
+	s.State, s.Since, s.Code = state, since(s, state), why.code
 	return s
 }
 
@@ -89,7 +97,7 @@ func served(s Status, over bool) Status {
 func (t *tracker) down(h *held) (alive bool) {
 	t.change(func() {
 		delete(t.live, h)
-		if alive = len(t.live) > 0; !alive && (t.status.State == Connected || t.status.State == OverCapacity) {
+		if alive = len(t.live) > 0; !alive && slices.Contains([]State{Connected, OverCapacity, LicenceExpired}, t.status.State) {
 			t.status = Status{State: Connecting, Since: since(t.status, Connecting), Reason: "the connection ended"}
 		}
 	})

@@ -39,7 +39,7 @@ var (
 	}
 	aGrant = fleet.Grant{
 		Device: aDevice, Site: "pbx-acme", Name: "Acme", Account: "Root", Pass: "the.pass", Issued: then, Expires: then.Add(24 * time.Hour),
-		Relays: []string{"relay-1.example.com:8443"},
+		Relays: []string{"relay-1.example.com:8443"}, LicenceLeft: 90 * time.Minute,
 	}
 	aStart = token.Visit{ID: aVisit, Site: "pbx-acme", Device: aDevice, Account: anAccount, User: aUser, Who: "Anna <anna@example.com>",
 		Method: "account", Idle: 15 * time.Minute, Started: then, Expires: then.Add(8 * time.Hour)}

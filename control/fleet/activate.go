@@ -42,9 +42,13 @@ func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
 		return Grant{}, err
 	}
 	var done activated
+	var l license.License
 	err = f.decide(ctx, e, func(tx Tx, e *AuditEntry) error {
 		var err error
 		if done, err = take(tx, e); err != nil {
+			return err
+		}
+		if l, err = f.license(tx, now); err != nil {
 			return err
 		}
 		e.Detail = done.detail
@@ -64,7 +68,7 @@ func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
 	f.changed(done.device.ID)
 	f.log.Info("device activated", zap.String("device", string(done.device.ID)), zap.String("site", string(done.device.Site)),
 		zap.String("account", string(done.device.Account)), zap.String("how", done.detail))
-	return f.grant(key, done.device, done.account.Name)
+	return f.grant(key, done.device, done.account.Name, l, now)
 }
 
 // vouched checks who stands for the PBX, and gives what then takes it in.

@@ -207,6 +207,9 @@ func TestLicence(t *testing.T) {
 	w.license = license.License{Plan: "standard", Connections: 1, Expires: end}
 	box := newPBX("SN-0001")
 	g := w.activate(box.request())
+	if g.LicenceExpired || g.LicenceLeft != time.Hour+license.Grace {
+		t.Errorf("told of a licence that is over (%t) in %s", g.LicenceExpired, g.LicenceLeft)
+	}
 	_, err := w.Activate(t.Context(), newPBX("SN-0002").request())
 	wantCode(t, err, fault.NoConnections)
 
@@ -218,9 +221,14 @@ func TestLicence(t *testing.T) {
 	_, err = w.Activate(t.Context(), newPBX("SN-0003").request())
 	wantCode(t, err, fault.LicenceExpired)
 	w.activate(box.request())
-	if _, err := w.RenewPass(t.Context(), box.renewal(g.Device)); err != nil {
-		t.Errorf("renew without a licence: %v", err)
+	if g, err := w.RenewPass(t.Context(), box.renewal(g.Device)); err != nil || !g.LicenceExpired || g.LicenceLeft != 0 {
+		t.Errorf("renew without a licence: told so: %t, left %s, %v", g.LicenceExpired, g.LicenceLeft, err)
 	}
+	w.license.Expires = w.clock.AddDate(1, 0, 0)
+	if g, err := w.RenewPass(t.Context(), box.renewal(g.Device)); err != nil || g.LicenceExpired || g.LicenceLeft < 365*24*time.Hour {
+		t.Errorf("renew with a new licence: told that it is over: %t, left %s, %v", g.LicenceExpired, g.LicenceLeft, err)
+	}
+	w.license.Expires = end
 	if s, _ := w.Subscription(t.Context(), w.signIn(owner)); s.Status != "Not Subscribed" {
 		t.Errorf("%+v", s)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"trunkline/control/license"
 	"trunkline/internal/bus"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
@@ -50,11 +51,15 @@ func revocationOf(code fault.Code, void time.Time) bus.Revocation {
 func deviceKey(d id.Device) string { return "device." + string(d) }
 func visitKey(v id.Visit) string   { return "visit." + string(v) }
 
-// grant signs a pass for d, whose Issued is set.
-func (f *Fleet) grant(key token.SigningKey, d Device, account string) (Grant, error) {
+// grant signs a pass for d, whose Issued is set, under the licence l.
+func (f *Fleet) grant(key token.SigningKey, d Device, account string, l license.License, now time.Time) (Grant, error) {
 	g := Grant{
 		Device: d.ID, Site: d.Site, Name: d.Name, Account: account,
 		Issued: d.Issued, Expires: d.Issued.Add(token.PassLife), Relays: f.shuffledRelays(), OverCapacity: d.OverCapacity,
+		LicenceExpired: !l.InForce(now),
+	}
+	if !l.Expires.IsZero() && !g.LicenceExpired {
+		g.LicenceLeft = l.Expires.Add(license.Grace).Sub(now)
 	}
 	var err error
 	g.Pass, err = token.SignPass(key, token.Pass{
@@ -89,11 +94,15 @@ func (f *Fleet) RenewPass(ctx context.Context, r Renewal) (Grant, error) {
 	}
 	var d Device
 	var account Account
+	var l license.License
 	err = f.decide(ctx, e, func(tx Tx, e *AuditEntry) error {
 		if d, err = renewable(tx, r, e); err != nil {
 			return err
 		}
 		if account, err = tx.Account(d.Account); err != nil {
+			return err
+		}
+		if l, err = f.license(tx, now); err != nil {
 			return err
 		}
 		d.Issued = nextIssued(now, d.Void)
@@ -102,7 +111,7 @@ func (f *Fleet) RenewPass(ctx context.Context, r Renewal) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	return f.grant(key, d, account.Name)
+	return f.grant(key, d, account.Name, l, now)
 }
 
 // checkRenewal refuses strangers without taking the one writer's time, and

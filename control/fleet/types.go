@@ -140,7 +140,9 @@ type Grant struct {
 	Expires time.Time
 	Relays  []string // host:port, in the order to try
 
-	OverCapacity bool // as of the device
+	OverCapacity   bool          // as of the device
+	LicenceExpired bool          // visits are refused
+	LicenceLeft    time.Duration // until they will be; 0: no end is known
 }
 
 // Renewal asks for a new pass.
