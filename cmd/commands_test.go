@@ -29,7 +29,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 
 func commands() map[string]command {
 	return map[string]command{
-		"exits": exits, "start": start, "term": term, "died": died, "get": get,
+		"exits": exits, "start": start, "enter": enter, "term": term, "died": died, "get": get,
 		"mode": mode, "leaks": leaks, "sql": execSQL, "occupy": occupy, "fill": fill, "damage": damage, "waitfor": waitFor, "which": which,
 	}
 }
@@ -41,6 +41,7 @@ type background struct {
 	cmd   *exec.Cmd
 	done  chan error
 	ended bool // done has been read
+	stdin io.WriteCloser
 }
 
 type runningKey struct{}
@@ -105,6 +106,8 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	b := &background{cmd: exec.Command(path, args[2:]...), done: make(chan error, 1)}
 	b.cmd.Dir, b.cmd.Stdout, b.cmd.Stderr = ts.MkAbs("."), stdout, stderr
 	b.cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"), "HOME="+ts.Getenv("HOME"), "TMPDIR="+ts.Getenv("TMPDIR"))
+	b.stdin, err = b.cmd.StdinPipe()
+	ts.Check(err)
 	ts.Check(b.cmd.Start())
 	go func() { b.done <- b.cmd.Wait() }()
 	ts.Value(runningKey{}).(processes)[name] = b
@@ -114,6 +117,13 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 			<-b.done
 		}
 	})
+}
+
+// enter is the key, typed to a program.
+func enter(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "enter NAME")
+	_, err := io.WriteString(find(ts, args[0]).stdin, "\n")
+	ts.Check(err)
 }
 
 // lookPath is exec.LookPath in the script's PATH, where the programs are.

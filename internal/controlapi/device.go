@@ -15,6 +15,12 @@ const (
 	StatusNotActivated = "not_activated"
 )
 
+// Marks of a hot-standby pair's members.
+const (
+	MarkActive  = "active"
+	MarkStandby = "standby"
+)
+
 // Device is one PBX server. One that was added and not activated yet has no
 // site, URL and serial number.
 type Device struct {

@@ -14,8 +14,9 @@ func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run everything with a simulated PBX on loopback",
-		Long: `Demo runs an installation on loopback together with a simulated PBX and that PBX's
-agent, and prints where to sign in and what to click. Ctrl-C stops it all.
+		Long: `Demo runs an installation on loopback together with a simulated PBX, a pair of
+them in hot standby, and their agents, and prints where to sign in and what to
+click. Enter swaps the roles of the pair, Ctrl-C stops it all.
 
 With --check it does the main job once (activate by e-mail, tunnel up, visit,
 fetch a page, WebSocket echo) in a directory of its own, prints each step, and
@@ -26,7 +27,7 @@ With --split control and relay are processes of their own. Kill any of them
 the rest is back.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o.Out = c.OutOrStdout()
+			o.In, o.Out = c.InOrStdin(), c.OutOrStdout()
 			if o.Check && !c.Flags().Changed("data") {
 				dir, err := os.MkdirTemp("", "trunkline-check-")
 				if err != nil {

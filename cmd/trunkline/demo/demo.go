@@ -1,7 +1,7 @@
 // Package demo is Trunkline to look at: control, relay and bus, a simulated
-// PBX with its portal, and that PBX's agent as a process of its own, all on
-// loopback. With Split, control and relay are processes too, so that each can
-// be killed and seen to come back.
+// PBX with its portal, a hot-standby pair of them, and each PBX's agent as a
+// process of its own, all on loopback. With Split, control and relay are
+// processes too, so that each can be killed and seen to come back.
 package demo
 
 import (
@@ -12,7 +12,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,7 +21,6 @@ import (
 
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
-	"trunkline/internal/pbxsim"
 	"trunkline/internal/service"
 )
 
@@ -32,7 +30,8 @@ type Options struct {
 	Listen string
 	Agent  string // path of trunkline-agent; "": beside this program
 	Split  bool
-	Check  bool // do the main job once and end
+	Check  bool      // do the main job once, with no pair, and end
+	In     io.Reader // each line swaps the roles of the pair
 	Out    io.Writer
 }
 
@@ -52,7 +51,8 @@ const (
 type demo struct {
 	o      Options
 	outMu  sync.Mutex
-	portal *pbxsim.Portal
+	single pbx
+	pair   *pair // nil if it only checks
 	planes planes
 	api    *controlapi.Client
 }
@@ -82,12 +82,13 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer func() { _ = log.Sync() }()
-	d.portal, err = pbxsim.New(pbxsim.Config{
-		Listen: "127.0.0.1:0", Serial: serial, Model: model, Firmware: firmware, Name: "Acme Ltd",
-		SuperAdmin: superUser, SuperPassword: superPassword, Admin: adminUser, AdminPassword: adminPassword,
-	}, log.Named("pbx"))
-	if err != nil {
-		return fmt.Errorf("simulated PBX: %w", err)
+	if d.single, err = d.newPBX(serial, "Acme Ltd", "agent", "", log); err != nil {
+		return err
+	}
+	if !o.Check {
+		if d.pair, err = d.newPair(log); err != nil {
+			return err
+		}
 	}
 	if o.Split {
 		d.planes, err = newSplit(ctx, d)
@@ -111,7 +112,9 @@ func (d *demo) run(ctx context.Context) error {
 	actx, stopAgent := context.WithCancel(ctx)
 	defer stopAgent()
 	var portal errgroup.Group
-	portal.Go(func() error { return d.portal.Run(pctx) })
+	for _, p := range d.pbxs() {
+		portal.Go(func() error { return p.portal.Run(pctx) })
+	}
 
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -150,16 +153,17 @@ func (d *demo) story(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.connect(ctx, email, password); err != nil {
+	if err := d.single.connect(ctx, d, email, password); err != nil {
 		return err
 	}
-	config, err := d.writeAgentConfig()
-	if err != nil {
-		return err
-	}
+	d.step("PBX activated by e-mail", email)
 	g, gctx := errgroup.WithContext(ctx)
 	actx, stopAgent := context.WithCancel(gctx)
-	g.Go(func() error { return d.agent(config).run(actx) })
+	admin, page := agentAdmin, agentPage
+	if d.beside() {
+		admin, page = "off", "127.0.0.1:0"
+	}
+	g.Go(func() error { return d.single.agent(d, admin, page).run(actx) })
 	g.Go(func() error {
 		defer stopAgent()
 		device, err := d.waitConnected(gctx, email, password)
@@ -170,49 +174,20 @@ func (d *demo) story(ctx context.Context) error {
 		if d.o.Check {
 			return d.check(gctx, device)
 		}
-		page, err := d.page(gctx)
+		page, err := d.single.page(gctx, d)
 		if err != nil {
 			return err
 		}
-		d.banner(device, email, password, page)
+		site, err := d.startPair(actx, g, email, password)
+		if err != nil {
+			return err
+		}
+		d.banner(device, email, password, page, site)
+		d.swaps(gctx)
 		<-gctx.Done()
 		return nil
 	})
 	return g.Wait()
-}
-
-// connect activates the PBX as its staff would. Doing it again is harmless, and
-// tells an agent of an earlier run where the console is this time.
-func (d *demo) connect(ctx context.Context, email, password string) error {
-	cmd := exec.CommandContext(ctx, d.o.Agent, "connect", "--server", d.planes.consoleURL(), "--ca", d.planes.caFile(),
-		"--data", d.agentDir(), "--email", email, "--password-stdin", "--sn", serial, "--model", model, "--firmware", firmware)
-	cmd.Stdin = strings.NewReader(password + "\n")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("trunkline-agent connect: %w\n%s", err, out)
-	}
-	d.step("PBX activated by e-mail", email)
-	return nil
-}
-
-// page is the URL of the PBX's Remote Management page, as its staff ask for it.
-func (d *demo) page(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, d.o.Agent, "page", "url", "--data", d.agentDir()).Output()
-	if err != nil {
-		return "", fmt.Errorf("trunkline-agent page url: %w", err)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
-func (d *demo) agent(config string) child {
-	admin, page := agentAdmin, agentPage
-	if d.o.Check || strings.HasSuffix(d.o.Listen, ":0") { // beside whatever runs already
-		admin, page = "off", "127.0.0.1:0"
-	}
-	return child{
-		name: "trunkline-agent", path: d.o.Agent, log: d.logFile("agent"), say: d.say,
-		args: []string{"run", "--config", config, "--data", d.agentDir(), "--portal", d.portal.URL(), "--admin", admin, "--page", page},
-	}
 }
 
 // waitConnected watches the device list as staff do.
@@ -245,7 +220,8 @@ func (d *demo) waitConnected(ctx context.Context, email, password string) (contr
 	}
 }
 
-func (d *demo) agentDir() string { return filepath.Join(d.o.Data, "agent") }
+// beside says to take ports that are free, beside whatever runs already.
+func (d *demo) beside() bool { return d.o.Check || strings.HasSuffix(d.o.Listen, ":0") }
 
 func (d *demo) logDir() string { return filepath.Join(d.o.Data, "log") }
 

@@ -23,11 +23,15 @@ const agentYAML = `portal:
       success: {status: [303], cookie: pbx_session}
 `
 
-// writeAgentConfig returns the path of the agent's configuration file.
-func (d *demo) writeAgentConfig() (string, error) {
-	path := filepath.Join(d.o.Data, "agent.yaml")
-	err := os.WriteFile(path, fmt.Appendf(nil, agentYAML, superUser, superPassword), 0o600)
-	if err != nil {
+// writeAgentConfig returns the path of an agent's configuration file. facts is
+// where its PBX says what it is in a pair, or "".
+func (d *demo) writeAgentConfig(name, facts string) (string, error) {
+	path := filepath.Join(d.o.Data, name+".yaml")
+	text := fmt.Appendf(nil, agentYAML, superUser, superPassword)
+	if facts != "" {
+		text = fmt.Appendf(text, "standby:\n  file: %q\n", facts)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return "", fmt.Errorf("agent's configuration: %w", err)
 	}
 	return path, nil

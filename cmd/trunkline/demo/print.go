@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
 )
 
 func (d *demo) say(format string, args ...any) {
@@ -14,9 +15,9 @@ func (d *demo) say(format string, args ...any) {
 
 func (d *demo) step(what, detail string) { d.say("ok  %-28s %s", what, detail) }
 
-func (d *demo) banner(dev controlapi.Device, email, password, page string) {
+func (d *demo) banner(dev controlapi.Device, email, password, page string, pair id.Site) {
 	d.say(`
-  Trunkline demo: one simulated PBX, connected through the relay.
+  Trunkline demo: a simulated PBX and a hot-standby pair, connected through the relay.
 
     Console    %s
     Sign in    %s
@@ -24,6 +25,8 @@ func (d *demo) banner(dev controlapi.Device, email, password, page string) {
 
     Visit      %s/visit/%s
                (sign in, click Visit, and you are in the PBX's portal)
+    Pair       %s/visit/%s
+               (listed Active and Standby, on one connection; Enter here swaps them)
     Portal     super administrator %s / %s
                Administrator       %s / %s
     PBX's page %s
@@ -35,6 +38,6 @@ func (d *demo) banner(dev controlapi.Device, email, password, page string) {
     %s
   Logs are in %s. Ctrl-C stops everything.
 `,
-		d.planes.consoleURL(), email, password, d.planes.consoleURL(), dev.Site,
+		d.planes.consoleURL(), email, password, d.planes.consoleURL(), dev.Site, d.planes.consoleURL(), pair,
 		superUser, superPassword, adminUser, adminPassword, page, d.planes.caFile(), d.logDir())
 }

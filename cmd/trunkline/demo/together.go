@@ -19,7 +19,7 @@ func newTogether(ctx context.Context, d *demo, log *zap.Logger) (*together, erro
 	cfg.Data, cfg.Listen = d.o.Data, d.o.Listen
 	// Nobody waits minutes for a demo to stop.
 	cfg.Relay.Drain.Deadline, cfg.Relay.Drain.Spread = 3*time.Second, 0
-	if d.o.Check { // beside whatever runs already
+	if d.beside() {
 		cfg.Control.Admin, cfg.Relay.Admin = "127.0.0.1:0", "127.0.0.1:0"
 	}
 	u, err := up.New(ctx, cfg, log)
