@@ -14,14 +14,21 @@
 package cork
 
 import (
+	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
+	"time"
 )
 
 // Size is what one system call takes: 64 KiB in records of any length from
 // 200 bytes on. More spills into another call. (Large objects are whole pages:
 // 65 KiB would take as much.)
 const Size = 72 << 10
+
+// strayMax is what a detached Conn keeps of what was written outside a batch:
+// a hundred answers to changes of keys.
+const strayMax = 4 << 10
 
 var buffers = sync.Pool{New: func() any { return new([Size]byte) }}
 
@@ -30,11 +37,15 @@ var buffers = sync.Pool{New: func() any { return new([Size]byte) }}
 type Conn struct {
 	net.Conn
 
-	mu     sync.Mutex // of what follows, and of writing: records keep their order
-	corked bool
-	buf    *[Size]byte // nil: nothing is held
-	held   int
-	err    error // of a write that its writer was told had been made; for ever
+	turn sync.Mutex // of who writes to the socket; before mu
+
+	mu       sync.Mutex // of what follows; never held over a write
+	corked   bool
+	detached bool
+	pushing  bool        // somebody is about to flush what was written outside a batch
+	buf      *[Size]byte // nil: nothing is held
+	len      int
+	err      error // of a write that its writer was told had been made; for ever
 }
 
 func New(c net.Conn) *Conn { return &Conn{Conn: c} }
@@ -53,58 +64,120 @@ func (c *Conn) Cork() {
 // Uncork writes what was held back. It waits for the socket as Write does, to
 // the write deadline. After an error the connection takes no more writes:
 // something is missing in them.
-func (c *Conn) Uncork() error {
+func (c *Conn) Uncork() error { return c.flush(true) }
+
+// Detach is for a connection that is read where nothing may wait. crypto/tls
+// writes while it reads, when the peer changes its keys or errs; from now on
+// what is written outside a batch, or while one waits for the socket, is kept
+// for a goroutine to send. A batch of more than Size-strayMax would wait all
+// the same, with TLS's lock in its hand.
+func (c *Conn) Detach() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.corked = false
-	return c.flushLocked()
+	c.detached = true
 }
 
+// errBacklog is a peer that keeps TLS answering and takes none of it.
+var errBacklog = errors.New("cork: too much waits to be sent outside a batch")
+
 func (c *Conn) Write(b []byte) (int, error) {
+	for {
+		verdict, err := c.hold(b)
+		switch {
+		case err != nil:
+			return 0, err
+		case verdict == held:
+			return len(b), nil
+		case verdict == through:
+			c.turn.Lock()
+			defer c.turn.Unlock()
+			return c.Conn.Write(b)
+		}
+		if err := c.flush(false); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// What becomes of a write.
+const (
+	held    = iota
+	through // to the socket as it is
+	full    // there is no room until a flush
+)
+
+func (c *Conn) hold(b []byte) (verdict int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.err != nil:
-		return 0, c.err
-	case !c.corked:
-		return c.Conn.Write(b)
-	case c.held+len(b) > Size:
-		if err := c.flushLocked(); err != nil {
-			return 0, err
-		}
-		if len(b) > Size {
-			return c.Conn.Write(b)
-		}
+		return full, c.err
+	case !c.corked && !c.detached, c.corked && len(b) > Size && c.buf == nil:
+		return through, nil
+	case !c.corked && c.len+len(b) > strayMax:
+		c.err = errBacklog
+		return full, c.err
+	case c.len+len(b) > Size:
+		return full, nil
 	}
 	if c.buf == nil {
 		c.buf = buffers.Get().(*[Size]byte)
 	}
-	c.held += copy(c.buf[c.held:], b)
-	return len(b), nil
+	c.len += copy(c.buf[c.len:], b)
+	if !c.corked && !c.pushing {
+		c.pushing = true
+		go func() { _ = c.flush(false) }() // its error is for whoever writes next
+	}
+	return held, nil
 }
 
-func (c *Conn) flushLocked() error {
-	if c.buf == nil {
-		return c.err
+// flush sends what is held. Who takes its turn takes all there is, so bytes
+// keep their order.
+func (c *Conn) flush(uncork bool) error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	c.mu.Lock()
+	if uncork {
+		c.corked = false
 	}
-	if c.err == nil {
-		_, c.err = c.Conn.Write(c.buf[:c.held])
+	buf, n, err := c.buf, c.len, c.err
+	c.buf, c.len, c.pushing = nil, 0, false
+	c.mu.Unlock()
+	if buf == nil {
+		return err
 	}
-	buffers.Put(c.buf)
-	c.buf, c.held = nil, 0
-	return c.err
+	defer buffers.Put(buf)
+	if err != nil {
+		return err
+	}
+	if _, err = c.Conn.Write(buf[:n]); err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.err = err
+	}
+	return err
 }
 
 // CloseWrite ends our side of the connection, behind what is held back. Where
 // the connection has no such thing it only does the latter.
 func (c *Conn) CloseWrite() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.flushLocked(); err != nil {
+	if err := c.flush(false); err != nil {
 		return err
 	}
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return nil
+}
+
+// HangUp ends our side of TLS and then of the connection, by the deadline. The
+// TLS connection's own CloseWrite lets no write deadline stand, and so loses
+// what a detached Conn has yet to send.
+func (c *Conn) HangUp(t *tls.Conn, deadline time.Time) error {
+	c.Cork()
+	err := t.CloseWrite()
+	if errD := c.SetWriteDeadline(deadline); errD != nil {
+		return errD
+	}
+	return errors.Join(err, c.CloseWrite())
 }

@@ -80,7 +80,7 @@ func securedTo(t testing.TB, sink io.Writer) (s *tls.Conn, raw *cork.Conn, socke
 	}
 	socket.writes = 0
 	return s, raw, socket, func() {
-		if err := errors.Join(s.CloseWrite(), raw.CloseWrite()); err != nil {
+		if err := raw.HangUp(s, time.Now().Add(10*time.Second)); err != nil {
 			t.Error(err)
 		}
 		wg.Wait()
@@ -211,7 +211,7 @@ func TestAfterALostBatchNothingIsWritten(t *testing.T) {
 
 // fill leaves c in Uncork, waiting for a peer that does not read.
 func fill(c *cork.Conn) error {
-	for b := random(cork.Size); ; {
+	for b := random(64 << 10); ; {
 		c.Cork()
 		if _, err := c.Write(b); err != nil {
 			return err
@@ -248,6 +248,60 @@ func TestCloseFreesWhoWaitsForTheSocket(t *testing.T) {
 	}
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
+	}
+}
+
+// What TLS writes of itself, while a batch waits for a peer that does not read,
+// must not wait too; nor may it grow for ever.
+func TestDetachedWritesDoNotWait(t *testing.T) {
+	a, b := tcp(t)
+	c := cork.New(a)
+	c.Detach()
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(b, make([]byte, 1)); err != nil {
+		t.Errorf("what was written outside a batch did not come: %v", err)
+	}
+	ended := make(chan error)
+	go func() { ended <- fill(c) }()
+	time.Sleep(50 * time.Millisecond) // most likely it waits now; if not, the test holds all the same
+	var err error
+	n := 0
+	for ; err == nil && n <= cork.Size; n++ {
+		_, err = c.Write([]byte("y"))
+	}
+	if err == nil || n < 4<<10 {
+		t.Errorf("after %d bytes: %v", n, err)
+	}
+	c.Close()
+	if err := <-ended; err == nil {
+		t.Error("the batch was sent")
+	}
+}
+
+func TestDetachedBytesKeepTheirOrder(t *testing.T) {
+	s, raw, _, got := secured(t)
+	raw.Detach()
+	want := random(1 << 20)
+	for rest := want; len(rest) > 0; {
+		n := min(len(rest), 1+rand.IntN(40<<10))
+		raw.Cork()
+		if _, err := s.Write(rest[:n]); err != nil {
+			t.Fatal(err)
+		}
+		if err := raw.Uncork(); err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[n:]
+		m := min(len(rest), 3)
+		if _, err := s.Write(rest[:m]); err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[m:]
+	}
+	if !bytes.Equal(got(), want) {
+		t.Error("other bytes came")
 	}
 }
 
