@@ -1,0 +1,87 @@
+package evtls
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync/atomic"
+	"syscall"
+
+	"trunkline/internal/cork"
+)
+
+// Conn is the connection below a server's tls.Conn. It reads and writes as the
+// one it wraps, until Watch. Writes can be corked at any time.
+type Conn struct {
+	*cork.Conn
+	raw syscall.RawConn // nil: no socket
+
+	// Set by Watch.
+	tls   *tls.Conn
+	ready func() (again bool)
+	by    waker
+	now   func(c *Conn, b []byte) (int, error) // reads what is there; nil: Read blocks
+	lent  *segment                             // what crypto/tls reads into, between the first byte and the last
+
+	slot    int32       // the loop's
+	queued  bool        // guarded by the loop's mu
+	pending atomic.Bool // the socket may have something
+	hangup  atomic.Bool // the peer's end has been seen: read up to it
+	closed  atomic.Bool
+}
+
+type waker interface{ wake(*Conn) }
+
+// NewConn wraps c and owns it.
+func NewConn(c net.Conn) *Conn {
+	e := &Conn{Conn: cork.New(c)}
+	if s, ok := c.(syscall.Conn); ok {
+		e.raw, _ = s.SyscallConn()
+	}
+	return e
+}
+
+var errWatched = errors.New("evtls: the connection is watched already")
+
+// Watch has ready called, never twice at once, when t, whose raw connection c
+// is, may have something to read; now for the first time. Nobody else may read
+// t from here on. ready must not wait for anything, and returns true until
+// TryRead has said ErrWouldBlock: other connections have their turn in
+// between. It may return false without that if it is Wake that shall have it
+// called next. After Close it is called once more at least, to find out, and
+// in the end no more.
+func (c *Conn) Watch(p *Poller, t *tls.Conn, ready func() (again bool)) error {
+	if c.by != nil {
+		return errWatched
+	}
+	c.tls, c.ready = t, ready
+	if len(p.loops) == 0 || c.raw == nil {
+		g := goroutine{make(chan struct{}, 1)}
+		c.by = g
+		p.wg.Go(func() { g.serve(c) })
+		return nil
+	}
+	c.Detach()
+	return p.loops[int(p.next.Add(1))%len(p.loops)].watch(c)
+}
+
+// Wake has ready called once more, soon. It may be called from anywhere, once
+// Watch has returned.
+func (c *Conn) Wake() { c.by.wake(c) }
+
+// Read is for the tls.Conn above.
+func (c *Conn) Read(b []byte) (int, error) {
+	if c.now == nil {
+		return c.Conn.Read(b)
+	}
+	return c.now(c, b)
+}
+
+// Close closes the connection at once; who reads and who writes finds out.
+func (c *Conn) Close() error {
+	err := c.Conn.Close()
+	if !c.closed.Swap(true) && c.by != nil {
+		c.by.wake(c)
+	}
+	return err
+}

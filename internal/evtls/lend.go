@@ -1,0 +1,87 @@
+package evtls
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"reflect"
+	"sync"
+	"unsafe"
+)
+
+// crypto/tls reads into a buffer that grows to the largest records and never
+// shrinks: 45 KiB for a connection that was busy once, and a read of the socket
+// for each record. (Go 1.28 gives it back.) So it gets a buffer of ours while
+// there is something to read, which takes four records at once, and is left
+// with none after that. Its fields have no other door than unsafe: checked
+// makes sure that they are what they were.
+
+const segmentSize = 64 << 10
+
+type segment [segmentSize]byte
+
+var segments = sync.Pool{New: func() any { return new(segment) }}
+
+// Where crypto/tls keeps its buffers.
+var (
+	rawInputAt, handAt uintptr
+	lending            bool
+)
+
+var errOtherTLS = errors.New("evtls: crypto/tls is not as expected")
+
+// findBuffers looks for the fields by name and type.
+func findBuffers() error {
+	t := reflect.TypeFor[tls.Conn]()
+	for name, at := range map[string]*uintptr{"rawInput": &rawInputAt, "hand": &handAt} {
+		f, ok := t.FieldByName(name)
+		if !ok || f.Type != reflect.TypeFor[bytes.Buffer]() {
+			return errOtherTLS
+		}
+		*at = f.Offset
+	}
+	return nil
+}
+
+func rawInput(t *tls.Conn) *bytes.Buffer {
+	return (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(t), rawInputAt))
+}
+
+func hand(t *tls.Conn) *bytes.Buffer {
+	return (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(t), handAt))
+}
+
+// lend gives crypto/tls a segment to read into. What it has of a record already
+// comes along.
+func (c *Conn) lend() {
+	if !lending || c.lent != nil || !c.pending.Load() {
+		return
+	}
+	have := rawInput(c.tls)
+	if have.Len() > segmentSize/4 {
+		return // of before; it fits a record, and goes with it
+	}
+	c.lent = segments.Get().(*segment)
+	*have = *bytes.NewBuffer(append(c.lent[:0], have.Bytes()...))
+}
+
+// takeBack leaves crypto/tls no buffer but that of a record whose end has not
+// come. It has been told that there is nothing to read, so no bytes that it has
+// yet to hand out are in there either.
+func (c *Conn) takeBack() {
+	if !lending {
+		return
+	}
+	if h := hand(c.tls); h.Len() == 0 && h.Cap() > 0 {
+		*h = bytes.Buffer{}
+	}
+	in := rawInput(c.tls)
+	if in.Len() > 0 {
+		return
+	}
+	*in = bytes.Buffer{}
+	if c.lent != nil {
+		segments.Put(c.lent)
+		c.lent = nil
+	}
+}

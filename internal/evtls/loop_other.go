@@ -1,0 +1,14 @@
+//go:build !linux
+
+package evtls
+
+import "errors"
+
+// loop is for Linux only: there are none elsewhere.
+type loop struct{}
+
+func newLoop() (*loop, error) { return nil, errors.ErrUnsupported }
+
+func (*loop) run() error        { return errors.ErrUnsupported }
+func (*loop) watch(*Conn) error { return errors.ErrUnsupported }
+func (*loop) close()            {}

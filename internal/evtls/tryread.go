@@ -1,0 +1,38 @@
+package evtls
+
+import "errors"
+
+// wouldBlock says "temporary", which makes crypto/tls keep what it has of a
+// record and go on with the next Read. Every other error it keeps for ever.
+type wouldBlock struct{}
+
+func (wouldBlock) Error() string   { return "evtls: nothing to read now" }
+func (wouldBlock) Timeout() bool   { return false }
+func (wouldBlock) Temporary() bool { return true }
+
+// ErrWouldBlock is TryRead's when nothing is there.
+var ErrWouldBlock error = wouldBlock{}
+
+func WouldBlock(err error) bool { return errors.Is(err, ErrWouldBlock) }
+
+// TryRead reads of a watched connection what is there, up to len(b) bytes, and
+// is to be called by ready only. It gives bytes or an error, not both.
+func (c *Conn) TryRead(b []byte) (n int, err error) {
+	if c.now == nil {
+		n, err = c.tls.Read(b)
+	} else {
+		c.lend()
+		for n < len(b) && err == nil {
+			var m int
+			m, err = c.tls.Read(b[n:])
+			n += m
+		}
+		if err != nil {
+			c.takeBack()
+		}
+	}
+	if n > 0 {
+		return n, nil // crypto/tls gives the error again
+	}
+	return 0, err
+}
