@@ -80,6 +80,7 @@ func tcp(t testing.TB) (client, server net.Conn) {
 	if server, err = ln.Accept(); err != nil {
 		t.Fatal(err)
 	}
+	ln.Close()
 	t.Cleanup(func() { client.Close(); server.Close() })
 	return client, server
 }
