@@ -119,7 +119,8 @@ func (p *public) serve(ctx context.Context, raw net.Conn, cfg *tls.Config) {
 	switch {
 	case state.NegotiatedProtocol == tunnel.ALPN:
 		p.results.WithLabelValues("tunnel").Inc()
-		p.relay.uplink.Serve(ctx, c)
+		p.wg.Add(1) // Run waits for the tunnel, though this goroutine does not
+		p.relay.uplink.Serve(ctx, c, p.wg.Done)
 	case host != nil:
 		p.results.WithLabelValues("host").Inc()
 		host(c)

@@ -58,6 +58,12 @@ func (r *Relay) Run(ctx context.Context, h Handlers) error {
 	})
 }
 
+// Start is Run for who does not wait: ended gets what Run would return, in a
+// goroutine of its own, after the last call of a handler.
+func (r *Relay) Start(ctx context.Context, h Handlers, ended func(error)) {
+	go func() { ended(r.Run(ctx, h)) }()
+}
+
 // agentsReason lets an agent say only what is its own to say.
 func agentsReason(w *wireFault) *fault.Error {
 	switch w.Code {

@@ -10,9 +10,7 @@ package uplink
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,105 +78,41 @@ type Uplink struct {
 	empty    chan struct{} // made by Drain, closed when count is 0
 }
 
-// link is one tunnel of a device.
-type link struct {
-	device   id.Device
-	relay    *tunnel.Relay
-	since    time.Time
-	route    atomic.Pointer[bus.Route]   // announced last, by it or the one before; nil: nothing
-	issued   atomic.Int64                // of the newest pass it has shown, unix seconds
-	replaced atomic.Pointer[fault.Error] // set when a newer tunnel of the device is known of
-
-	leaving atomic.Bool // the agent said goodbye; running streams go on
-
-	words words // of visits, for the agent
-}
-
 func New(o Options) *Uplink {
 	u := &Uplink{o: o}
 	u.metrics = newMetrics(o.Registerer, func() float64 { return float64(u.Count()) })
 	return u
 }
 
-// Serve holds one agent's connection until its end. It owns c.
-func (u *Uplink) Serve(ctx context.Context, c *tls.Conn) {
-	remote := c.RemoteAddr().String()
-	log := u.o.Log.With(zap.String("remote", remote))
-
-	var pass token.Pass
-	var hello tunnel.Hello
+// Serve takes one agent's connection, which it owns, through the hello, and
+// returns when the tunnel is up or refused. gone is called once, when nothing
+// is left of it: nobody sits here and waits for that.
+func (u *Uplink) Serve(ctx context.Context, c *tls.Conn, gone func()) {
+	l := &link{u: u, remote: c.RemoteAddr().String(), gone: gone}
 	entered := false
-	defer func() {
-		if entered {
-			u.leave()
-		}
-	}()
 	r, err := tunnel.Accept(ctx, c, tunnel.Config{HelloTimeout: u.o.Hello, Ping: u.o.Ping, Window: u.o.Window},
 		func(h tunnel.Hello, exporter []byte) (tunnel.Welcome, error) {
-			hello = h
-			var err error
-			if err = u.enter(); err == nil {
+			l.agent = h.Agent.Version
+			err := u.enter()
+			if err == nil {
 				entered = true
-				pass, err = u.o.Admit(h.Pass, exporter, h.Proof)
+				l.pass, err = u.o.Admit(h.Pass, exporter, h.Proof)
 			}
 			return tunnel.Welcome{Relay: u.o.Relay, Tunnel: id.NewTunnel(), Ping: u.o.Ping}, err
 		})
 	if err != nil {
 		code := fault.CodeOf(err)
 		u.metrics.refused.WithLabelValues(string(code)).Inc()
-		log.Info("tunnel refused", zap.String("code", string(code)), zap.Error(err))
+		u.o.Log.Info("tunnel refused", zap.String("remote", l.remote), zap.String("code", string(code)), zap.Error(err))
+		if entered {
+			u.leave()
+		}
+		gone()
 		return
 	}
-	l := &link{device: pass.Device, relay: r, since: time.Now().UTC()}
-	l.issued.Store(pass.Issued.Unix())
-	u.hold(ctx, l, pass, hello, remote, log)
-}
-
-// hold runs an admitted tunnel.
-func (u *Uplink) hold(ctx context.Context, l *link, pass token.Pass, hello tunnel.Hello, remote string, log *zap.Logger) {
-	log = log.With(zap.String("device", string(pass.Device)), zap.String("site", string(pass.Site)))
-	u.take(l)
-	// A revocation that came after the door and before take has found nothing.
-	if f := u.o.Revoked(l.device, pass.Issued); f != nil {
-		l.end(f)
-	}
-	log.Info("tunnel up", zap.String("agent", hello.Agent.Version))
-	u.metrics.accepted.Inc()
-	u.o.Arrived(l.device)
-
-	silent := time.AfterFunc(u.o.FirstStatus, func() {
-		l.end(fault.New(fault.Protocol, "The agent sent no status."))
-	})
-	defer silent.Stop()
-	err := l.relay.Run(ctx, tunnel.Handlers{
-		OnStatus: func(s tunnel.Status) {
-			silent.Stop()
-			u.announce(l, bus.Route{
-				Relay: u.o.Relay, Device: pass.Device, Site: pass.Site, Account: pass.Account,
-				Tunnel: l.relay.Welcome().Tunnel, Since: l.since, Portal: s.Portal, Standby: s.Standby, Logins: s.Logins,
-				Agent: hello.Agent.Version, Remote: remote,
-			})
-		},
-		OnEndVisit: func(v id.Visit) { u.o.EndVisit(l.device, v) },
-		OnGoodbye: func() {
-			l.leaving.Store(true)
-			u.o.Leaving(l.device)
-		},
-		OnPass: func(raw string) error {
-			p, err := u.o.Refresh(raw, l.device)
-			switch {
-			case err != nil:
-				return err
-			case !p.Key.Equal(pass.Key):
-				// Whoever holds the tunnel has not proved that key to be theirs.
-				return fault.New(fault.PassInvalid, "The pass is bound to another key than this tunnel's.")
-			}
-			l.issued.Store(max(l.issued.Load(), p.Issued.Unix()))
-			return nil
-		},
-	})
-	u.release(l, l.reason(err), log)
-	l.words.close()
+	l.device, l.relay, l.since = l.pass.Device, r, time.Now().UTC()
+	l.issued.Store(l.pass.Issued.Unix())
+	l.begin(ctx)
 }
 
 // take makes l the device's tunnel. The newest wins; an older one is closed
@@ -227,9 +161,9 @@ func (u *Uplink) announce(l *link, r bus.Route) {
 }
 
 // release says why l ended, unless a newer tunnel of the device speaks now.
-func (u *Uplink) release(l *link, cause *fault.Error, log *zap.Logger) {
+func (u *Uplink) release(l *link, cause *fault.Error) {
 	u.metrics.ended.WithLabelValues(string(cause.Code)).Inc()
-	log.Info("tunnel down", zap.String("code", string(cause.Code)), zap.Error(cause),
+	l.log("tunnel down", zap.String("code", string(cause.Code)), zap.Error(cause),
 		zap.Int64("dur_ms", time.Since(l.since).Milliseconds()))
 	u.words.Lock()
 	defer u.words.Unlock()
@@ -246,28 +180,6 @@ func (u *Uplink) release(l *link, cause *fault.Error, log *zap.Logger) {
 		down.Down, down.Since = cause.Code, time.Now().UTC()
 		u.o.Announce(down)
 	}
-}
-
-// end closes the tunnel for a reason; it stands unless the tunnel was ending
-// already.
-func (l *link) end(cause *fault.Error) {
-	if cause.Code == fault.Replaced {
-		l.replaced.Store(cause)
-	}
-	l.relay.Kill(cause)
-}
-
-// reason is why Run returned err. A tunnel that was at its end when a newer one
-// took over counts as replaced: the newer one's word on the device stands.
-func (l *link) reason(err error) *fault.Error {
-	if c := l.replaced.Load(); c != nil {
-		return c
-	}
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return f
-	}
-	return fault.New(fault.ConnectionLost, "%v", err)
 }
 
 // Dial opens a stream to a device whose tunnel is here; not_connected if it

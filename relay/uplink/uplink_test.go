@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,8 @@ type world struct {
 	addr   string
 	client *tls.Config
 	ctx    context.Context
+
+	serving atomic.Int64 // calls of Serve
 
 	mu     sync.Mutex
 	routes map[id.Device]bus.Route
@@ -110,7 +113,12 @@ func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { w.Serve(w.ctx, c.(*tls.Conn)) })
+			wg.Add(1)
+			w.serving.Add(1)
+			go func() {
+				defer w.serving.Add(-1)
+				w.Serve(w.ctx, c.(*tls.Conn), wg.Done)
+			}()
 		}
 	})
 	t.Cleanup(func() { ln.Close(); stop(); wg.Wait() })
@@ -197,6 +205,20 @@ func (a *agent) mustEnd(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the tunnel goes on")
 	}
+}
+
+// A tunnel does not keep whoever brought it.
+func TestServeReturnsWhileTheTunnelRuns(t *testing.T) {
+	w := newWorld(t, nil)
+	d := id.NewDevice()
+	a := w.connect(d)
+	w.eventually("Serve returns", func() bool { return w.serving.Load() == 0 })
+	if r := w.route(d); r.Down != "" || w.Count() != 1 {
+		t.Errorf("%d tunnels; %+v", w.Count(), r)
+	}
+	w.End(d, time.Now(), fault.New(fault.DeviceRemoved, "removed"))
+	a.mustEnd(t)
+	w.eventually("counted out", func() bool { return w.Count() == 0 })
 }
 
 func TestNewerTunnelTakesOver(t *testing.T) {

@@ -1,0 +1,130 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
+)
+
+// link is one tunnel of a device, from begin to over. There are tens of
+// thousands, mostly idle: what it does not need it does not keep.
+type link struct {
+	u      *Uplink
+	device id.Device
+	pass   token.Pass // that opened it
+	agent  string     // its version
+	remote string
+	relay  *tunnel.Relay
+	since  time.Time
+	gone   func()
+	silent *time.Timer // until the first status; the tunnel's callbacks come one at a time
+
+	route    atomic.Pointer[bus.Route]   // announced last, by it or the one before; nil: nothing
+	issued   atomic.Int64                // of the newest pass it has shown, unix seconds
+	replaced atomic.Pointer[fault.Error] // set when a newer tunnel of the device is known of
+
+	leaving atomic.Bool // the agent said goodbye; running streams go on
+
+	words words // of visits, for the agent
+}
+
+// begin makes an admitted tunnel the device's own, and returns while it runs.
+func (l *link) begin(ctx context.Context) {
+	u := l.u
+	u.take(l)
+	// A revocation that came after the door and before take has found nothing.
+	if f := u.o.Revoked(l.device, l.pass.Issued); f != nil {
+		l.end(f)
+	}
+	l.log("tunnel up", zap.String("agent", l.agent))
+	u.metrics.accepted.Inc()
+	u.o.Arrived(l.device)
+
+	l.silent = time.AfterFunc(u.o.FirstStatus, func() {
+		l.end(fault.New(fault.Protocol, "The agent sent no status."))
+	})
+	l.relay.Start(ctx, tunnel.Handlers{
+		OnStatus: l.onStatus, OnPass: l.onPass, OnGoodbye: l.onGoodbye,
+		OnEndVisit: func(v id.Visit) { u.o.EndVisit(l.device, v) },
+	}, l.over)
+}
+
+func (l *link) onStatus(s tunnel.Status) {
+	l.heardFirst()
+	l.u.announce(l, bus.Route{
+		Relay: l.u.o.Relay, Device: l.device, Site: l.pass.Site, Account: l.pass.Account,
+		Tunnel: l.relay.Welcome().Tunnel, Since: l.since, Portal: s.Portal, Standby: s.Standby, Logins: s.Logins,
+		Agent: l.agent, Remote: l.remote,
+	})
+}
+
+func (l *link) heardFirst() {
+	if l.silent != nil {
+		l.silent.Stop()
+		l.silent = nil
+	}
+}
+
+func (l *link) onGoodbye() {
+	l.leaving.Store(true)
+	l.u.o.Leaving(l.device)
+}
+
+func (l *link) onPass(raw string) error {
+	p, err := l.u.o.Refresh(raw, l.device)
+	switch {
+	case err != nil:
+		return err
+	case !p.Key.Equal(l.pass.Key):
+		// Whoever holds the tunnel has not proved that key to be theirs.
+		return fault.New(fault.PassInvalid, "The pass is bound to another key than this tunnel's.")
+	}
+	l.issued.Store(max(l.issued.Load(), p.Issued.Unix()))
+	return nil
+}
+
+// over is the tunnel's last word.
+func (l *link) over(err error) {
+	l.heardFirst()
+	l.u.release(l, l.reason(err))
+	l.words.close()
+	l.u.leave()
+	l.gone()
+}
+
+// log does without a logger of its own, which would be the largest thing here.
+func (l *link) log(msg string, fields ...zap.Field) {
+	l.u.o.Log.Info(msg, append(fields,
+		zap.String("remote", l.remote), zap.String("device", string(l.device)), zap.String("site", string(l.pass.Site)))...)
+}
+
+// end closes the tunnel for a reason; it stands unless the tunnel was ending
+// already.
+func (l *link) end(cause *fault.Error) {
+	if cause.Code == fault.Replaced {
+		l.replaced.Store(cause)
+	}
+	l.relay.Kill(cause)
+}
+
+// reason is why Run returned err. A tunnel that was at its end when a newer one
+// took over counts as replaced: the newer one's word on the device stands.
+func (l *link) reason(err error) *fault.Error {
+	if c := l.replaced.Load(); c != nil {
+		return c
+	}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f
+	}
+	return fault.New(fault.ConnectionLost, "%v", err)
+}
