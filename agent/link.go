@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"trunkline/internal/controlapi"
+	"trunkline/internal/cork"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/service"
@@ -46,7 +47,7 @@ func relayDialer(roots *x509.CertPool, key ed25519.PrivateKey, conf tunnel.Confi
 		if err != nil {
 			return nil, fmt.Errorf("relay %s: %w", addr, err)
 		}
-		c := tls.Client(raw, &tls.Config{
+		c := tls.Client(cork.New(raw), &tls.Config{
 			ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS13, NextProtos: []string{tunnel.ALPN},
 		})
 		err = c.HandshakeContext(ctx)

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"trunkline/internal/evtls"
 	"trunkline/internal/tunnel"
 )
 
@@ -93,6 +94,7 @@ func (p *public) Run(ctx context.Context) error {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
+		c = evtls.NewConn(p.relay.poller, c)
 		if !p.shaking.begin(c) {
 			p.results.WithLabelValues("shed").Inc()
 			c.Close()

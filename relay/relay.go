@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/evtls"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
@@ -64,6 +65,7 @@ type Relay struct {
 	edge     *edge.Edge
 	reports  *reporter
 	guests   *guests
+	poller   *evtls.Poller
 	public   *public
 
 	draining atomic.Bool
@@ -92,6 +94,10 @@ func New(o Options) (*Relay, error) {
 
 func (r *Relay) wire() error {
 	o := r.o
+	r.poller = evtls.New(0)
+	if err := r.poller.Err(); err != nil {
+		r.log.Warn("each idle tunnel will hold a goroutine", zap.Error(err))
+	}
 	r.reports = newReporter(o.Bus, r.log.Named("reports"))
 	r.table = route.NewTable(o.Name, func(d id.Device, at bus.Route) {
 		r.uplink.Superseded(d, at.Relay)
@@ -198,8 +204,10 @@ func (r *Relay) Ready() error {
 	return r.trust.Ready()
 }
 
-// Close frees the listeners of a Relay that never ran.
-func (r *Relay) Close() error {
+// Close frees what a Relay that never ran has taken.
+func (r *Relay) Close() error { return errors.Join(r.closeListeners(), r.poller.Close()) }
+
+func (r *Relay) closeListeners() error {
 	err := r.ln.Close()
 	if r.plain != nil {
 		err = errors.Join(err, r.plain.Close())
@@ -219,7 +227,10 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.announce.Run(life) })
 	g.Go(func() error { return r.reports.Run(life) })
 	g.Go(func() error { return r.lease(life) })
-	g.Go(func() error { return r.public.Run(life) })
+	// The poller goes on until every tunnel has seen its end by it.
+	polling, unpoll := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error { return r.poller.Run(polling) })
+	g.Go(func() error { defer unpoll(); return r.public.Run(life) })
 	if r.plain != nil {
 		g.Go(func() error { return r.edge.ServePlain(life, r.plain) })
 	}
@@ -231,7 +242,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	case <-life.Done(): // a part ended by itself: that is an error, and it is in g
 	}
 	stop()
-	_ = r.Close() // mostly closed already, by who accepts
+	_ = r.closeListeners() // mostly closed already, by who accepts
 	err := g.Wait()
 	r.log.Info("relay stopped")
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {

@@ -44,7 +44,7 @@ func exchange() error {
 	}
 	sent := &tape{Conn: far}
 	client := tls.Client(sent, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, DynamicRecordSizingDisabled: true})
-	raw := NewConn(near)
+	raw := NewConn(nil, near)
 	server := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true})
 	shaken := make(chan error, 1)
 	go func() { shaken <- client.Handshake() }()

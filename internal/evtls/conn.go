@@ -14,14 +14,17 @@ import (
 // one it wraps, until Watch. Writes can be corked at any time.
 type Conn struct {
 	*cork.Conn
-	raw syscall.RawConn // nil: no socket
+	poller *Poller
+	raw    syscall.RawConn // nil: no socket
+
+	tls     *tls.Conn                            // that reads from here, once it does so in one of our ways
+	now     func(c *Conn, b []byte) (int, error) // reads what is there; nil: Read blocks
+	lent    *segment                             // what crypto/tls reads into, between the first byte and the last
+	drained bool                                 // it has nothing to hand out but when the socket has
 
 	// Set by Watch.
-	tls   *tls.Conn
 	ready func() (again bool)
 	by    waker
-	now   func(c *Conn, b []byte) (int, error) // reads what is there; nil: Read blocks
-	lent  *segment                             // what crypto/tls reads into, between the first byte and the last
 
 	slot    int32       // the loop's
 	queued  bool        // guarded by the loop's mu
@@ -32,9 +35,9 @@ type Conn struct {
 
 type waker interface{ wake(*Conn) }
 
-// NewConn wraps c and owns it.
-func NewConn(c net.Conn) *Conn {
-	e := &Conn{Conn: cork.New(c)}
+// NewConn wraps c and owns it. It is p that may watch it.
+func NewConn(p *Poller, c net.Conn) *Conn {
+	e := &Conn{Conn: cork.New(c), poller: p}
 	if s, ok := c.(syscall.Conn); ok {
 		e.raw, _ = s.SyscallConn()
 	}
@@ -50,7 +53,8 @@ var errWatched = errors.New("evtls: the connection is watched already")
 // between. It may return false without that if it is Wake that shall have it
 // called next. After Close it is called once more at least, to find out, and
 // in the end no more.
-func (c *Conn) Watch(p *Poller, t *tls.Conn, ready func() (again bool)) error {
+func (c *Conn) Watch(t *tls.Conn, ready func() (again bool)) error {
+	p := c.poller
 	if c.by != nil {
 		return errWatched
 	}

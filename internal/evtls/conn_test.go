@@ -38,8 +38,8 @@ func TestBytesComeAsTheyWereSent(t *testing.T) {
 		{"whole", 32 << 20, 64 << 10, func() int { return 1 << 20 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			client, server, raw := secured(t, func(n net.Conn) net.Conn { return &chopped{n, c.each} })
-			s := watch(t, p, server, c.buf)
+			client, server, raw := secured(t, p, func(n net.Conn) net.Conn { return &chopped{n, c.each} })
+			s := watch(t, server, c.buf)
 			want := random(1, c.size)
 			go func() {
 				for rest := want; len(rest) > 0; {
@@ -68,8 +68,8 @@ func TestBytesComeAsTheyWereSent(t *testing.T) {
 // Both ways at once, the writer in its own goroutine, corked and not.
 func TestWritersDoNotMindAWatchedReader(t *testing.T) {
 	p := running(t, 1)
-	client, server, raw := secured(t, nil)
-	s := watch(t, p, server, 64<<10)
+	client, server, raw := secured(t, p, nil)
+	s := watch(t, server, 64<<10)
 	up, down := random(1, 8<<20), random(2, 8<<20)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -103,11 +103,11 @@ func TestWritersDoNotMindAWatchedReader(t *testing.T) {
 // What TLS has read before Watch is there at once.
 func TestWatchFindsWhatCameBefore(t *testing.T) {
 	p := running(t, 1)
-	client, server, _ := secured(t, nil)
+	client, server, _ := secured(t, p, nil)
 	want := random(1, 50_000)
 	go client.Write(want)
 	first := readAll(t, server, 3)
-	s := watch(t, p, server, 64<<10)
+	s := watch(t, server, 64<<10)
 	if got := append(first, s.next(t, len(want)-3)...); !bytes.Equal(got, want) {
 		t.Error("other bytes came")
 	}
@@ -116,8 +116,8 @@ func TestWatchFindsWhatCameBefore(t *testing.T) {
 func TestTheEndIsHeard(t *testing.T) {
 	p := running(t, 1)
 	t.Run("close_notify", func(t *testing.T) {
-		client, server, _ := secured(t, nil)
-		s := watch(t, p, server, 1000)
+		client, server, _ := secured(t, p, nil)
+		s := watch(t, server, 1000)
 		client.Write([]byte("last words"))
 		client.CloseWrite()
 		if got := string(s.next(t, 10)); got != "last words" || !errors.Is(s.end(t), io.EOF) {
@@ -125,8 +125,8 @@ func TestTheEndIsHeard(t *testing.T) {
 		}
 	})
 	t.Run("reset", func(t *testing.T) {
-		client, server, _ := secured(t, nil)
-		s := watch(t, p, server, 1000)
+		client, server, _ := secured(t, p, nil)
+		s := watch(t, server, 1000)
 		tcp := client.NetConn().(*net.TCPConn)
 		tcp.SetLinger(0)
 		tcp.Close()
@@ -136,8 +136,8 @@ func TestTheEndIsHeard(t *testing.T) {
 	})
 	t.Run("cut within a record", func(t *testing.T) {
 		left := 1 << 20
-		client, server, _ := secured(t, func(c net.Conn) net.Conn { return &cutting{c, &left} })
-		s := watch(t, p, server, 64<<10)
+		client, server, _ := secured(t, p, func(c net.Conn) net.Conn { return &cutting{c, &left} })
+		s := watch(t, server, 64<<10)
 		left = 1000
 		client.Write(random(1, 5000))
 		client.NetConn().(*cutting).Conn.Close()
@@ -146,16 +146,16 @@ func TestTheEndIsHeard(t *testing.T) {
 		}
 	})
 	t.Run("a record that is none", func(t *testing.T) {
-		client, server, _ := secured(t, nil)
-		s := watch(t, p, server, 1000)
+		client, server, _ := secured(t, p, nil)
+		s := watch(t, server, 1000)
 		client.NetConn().Write(random(1, 100))
 		if err := s.end(t); err == nil || errors.Is(err, io.EOF) {
 			t.Error(err)
 		}
 	})
 	t.Run("our own close, from elsewhere", func(t *testing.T) {
-		_, server, raw := secured(t, nil)
-		s := watch(t, p, server, 1000)
+		_, server, raw := secured(t, p, nil)
+		s := watch(t, server, 1000)
 		raw.Close()
 		if err := s.end(t); !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
@@ -183,11 +183,11 @@ func (c *cutting) Write(b []byte) (int, error) {
 // A connection that never stops talking takes turns with others.
 func TestABusyConnectionLetsOthersHaveTheirTurn(t *testing.T) {
 	p := running(t, 1)
-	loud, loudServer, _ := secured(t, nil)
+	loud, loudServer, _ := secured(t, p, nil)
 	turns, stop := 0, make(chan struct{})
 	raw := loudServer.NetConn().(*evtls.Conn)
 	buf := make([]byte, 64<<10)
-	if err := raw.Watch(p, loudServer, func() bool {
+	if err := raw.Watch(loudServer, func() bool {
 		turns++
 		_, _ = raw.TryRead(buf)
 		select {
@@ -206,8 +206,8 @@ func TestABusyConnectionLetsOthersHaveTheirTurn(t *testing.T) {
 			}
 		}
 	}()
-	quiet, server, _ := secured(t, nil)
-	s := watch(t, p, server, 100)
+	quiet, server, _ := secured(t, p, nil)
+	s := watch(t, server, 100)
 	for range 100 {
 		quiet.Write([]byte("x"))
 		s.next(t, 1)
@@ -219,12 +219,12 @@ func TestABusyConnectionLetsOthersHaveTheirTurn(t *testing.T) {
 func TestWakeCallsReady(t *testing.T) {
 	for name, p := range map[string]*evtls.Poller{"loop": running(t, 1), "goroutine": blocking(t)} {
 		t.Run(name, func(t *testing.T) {
-			client, server, raw := secured(t, nil)
+			client, server, raw := secured(t, p, nil)
 			called := make(chan struct{}, 100)
-			if err := raw.Watch(p, server, func() bool { called <- struct{}{}; return false }); err != nil {
+			if err := raw.Watch(server, func() bool { called <- struct{}{}; return false }); err != nil {
 				t.Fatal(err)
 			}
-			if err := raw.Watch(p, server, nil); err == nil {
+			if err := raw.Watch(server, nil); err == nil {
 				t.Error("watched twice")
 			}
 			for range 10 {
@@ -248,8 +248,8 @@ func blocking(t testing.TB) *evtls.Poller {
 // Where there are no loops, the same is done by a goroutine.
 func TestBlockingPollerReadsTheSame(t *testing.T) {
 	p := blocking(t)
-	client, server, raw := secured(t, nil)
-	s := watch(t, p, server, 64<<10)
+	client, server, raw := secured(t, p, nil)
+	s := watch(t, server, 64<<10)
 	want := random(1, 1<<20)
 	go client.Write(want)
 	if !bytes.Equal(s.next(t, len(want)), want) {
@@ -265,10 +265,10 @@ func TestBlockingPollerReadsTheSame(t *testing.T) {
 func TestAConnectionWithoutASocket(t *testing.T) {
 	p := running(t, 1)
 	near, far := net.Pipe()
-	raw := evtls.NewConn(near)
+	raw := evtls.NewConn(p, near)
 	_ = far.SetDeadline(time.Now().Add(limit))
 	server, client := tlsPair(t, raw, far)
-	s := watch(t, p, server, 100)
+	s := watch(t, server, 100)
 	go client.Write([]byte("hello"))
 	if got := string(s.next(t, 5)); got != "hello" {
 		t.Error(got)

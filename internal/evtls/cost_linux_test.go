@@ -15,8 +15,8 @@ func crowd(t testing.TB, p *evtls.Poller, n int) (close func()) {
 	t.Helper()
 	ends := make([]func(), n)
 	for i := range ends {
-		client, server, raw := secured(t, nil)
-		s := watch(t, p, server, 64<<10)
+		client, server, raw := secured(t, p, nil)
+		s := watch(t, server, 64<<10)
 		b := random(1, 64<<10)
 		go client.Write(b)
 		s.next(t, len(b))
@@ -92,12 +92,12 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw := evtls.NewConn(c)
+		raw := evtls.NewConn(p, c)
 		server := tls.Server(raw, serverConfig(t))
 		if err := server.Handshake(); err != nil {
 			t.Fatal(err)
 		}
-		echo(t, p, raw, server)
+		echo(t, raw, server)
 	}
 	after := memory()
 	each := (int64(after) - int64(before)) / n
@@ -111,9 +111,9 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 var scratch [64 << 10]byte
 
 // echo sends back what comes, and returns when carried bytes have.
-func echo(t *testing.T, p *evtls.Poller, raw *evtls.Conn, server *tls.Conn) {
+func echo(t *testing.T, raw *evtls.Conn, server *tls.Conn) {
 	left, done := carried, make(chan error, 1)
-	if err := raw.Watch(p, server, func() bool {
+	if err := raw.Watch(server, func() bool {
 		b := scratch[:]
 		n, err := raw.TryRead(b)
 		if evtls.WouldBlock(err) {
@@ -146,7 +146,7 @@ func echo(t *testing.T, p *evtls.Poller, raw *evtls.Conn, server *tls.Conn) {
 func BenchmarkRead(b *testing.B) {
 	for name, p := range map[string]*evtls.Poller{"by=loop": running(b, 1), "by=goroutine": blocking(b)} {
 		b.Run(name, func(b *testing.B) {
-			client, server, raw := secured(b, nil)
+			client, server, raw := secured(b, p, nil)
 			const mib = 1 << 20
 			total := b.N * mib
 			done := make(chan error, 1)
@@ -156,7 +156,7 @@ func BenchmarkRead(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			reads := evtls.CountReads(raw)
-			if err := raw.Watch(p, server, func() bool {
+			if err := raw.Watch(server, func() bool {
 				n, err := raw.TryRead(buf)
 				if got += n; got == total || err != nil && !evtls.WouldBlock(err) {
 					select {
@@ -191,10 +191,10 @@ func TestReadingAllocatesLittle(t *testing.T) {
 		t.Skip("it empties pools")
 	}
 	p := running(t, 1)
-	client, server, _ := secured(t, nil)
+	client, server, _ := secured(t, p, nil)
 	raw := server.NetConn().(*evtls.Conn)
 	got := make(chan struct{})
-	if err := raw.Watch(p, server, func() bool {
+	if err := raw.Watch(server, func() bool {
 		_, err := raw.TryRead(scratch[:])
 		if err == nil {
 			got <- struct{}{}

@@ -2,10 +2,10 @@
 // while nothing comes: a few loops watch all their sockets, and crypto/tls is
 // resumed on one when bytes are there.
 //
-//	raw := evtls.NewConn(tcp)
+//	raw := evtls.NewConn(poller, tcp)
 //	c := tls.Server(raw, cfg)
 //	... // handshake and the first words, blocking as ever
-//	err := raw.Watch(poller, c, func() (again bool) {
+//	err := raw.Watch(c, func() (again bool) {
 //		n, err := raw.TryRead(buf)
 //		...
 //		return !evtls.WouldBlock(err)

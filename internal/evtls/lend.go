@@ -66,8 +66,7 @@ func (c *Conn) lend() {
 }
 
 // takeBack leaves crypto/tls no buffer but that of a record whose end has not
-// come. It has been told that there is nothing to read, so no bytes that it has
-// yet to hand out are in there either.
+// come. It is called when crypto/tls has handed out all that it had.
 func (c *Conn) takeBack() {
 	if !lending {
 		return

@@ -14,7 +14,7 @@ import (
 
 // openssl is OpenSSL's client, connected: what is written to in it sends, but
 // for a line that begins with K, k or Q; what it receives comes out.
-func openssl(t *testing.T) (in io.Writer, out io.Reader, server *tls.Conn, raw *evtls.Conn) {
+func openssl(t *testing.T, p *evtls.Poller) (in io.Writer, out io.Reader, server *tls.Conn, raw *evtls.Conn) {
 	t.Helper()
 	path, err := exec.LookPath("openssl")
 	if err != nil {
@@ -48,7 +48,7 @@ func openssl(t *testing.T) (in io.Writer, out io.Reader, server *tls.Conn, raw *
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw = evtls.NewConn(c)
+	raw = evtls.NewConn(p, c)
 	server = tls.Server(raw, serverConfig(t))
 	if err := server.HandshakeContext(t.Context()); err != nil {
 		t.Fatal(err)
@@ -57,8 +57,8 @@ func openssl(t *testing.T) (in io.Writer, out io.Reader, server *tls.Conn, raw *
 }
 
 func TestOpenSSLUnderstandsUs(t *testing.T) {
-	in, out, server, raw := openssl(t)
-	s := watch(t, running(t, 1), server, 64<<10)
+	in, out, server, raw := openssl(t, running(t, 1))
+	s := watch(t, server, 64<<10)
 	// No byte is special to the client but at the beginning of a line.
 	up := bytes.Repeat([]byte("abcdefgh01234567"), 64<<10)
 	go in.Write(up)
@@ -83,8 +83,8 @@ func TestOpenSSLUnderstandsUs(t *testing.T) {
 // A client may change its keys, and have us change ours, at any time: TLS
 // answers while it reads.
 func TestKeyUpdates(t *testing.T) {
-	in, out, server, raw := openssl(t)
-	s := watch(t, running(t, 1), server, 64<<10)
+	in, out, server, raw := openssl(t, running(t, 1))
+	s := watch(t, server, 64<<10)
 	for range 10 {
 		for _, command := range []string{"k\n", "K\n"} { // "k" changes its keys, "K" asks for ours too
 			if _, err := io.WriteString(in, command); err != nil {

@@ -49,7 +49,7 @@ func (p *Poller) Err() error { return p.why }
 // nothing after that: close them before.
 func (p *Poller) Run(ctx context.Context) error {
 	defer p.wg.Wait()
-	var g errgroup.Group
+	g, ctx := errgroup.WithContext(ctx) // one that fails is the end of all
 	for _, l := range p.loops {
 		g.Go(l.run)
 	}

@@ -18,21 +18,40 @@ func WouldBlock(err error) bool { return errors.Is(err, ErrWouldBlock) }
 // TryRead reads of a watched connection what is there, up to len(b) bytes, and
 // is to be called by ready only. It gives bytes or an error, not both.
 func (c *Conn) TryRead(b []byte) (n int, err error) {
-	if c.now == nil {
+	switch {
+	case c.now == nil:
 		n, err = c.tls.Read(b)
-	} else {
-		c.lend()
-		for n < len(b) && err == nil {
-			var m int
-			m, err = c.tls.Read(b[n:])
-			n += m
-		}
-		if err != nil {
-			c.takeBack()
-		}
+	case c.drained && c.quiet():
+		return 0, ErrWouldBlock
+	default:
+		n, err = c.readAll(b)
 	}
 	if n > 0 {
 		return n, nil // crypto/tls gives the error again
 	}
 	return 0, err
 }
+
+// readAll reads records until b is full or there are no more. It does without
+// asking crypto/tls where it is known to have nothing: to ask is to allocate.
+func (c *Conn) readAll(b []byte) (n int, err error) {
+	c.lend()
+	c.drained = false
+	for n < len(b) && err == nil {
+		if n > 0 && lending && rawInput(c.tls).Len() == 0 && c.quiet() {
+			err = ErrWouldBlock
+			break
+		}
+		var m int
+		m, err = c.tls.Read(b[n:])
+		n += m
+	}
+	if err != nil {
+		c.takeBack()
+		c.drained = WouldBlock(err)
+	}
+	return n, err
+}
+
+// quiet is a socket that nothing is known to have come from.
+func (c *Conn) quiet() bool { return !c.pending.Load() && !c.closed.Load() }

@@ -87,13 +87,13 @@ func tcp(t testing.TB) (client, server net.Conn) {
 
 // secured is both ends after their handshake; cut is what the client's TLS
 // writes into, nil for the socket.
-func secured(t testing.TB, cut func(net.Conn) net.Conn) (client *tls.Conn, server *tls.Conn, raw *evtls.Conn) {
+func secured(t testing.TB, p *evtls.Poller, cut func(net.Conn) net.Conn) (client *tls.Conn, server *tls.Conn, raw *evtls.Conn) {
 	t.Helper()
 	c, s := tcp(t)
 	if cut != nil {
 		c = cut(c)
 	}
-	raw = evtls.NewConn(s)
+	raw = evtls.NewConn(p, s)
 	server, client = tls.Server(raw, serverConfig(t)), tls.Client(c, clientConfig(t))
 	shake(t, client, server)
 	return client, server, raw
@@ -123,10 +123,10 @@ type sink struct {
 	over  bool
 }
 
-func watch(t testing.TB, p *evtls.Poller, c *tls.Conn, bufSize int) *sink {
+func watch(t testing.TB, c *tls.Conn, bufSize int) *sink {
 	t.Helper()
 	s := &sink{raw: c.NetConn().(*evtls.Conn), buf: make([]byte, bufSize), got: make(chan []byte, 1<<16), ended: make(chan error, 1)}
-	if err := s.raw.Watch(p, c, s.ready); err != nil {
+	if err := s.raw.Watch(c, s.ready); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.raw.Close() })

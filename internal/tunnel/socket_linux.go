@@ -15,7 +15,7 @@ const unsentMax = 128 << 10
 // tuneSocket makes the kernel give up on a peer that acknowledges nothing for
 // silence. It does nothing to what is no TCP connection.
 func tuneSocket(c net.Conn, silence time.Duration) {
-	t, ok := c.(*net.TCPConn)
+	t, ok := socket(c).(*net.TCPConn)
 	if !ok {
 		return
 	}

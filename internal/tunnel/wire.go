@@ -3,6 +3,7 @@ package tunnel
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -85,6 +86,8 @@ func (s *scanner) scan(b []byte, each func(frame) error) error {
 type wire struct {
 	tls   *tls.Conn
 	raw   net.Conn
+	lean  leanReader // raw, if it can; else nil
+	cork  corker     // likewise
 	start time.Time
 	heard atomic.Int64 // when bytes last came, since start
 
@@ -99,8 +102,41 @@ type wire struct {
 	outbound func(frame)
 }
 
+// A raw connection may save what crypto/tls wastes.
+type (
+	// leanReader is one that lets TLS have no buffer while its reader waits.
+	leanReader interface {
+		ReadLean(t *tls.Conn, b []byte) (int, error)
+	}
+	// corker is one that takes the records of a frame in one system call.
+	corker interface {
+		Cork()
+		Uncork() error
+	}
+)
+
 func newWire(c *tls.Conn) *wire {
-	return &wire{tls: c, raw: c.NetConn(), start: time.Now()}
+	w := &wire{tls: c, raw: c.NetConn(), start: time.Now()}
+	w.lean, _ = w.raw.(leanReader)
+	w.cork, _ = w.raw.(corker)
+	return w
+}
+
+func (w *wire) readTLS(b []byte) (int, error) {
+	if w.lean != nil {
+		return w.lean.ReadLean(w.tls, b)
+	}
+	return w.tls.Read(b)
+}
+
+// writeTLS writes what may be several records.
+func (w *wire) writeTLS(b []byte) (int, error) {
+	if w.cork == nil {
+		return w.tls.Write(b)
+	}
+	w.cork.Cork()
+	n, err := w.tls.Write(b)
+	return n, errors.Join(err, w.cork.Uncork())
 }
 
 // silence is how long nothing has been heard.
@@ -110,7 +146,7 @@ func (w *wire) silence() time.Duration {
 
 func (w *wire) Read(b []byte) (int, error) {
 	for {
-		n, err := w.tls.Read(b)
+		n, err := w.readTLS(b)
 		if n > 0 && !w.deaf {
 			w.heard.Store(int64(time.Since(w.start)))
 			w.deaf = w.in.scan(b[:n], w.inbound) != nil
@@ -152,13 +188,13 @@ func (w *wire) writeBoth(body []byte) (int, error) {
 		if _, err := w.tls.Write(w.held[:]); err != nil {
 			return 0, err
 		}
-		return w.tls.Write(body)
+		return w.writeTLS(body)
 	}
 	buf := buffers.Get().(*[frameHeader + maxBody]byte)
 	defer buffers.Put(buf)
 	n := copy(buf[:], w.held[:])
 	n += copy(buf[n:], body)
-	if _, err := w.tls.Write(buf[:n]); err != nil {
+	if _, err := w.writeTLS(buf[:n]); err != nil {
 		return 0, err
 	}
 	return len(body), nil

@@ -16,6 +16,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"trunkline/internal/cork"
+	"trunkline/internal/evtls"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/tunnel"
@@ -50,6 +52,12 @@ func clientTLS() *tls.Config {
 		InsecureSkipVerify: true, NextProtos: []string{tunnel.ALPN}, // who the relay is, is TLS's own affair
 		DynamicRecordSizingDisabled: true,
 	}
+}
+
+// asRun is two ends as a relay and an agent have them.
+func asRun(t testing.TB) (server, client net.Conn) {
+	server, client = tcpPair(t)
+	return evtls.NewConn(evtls.NewBlocking(), server), cork.New(client)
 }
 
 // tcpPair is two ends of one TCP connection on loopback.
@@ -87,7 +95,7 @@ type setup struct {
 	onRefused    func(*fault.Error)
 	onVisit      func(tunnel.Visit)
 	onVisitEnd   func(id.Visit, fault.Code)
-	conns        func(testing.TB) (server, client net.Conn) // tcpPair if nil
+	conns        func(testing.TB) (server, client net.Conn) // asRun if nil
 }
 
 // echo answers what it gets, until it gets no more.
@@ -105,7 +113,7 @@ func admitAll(tunnel.Hello, []byte) (tunnel.Welcome, error) {
 func start(t testing.TB, s setup) *world {
 	t.Helper()
 	if s.conns == nil {
-		s.conns = tcpPair
+		s.conns = asRun
 	}
 	if s.onStream == nil {
 		s.onStream = echo

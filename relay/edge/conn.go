@@ -196,6 +196,9 @@ func (c *conn) drain() {
 	}
 }
 
+// wrapper is a connection that the listener has put around another.
+type wrapper interface{ NetConn() net.Conn }
+
 // kill ends the connection so that the browser sees a broken transfer: a TCP
 // reset, without TLS's close_notify. It does not block; Close still must be
 // called, and is by fasthttp.
@@ -204,7 +207,11 @@ func (c *conn) kill() {
 	if t, ok := raw.(*tls.Conn); ok {
 		raw = t.NetConn()
 	}
-	if t, ok := raw.(*net.TCPConn); ok {
+	socket := raw
+	for w, ok := socket.(wrapper); ok; w, ok = socket.(wrapper) {
+		socket = w.NetConn()
+	}
+	if t, ok := socket.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
 	}
 	_ = raw.Close()

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package evtls
+
+import "errors"
+
+// canWait is false where a socket cannot be asked: ReadLean is Read there.
+const canWait = false
+
+func readable(int) bool { return true }
+
+func readNow(*Conn, []byte) (int, error) { return 0, errors.ErrUnsupported }
