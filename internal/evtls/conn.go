@@ -17,6 +17,7 @@ type Conn struct {
 	poller *Poller
 	raw    syscall.RawConn // nil: no socket
 
+	lean    bool                                 // the reader has a goroutine, and deadlines
 	tls     *tls.Conn                            // that reads from here, once it does so in one of our ways
 	now     func(c *Conn, b []byte) (int, error) // reads what is there; nil: Read blocks
 	lent    *segment                             // what crypto/tls reads into, between the first byte and the last

@@ -13,7 +13,7 @@ func (c *Conn) ReadLean(t *tls.Conn, b []byte) (int, error) {
 	if c.tls == nil {
 		c.tls = t
 		if c.raw != nil && canWait && checked() == nil {
-			c.now = readNow
+			c.now, c.lean = readNow, true
 			c.pending.Store(true)
 		}
 	}

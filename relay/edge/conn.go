@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"crypto/tls"
 	"net"
 	"net/netip"
 	"sync"
@@ -196,7 +195,7 @@ func (c *conn) drain() {
 	}
 }
 
-// wrapper is a connection that the listener has put around another.
+// wrapper is a connection around another.
 type wrapper interface{ NetConn() net.Conn }
 
 // kill ends the connection so that the browser sees a broken transfer: a TCP
@@ -204,7 +203,7 @@ type wrapper interface{ NetConn() net.Conn }
 // called, and is by fasthttp.
 func (c *conn) kill() {
 	raw := c.Conn
-	if t, ok := raw.(*tls.Conn); ok {
+	if t, ok := raw.(wrapper); ok { // TLS
 		raw = t.NetConn()
 	}
 	socket := raw

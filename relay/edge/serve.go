@@ -26,7 +26,7 @@ func (e *Edge) ServeTLS(c *tls.Conn) error {
 	if c.ConnectionState().NegotiatedProtocol == http2.NextProtoTLS {
 		return e.h2.serveConn(c)
 	}
-	return e.serveConn(&conn{Conn: c, remote: addrOf(c), sni: sniOf(c.ConnectionState())})
+	return e.serveConn(&conn{Conn: lean(c), remote: addrOf(c), sni: sniOf(c.ConnectionState())})
 }
 
 // ServePlain serves a load balancer that terminates TLS, until ctx ends or ln

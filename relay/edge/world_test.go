@@ -25,6 +25,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"trunkline/internal/evtls"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
@@ -148,7 +149,8 @@ func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world
 func (w *world) listen(t testing.TB) {
 	cert, roots := selfSigned(t)
 	w.roots = roots
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
+	conf := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +168,7 @@ func (w *world) listen(t testing.TB) {
 				return
 			}
 			wg.Go(func() {
-				tc := c.(*tls.Conn)
+				tc := tls.Server(evtls.NewConn(evtls.NewBlocking(), c), conf) // as the listener does
 				if tc.Handshake() != nil {
 					_ = c.Close()
 					return
