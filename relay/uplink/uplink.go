@@ -64,6 +64,7 @@ type Options struct {
 // Uplink holds the tunnels of one relay. Safe for concurrent use.
 type Uplink struct {
 	o       Options
+	tunnels tunnel.Config // of each
 	metrics *metrics
 
 	links sync.Map // id.Device -> *link: the newest tunnel of each device
@@ -79,7 +80,10 @@ type Uplink struct {
 }
 
 func New(o Options) *Uplink {
-	u := &Uplink{o: o}
+	u := &Uplink{o: o, tunnels: tunnel.Config{
+		HelloTimeout: o.Hello, Ping: o.Ping, Window: o.Window,
+		Log: o.Log.Named("mux"), // also because a tunnel without one makes its own, of a KiB
+	}}
 	u.metrics = newMetrics(o.Registerer, func() float64 { return float64(u.Count()) })
 	return u
 }
@@ -90,7 +94,7 @@ func New(o Options) *Uplink {
 func (u *Uplink) Serve(ctx context.Context, c *tls.Conn, gone func()) {
 	l := &link{u: u, remote: c.RemoteAddr().String(), gone: gone}
 	entered := false
-	r, err := tunnel.Accept(ctx, c, tunnel.Config{HelloTimeout: u.o.Hello, Ping: u.o.Ping, Window: u.o.Window},
+	r, err := tunnel.Accept(ctx, c, u.tunnels,
 		func(h tunnel.Hello, exporter []byte) (tunnel.Welcome, error) {
 			l.agent = h.Agent.Version
 			err := u.enter()
