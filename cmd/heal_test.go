@@ -114,7 +114,7 @@ func (d *watched) pid(part string) int {
 func (d *watched) connected() (controlapi.Device, error) {
 	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Second)
 	defer cancel()
-	page, err := d.api.Devices(ctx, controlapi.DeviceQuery{})
+	page, err := d.api.Devices(ctx, controlapi.DeviceQuery{DeviceFilter: controlapi.DeviceFilter{Search: "3631A20C0042"}}) // not the pair
 	if err != nil {
 		return controlapi.Device{}, err
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"trunkline/control/fleet"
 )
 
 // PasswordFile is where the first owner's password is written, mode 0600.
@@ -18,13 +20,13 @@ const PasswordFile = "admin-password"
 
 // firstAdmin makes the owner of an empty installation. The password is on disk
 // before the owner exists, so that a crash in between locks nobody out.
-func (c *Control) firstAdmin(ctx context.Context) error {
+func (c *Control) firstAdmin(ctx context.Context, f *fleet.Fleet) error {
 	path := filepath.Join(c.o.Data, PasswordFile)
 	password, made, err := readOrMakePassword(path)
 	if err != nil {
 		return fmt.Errorf("first admin's password: %w", err)
 	}
-	created, err := c.fleet.Init(ctx, c.o.FirstAdmin, "Administrator", password)
+	created, err := f.Init(ctx, c.o.FirstAdmin, "Administrator", password)
 	if err != nil {
 		return fmt.Errorf("make the first admin: %w", err)
 	}

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -24,15 +23,12 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"trunkline/control/api"
-	"trunkline/control/console"
 	"trunkline/control/fleet"
 	"trunkline/control/license"
 	"trunkline/control/store"
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
-	"trunkline/internal/service"
 	"trunkline/internal/token"
 )
 
@@ -48,13 +44,15 @@ type Options struct {
 
 // Control is one node of the control plane.
 type Control struct {
-	o      Options
-	log    *zap.Logger
-	store  *store.Store
-	fleet  *fleet.Fleet
-	web    *web
-	leases *leases
-	ready  atomic.Bool
+	o     Options
+	log   *zap.Logger
+	lic   license.License
+	key   ed25519.PublicKey // verifies licences; nil: none are taken
+	web   *web
+	desk  *desk    // nil: the database is not ours to replace
+	lock  *os.File // of the data directory; nil with PostgreSQL
+	ready atomic.Bool
+	lives lives
 
 	handovers   *bus.Bucket[bus.Handover]
 	revocations *bus.Bucket[bus.Revocation]
@@ -75,20 +73,13 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		return nil, err
 	}
 	c := &Control{
-		o: o, log: o.Log,
-		leases:      newLeases(),
+		o: o, log: o.Log, lic: lic, key: key,
 		handovers:   bus.NewBucket[bus.Handover](o.Bus, bus.Handovers),
 		revocations: bus.NewBucket[bus.Revocation](o.Bus, bus.Revocations),
 		passKeys:    bus.NewBucket[token.PassKey](o.Bus, bus.Keys),
 		sealKeys:    bus.NewBucket[token.SealKey](o.Bus, bus.Keys),
 	}
-	if c.store, err = openStore(ctx, o); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	if err := c.wire(lic, key); err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	if err := c.firstAdmin(ctx); err != nil {
+	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	// With the bus in the process everybody finds the buckets there; a bus that
@@ -101,53 +92,32 @@ func New(ctx context.Context, o Options) (*Control, error) {
 	return c, nil
 }
 
+func (c *Control) open(ctx context.Context) (err error) {
+	if c.o.Database == "" {
+		if c.lock, err = store.Lock(c.o.Data); err != nil {
+			return fmt.Errorf("%s: %w", c.o.Data, err)
+		}
+	}
+	l, err := c.newLife(ctx)
+	if err != nil {
+		return err
+	}
+	c.lives.begin(l)
+	if c.web, err = newWeb(c.o, c); err != nil {
+		return err
+	}
+	if c.o.Database == "" {
+		c.desk, err = newDesk(c)
+	}
+	return err
+}
+
 func openStore(ctx context.Context, o Options) (*store.Store, error) {
 	log := o.Log.Named("store")
 	if o.Database != "" {
 		return store.OpenPostgres(ctx, o.Database, log)
 	}
 	return store.OpenSQLite(ctx, filepath.Join(o.Data, store.FileName), log)
-}
-
-func (c *Control) wire(lic license.License, key ed25519.PublicKey) error {
-	o := c.o
-	var err error
-	c.fleet, err = fleet.New(fleet.Options{
-		Store: c.store, Log: o.Log.Named("fleet"), Registerer: o.Registerer,
-		License: func() license.License { return lic }, LicenseKey: key,
-		Zone: o.Zone, Port: o.sitePort(), AllowOtherModels: o.OtherModels, AuditKeep: o.AuditKeep,
-		PutHandover: func(ctx context.Context, hash string, h bus.Handover) error {
-			_, err := c.handovers.Create(ctx, hash, h)
-			return err
-		},
-		Revoke: func(ctx context.Context, key string, r bus.Revocation) error {
-			_, err := c.revocations.Put(ctx, key, r)
-			return err
-		},
-		PublishKeys: c.publishKeys,
-		Announce: func(n bus.DeviceNotice) {
-			if err := bus.Tell(o.Bus, bus.SubjectDevices, n); err != nil {
-				c.log.Debug("the other control nodes were not told", zap.Error(err))
-			}
-		},
-		Relays: c.leases.addrs,
-	})
-	if err != nil {
-		return err
-	}
-	pages, err := console.New(console.Options{
-		Fleet: c.fleet, Zone: o.Zone, Port: o.sitePort(), Log: o.Log.Named("console"), Version: service.Version, Registerer: o.Registerer,
-	})
-	if err != nil {
-		return err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/", pages)
-	mux.Handle("/api/", api.New(api.Options{
-		Fleet: c.fleet, SiteURL: c.siteURL, Limits: o.Limits, Log: o.Log.Named("api"), Registerer: o.Registerer,
-	}))
-	c.web, err = newWeb(o, mux)
-	return err
 }
 
 func (c *Control) siteURL(s id.Site) string {
@@ -201,7 +171,7 @@ func (c *Control) Serve(conn *tls.Conn) { c.web.hand(conn) }
 func (c *Control) Addr() net.Addr { return c.web.addr() }
 
 // Fleet is for tests and commands in the same process.
-func (c *Control) Fleet() *fleet.Fleet { return c.fleet }
+func (c *Control) Fleet() *fleet.Fleet { return c.lives.last().fleet }
 
 // Ready says whether decisions can be made.
 func (c *Control) Ready() error {
@@ -213,37 +183,37 @@ func (c *Control) Ready() error {
 
 // Close frees what New took, of a Control that never ran.
 func (c *Control) Close() error {
-	var err error
-	if c.web != nil {
-		err = c.web.close()
+	var errs []error
+	if c.desk != nil {
+		errs = append(errs, c.desk.close())
 	}
-	return errors.Join(err, c.store.Close())
+	if c.web != nil {
+		errs = append(errs, c.web.close())
+	}
+	if l := c.lives.last(); l != nil {
+		errs = append(errs, l.store.Close())
+	}
+	if c.lock != nil {
+		errs = append(errs, c.lock.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Run serves until ctx ends.
 func (c *Control) Run(ctx context.Context) error {
-	defer c.store.Close()
-	stop, err := bus.Handle(c.o.Bus, bus.SubjectVisitEvent, func(ctx context.Context, e bus.VisitEvent) (struct{}, error) {
-		return struct{}{}, c.fleet.VisitEvent(ctx, e)
-	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("serve visit events: %w", err), c.web.close())
+	if c.lock != nil {
+		defer c.lock.Close()
 	}
-	defer stop()
-	quiet, err := bus.Listen(c.o.Bus, bus.SubjectDevices, c.fleet.Heard)
-	if err != nil {
-		return errors.Join(fmt.Errorf("hear the other control nodes: %w", err), c.web.close())
-	}
-	defer func() { _ = quiet() }()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.fleet.Run(ctx) })
+	g.Go(func() error { return c.runLives(ctx) })
 	g.Go(func() error { return c.ensureBuckets(ctx) })
-	g.Go(func() error { return c.refill(ctx) })
-	g.Go(func() error { return c.watchRoutes(ctx) })
-	g.Go(func() error { return c.watchLeases(ctx) })
 	g.Go(func() error { return c.web.Run(ctx) })
+	if c.desk != nil {
+		g.Go(func() error { return c.desk.run(ctx) })
+	}
 	c.log.Info("control up", zap.String("console", c.o.ConsoleHost()))
-	err = g.Wait()
+	err := g.Wait()
+	_ = c.lives.last().store.Close() // what matters is committed
 	c.log.Info("control stopped")
 	if errors.Is(err, context.Canceled) {
 		return nil

@@ -3,6 +3,9 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -34,35 +37,60 @@ func (c *Control) ensureBuckets(ctx context.Context) error {
 	}
 }
 
-// refill publishes keys and revocations whenever the bucket of keys is new.
-func (c *Control) refill(ctx context.Context) error {
+// refill publishes keys and revocations whenever the bucket of keys is new, and
+// withdraws the keys there that the database does not have.
+func (l *life) refill(ctx context.Context) error {
 	epoch := ""
-	return bus.NewBucket[json.RawMessage](c.o.Bus, bus.Keys).Watch(ctx, func(e bus.Event[json.RawMessage]) {
-		if e.Kind != bus.Synced || e.Epoch == epoch {
-			return
-		}
-		epoch = e.Epoch
-		if err := c.fleet.Republish(ctx); err != nil { // the fleet goes on trying
-			c.log.Warn("keys and revocations not published yet", zap.Error(err))
+	keys := make(map[string]string) // by the key's id, its name on the bus
+	return bus.NewBucket[json.RawMessage](l.c.o.Bus, bus.Keys).Watch(ctx, func(e bus.Event[json.RawMessage]) {
+		_, kid, _ := strings.Cut(e.Key, ".")
+		switch e.Kind {
+		case bus.Reset:
+			clear(keys)
+		case bus.Put:
+			keys[kid] = e.Key
+		case bus.Delete:
+			delete(keys, kid)
+		case bus.Synced:
+			l.withdraw(ctx, keys)
+			if e.Epoch == epoch {
+				return
+			}
+			epoch = e.Epoch
+			if err := l.fleet.Republish(ctx); err != nil { // the fleet goes on trying
+				l.c.log.Warn("keys and revocations not published yet", zap.Error(err))
+			}
 		}
 	})
 }
 
-func (c *Control) watchRoutes(ctx context.Context) error {
-	return bus.NewBucket[bus.Route](c.o.Bus, bus.Routes).Watch(ctx, func(e bus.Event[bus.Route]) {
+func (l *life) withdraw(ctx context.Context, keys map[string]string) {
+	gone, err := l.fleet.ForgottenKeys(ctx, slices.Collect(maps.Keys(keys)))
+	for _, kid := range gone {
+		if err == nil {
+			err = bus.NewBucket[json.RawMessage](l.c.o.Bus, bus.Keys).Delete(ctx, keys[kid])
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		l.c.log.Warn("keys that are not in the database are not withdrawn yet", zap.Error(err))
+	}
+}
+
+func (l *life) watchRoutes(ctx context.Context) error {
+	return bus.NewBucket[bus.Route](l.c.o.Bus, bus.Routes).Watch(ctx, func(e bus.Event[bus.Route]) {
 		switch e.Kind {
 		case bus.Reset:
-			c.fleet.ApplyReset(e.Epoch)
+			l.fleet.ApplyReset(e.Epoch)
 		case bus.Synced:
-			c.fleet.ApplySynced()
+			l.fleet.ApplySynced()
 		case bus.Put:
 			if e.Key != bus.RouteKey(e.Value.Relay, e.Value.Device) {
 				return // the bus confines a relay to its keys; the value must say the same
 			}
-			c.fleet.ApplyRoute(fleet.RouteEvent{Route: e.Value, Epoch: e.Epoch, Rev: e.Rev})
+			l.fleet.ApplyRoute(fleet.RouteEvent{Route: e.Value, Epoch: e.Epoch, Rev: e.Rev})
 		case bus.Delete:
 			if r, d, ok := bus.SplitRouteKey(e.Key); ok {
-				c.fleet.ApplyRoute(fleet.RouteEvent{
+				l.fleet.ApplyRoute(fleet.RouteEvent{
 					Route: bus.Route{Relay: r, Device: d}, Epoch: e.Epoch, Rev: e.Rev, Deleted: true,
 				})
 			}
@@ -72,20 +100,20 @@ func (c *Control) watchRoutes(ctx context.Context) error {
 
 // watchLeases tells the fleet which relays live. A lease that is not renewed
 // counts as lost only while the bus is there to bring renewals.
-func (c *Control) watchLeases(ctx context.Context) error {
+func (l *life) watchLeases(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.expireLeases(ctx) })
+	g.Go(func() error { return l.expireLeases(ctx) })
 	g.Go(func() error {
-		return bus.NewBucket[bus.Lease](c.o.Bus, bus.Relays).Watch(ctx, func(e bus.Event[bus.Lease]) {
-			if c.leases.apply(e, time.Now()) {
-				c.fleet.SetLeases(c.leases.live())
+		return bus.NewBucket[bus.Lease](l.c.o.Bus, bus.Relays).Watch(ctx, func(e bus.Event[bus.Lease]) {
+			if l.leases.apply(e, time.Now()) {
+				l.fleet.SetLeases(l.leases.live())
 			}
 		})
 	})
 	return g.Wait()
 }
 
-func (c *Control) expireLeases(ctx context.Context) error {
+func (l *life) expireLeases(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -93,8 +121,8 @@ func (c *Control) expireLeases(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case now := <-tick.C:
-			if c.o.Bus.Connected() && c.leases.expire(now) {
-				c.fleet.SetLeases(c.leases.live())
+			if l.c.o.Bus.Connected() && l.leases.expire(now) {
+				l.fleet.SetLeases(l.leases.live())
 			}
 		}
 	}

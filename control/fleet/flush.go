@@ -2,10 +2,15 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/token"
 )
 
 const (
@@ -92,15 +97,21 @@ func (f *Fleet) flush(ctx context.Context) error {
 		return nil
 	}
 	ids := make([]id.Device, 0, len(batch))
+	var strangers []id.Device
 	written := 0
 	err := f.tx(ctx, "write presence", func(tx Tx) error {
-		written, ids = 0, ids[:0]
+		written, ids, strangers = 0, ids[:0], nil
 		for d, p := range batch {
 			ids = append(ids, d)
 			if p.Status == "" {
 				continue
 			}
-			if err := tx.SavePresence(d, p); err != nil {
+			if err := tx.SavePresence(d, p); errors.Is(err, ErrNoRow) {
+				if p.Status == StatusConnected {
+					strangers = append(strangers, d)
+				}
+				continue
+			} else if err != nil {
 				return err
 			}
 			if err := tx.AddDeviceEvent(d, changeOf(p), maxEvents); err != nil {
@@ -115,7 +126,18 @@ func (f *Fleet) flush(ctx context.Context) error {
 		return err
 	}
 	f.metrics.presenceWrites.Add(float64(written))
+	for _, d := range strangers {
+		f.disown(ctx, d)
+	}
 	return f.tell(ctx, ids)
+}
+
+// disown ends the tunnel of a device that a relay admits and the database does
+// not have, as after a restored backup that is older. Its next pass would be
+// refused; this has it, and its visits, end now.
+func (f *Fleet) disown(ctx context.Context, d id.Device) {
+	f.log.Info("a device that is not in the database is connected: ending its tunnel", zap.String("device", string(d)))
+	f.revoked(ctx, deviceKey(d), revocationOf(fault.DeviceRemoved, f.clock().UTC().Truncate(time.Second).Add(token.Leeway)))
 }
 
 // tell sends the devices, as they are now, to those who watch their account.

@@ -149,3 +149,25 @@ func (k keyring) same(o keyring) bool {
 	return slices.EqualFunc(k.signing, o.signing, func(a, b token.SigningKey) bool { return a.ID == b.ID }) &&
 		slices.EqualFunc(k.seal, o.seal, func(a, b token.SealKey) bool { return a.ID == b.ID })
 }
+
+// ForgottenKeys are those of ids, of keys that were read from the bus, that the
+// database does not have (any more). A key is in the database before it is on
+// the bus.
+func (f *Fleet) ForgottenKeys(ctx context.Context, ids []string) (gone []string, err error) {
+	var ring keyring
+	err = f.view(ctx, "read keys", func(tx Tx) (err error) {
+		ring, err = readKeys(tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]bool)
+	for _, k := range ring.signing {
+		known[k.ID] = true
+	}
+	for _, k := range ring.seal {
+		known[k.ID] = true
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(kid string) bool { return known[kid] }), nil
+}

@@ -87,7 +87,7 @@ type deviceTx interface {
 	AddDevice(d Device) error
 	// UpdateDevice writes everything but the presence.
 	UpdateDevice(d Device) error
-	// SavePresence ignores devices that are not there.
+	// SavePresence errs with ErrNoRow for a device that is not there.
 	SavePresence(d id.Device, p Presence) error
 	// RemoveDevice removes the site too if the device was its last.
 	RemoveDevice(d id.Device) error

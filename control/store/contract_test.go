@@ -134,7 +134,8 @@ func TestDeviceChangesAndGoes(t *testing.T) {
 		d.Name, d.Firmware, d.Void = "Renamed", "2.0", at(9).Truncate(time.Second)
 		p := fleet.Presence{Status: fleet.StatusConnected, Reason: "", Since: at(5), Relay: "r1", Remote: "192.0.2.1:5", Agent: "1.0"}
 		w.do(func(tx fleet.Tx) error {
-			return errors.Join(tx.SavePresence(d.ID, p), tx.UpdateDevice(d), tx.SavePresence(id.NewDevice(), p))
+			wantErr(w.T, tx.SavePresence(id.NewDevice(), p), fleet.ErrNoRow)
+			return errors.Join(tx.SavePresence(d.ID, p), tx.UpdateDevice(d))
 		})
 		d.Presence = p
 		w.see(func(tx fleet.Tx) error {

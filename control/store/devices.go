@@ -140,7 +140,7 @@ func (t *tx) UpdateDevice(d fleet.Device) error {
 }
 
 func (t *tx) SavePresence(d id.Device, p fleet.Presence) error {
-	return t.insert(`UPDATE devices SET status = $2, reason = $3, since = $4, relay = $5, remote = $6, agent = $7,
+	return t.change(`UPDATE devices SET status = $2, reason = $3, since = $4, relay = $5, remote = $6, agent = $7,
 		l_account = $8, l_passwordless = $9, l_auto_logout = $10 WHERE id = $1`,
 		d, p.Status, p.Reason, micros(p.Since), p.Relay, p.Remote, p.Agent,
 		number(p.Logins.Account), number(p.Logins.Passwordless), p.Logins.AutoLogout)

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"trunkline/control"
 	"trunkline/control/store"
 	"trunkline/internal/service"
 )
@@ -74,14 +76,17 @@ func backupCommand() *cobra.Command {
 func restoreCommand() *cobra.Command {
 	var data string
 	c := &cobra.Command{
-		Use: "restore --data DIR FILE", Short: "Put a backup into the place of the SQLite database", Args: oneFile,
+		Use: "restore --data DIR FILE", Short: "Put a backup into the place of the SQLite database, also while control runs", Args: oneFile,
 		Long: "Checks the backup and puts it into the place of the SQLite database, which is kept beside it under another name.\n" +
-			"Control must not run. What was activated, changed or revoked after the backup is lost.",
+			"A control that runs does it itself: tunnels stay up, the console waits for a moment, everybody signs in again and\n" +
+			"visits end. What was activated, changed or revoked after the backup is lost: PBXs that it does not know are\n" +
+			"disconnected, and API tokens and people that were removed since are there again.",
+		Example: "  trunkline admin restore --data /var/lib/trunkline trunkline-2027-01-31.db",
 		RunE: func(c *cobra.Command, args []string) error {
 			if data == "" {
 				return service.Usagef("--data is missing: the directory for the database")
 			}
-			aside, err := store.Restore(c.Context(), args[0], filepath.Join(data, store.FileName), time.Now())
+			aside, err := restore(c.Context(), data, args[0], func(step string) { fmt.Fprintf(c.ErrOrStderr(), "%s\n", step) })
 			if aside != "" {
 				fmt.Fprintf(c.ErrOrStderr(), "What was there is now %s.\n", aside)
 			}
@@ -90,6 +95,23 @@ func restoreCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&data, "data", "", "the directory for the database")
 	return c
+}
+
+// restore has the control that runs do it, or does it if none runs.
+func restore(ctx context.Context, data, backup string, said func(string)) (aside string, err error) {
+	f, err := os.Open(backup)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	aside, err = control.Restore(ctx, data, f, said)
+	if !errors.Is(err, control.ErrNobody) {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", backup, err)
+		}
+		return aside, err
+	}
+	return store.Restore(ctx, backup, filepath.Join(data, store.FileName), time.Now(), said)
 }
 
 func importCommand() *cobra.Command {
