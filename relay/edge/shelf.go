@@ -1,0 +1,151 @@
+package edge
+
+import (
+	"sync"
+	"time"
+
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+)
+
+// shelf is the streams of some devices. It has no goroutine: a timer sweeps
+// while anything is idle.
+type shelf struct {
+	limits *Limits
+	m      *metrics
+
+	mu      sync.Mutex // guards what follows
+	devices map[id.Device]*streams
+	idle    int
+	timer   *time.Timer
+	closed  bool
+}
+
+// streams of one device.
+type streams struct {
+	active int
+	idle   []*link // the longest idle first
+}
+
+// reserve counts the caller in and looks for an idle stream.
+func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration) (*link, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.devices[device]
+	if d == nil {
+		d = &streams{}
+		s.devices[device] = d
+	}
+	if d.active >= s.limits.StreamsPerDevice {
+		return nil, fault.New(fault.TooMany, "Too many requests to this PBX at once. Try again.").After(time.Second)
+	}
+	d.active++
+	now := time.Now()
+	for i := len(d.idle) - 1; i >= 0; i-- {
+		l := d.idle[i]
+		if now.Sub(l.idleAt) > maxIdle {
+			break // the others are older
+		}
+		if l.visit != visit {
+			continue
+		}
+		s.removeLocked(d, i)
+		if l.Alive() {
+			return l, nil
+		}
+		l.Reset()
+	}
+	return nil, nil
+}
+
+// removeLocked takes the i-th idle stream off d.
+func (s *shelf) removeLocked(d *streams, i int) {
+	copy(d.idle[i:], d.idle[i+1:])
+	d.idle[len(d.idle)-1] = nil
+	d.idle = d.idle[:len(d.idle)-1]
+	s.idle--
+	s.m.idle.Dec()
+}
+
+// put gives a stream to close, if there is one too many.
+func (s *shelf) put(l *link) (out *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.devices[l.device]
+	s.releaseLocked(l.device, d)
+	if s.closed || !l.Alive() { // a device that takes its leave has been forgotten before, perhaps
+		return l
+	}
+	if len(d.idle) >= s.limits.IdlePerDevice {
+		out = d.idle[0]
+		s.removeLocked(d, 0)
+	}
+	d.idle = append(d.idle, l)
+	s.devices[l.device] = d
+	if s.idle++; s.idle == 1 {
+		s.timer.Reset(s.limits.StreamIdle / 4)
+	}
+	s.m.idle.Inc()
+	return out
+}
+
+func (s *shelf) release(device id.Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.releaseLocked(device, s.devices[device])
+}
+
+func (s *shelf) releaseLocked(device id.Device, d *streams) {
+	d.active--
+	if d.active == 0 && len(d.idle) == 0 {
+		delete(s.devices, device)
+	}
+}
+
+func (s *shelf) forget(device id.Device) (out []*link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.devices[device]; d != nil {
+		out, d.idle = d.idle, nil
+		s.idle -= len(out)
+		s.m.idle.Sub(float64(len(out)))
+		if d.active == 0 {
+			delete(s.devices, device)
+		}
+	}
+	return out
+}
+
+// sweep closes what has been idle for too long.
+func (s *shelf) sweep() {
+	for _, l := range s.overdue() {
+		_ = l.Close()
+	}
+}
+
+func (s *shelf) overdue() (out []*link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for device, d := range s.devices {
+		for len(d.idle) > 0 && (s.closed || now.Sub(d.idle[0].idleAt) > s.limits.StreamIdle) {
+			out = append(out, d.idle[0])
+			s.removeLocked(d, 0)
+		}
+		if d.active == 0 && len(d.idle) == 0 {
+			delete(s.devices, device)
+		}
+	}
+	if s.idle > 0 {
+		s.timer.Reset(s.limits.StreamIdle / 4)
+	}
+	return out
+}
+
+func (s *shelf) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.timer.Stop()
+	s.mu.Unlock()
+	s.sweep()
+}
