@@ -70,9 +70,22 @@ func kill(t *testing.T, cmd *exec.Cmd, after time.Duration) {
 // runUp runs an installation and returns when it is ready.
 func runUp(t *testing.T, data string) (stop func(os.Signal)) {
 	t.Helper()
+	return runInstallation(t, data, "").stop
+}
+
+// installation is one that runs and is ready.
+type installation struct {
+	stop func(os.Signal)
+	port int // the public one
+}
+
+// runInstallation runs one with further settings of control's, "key: value, ".
+func runInstallation(t *testing.T, data, control string) installation {
+	t.Helper()
 	ports := [3]int{freePort(), freePort(), freePort()}
 	config := filepath.Join(t.TempDir(), "up.yaml")
-	text := fmt.Sprintf("data: %s\nlisten: 127.0.0.1:%d\ncontrol: {admin: \"127.0.0.1:%d\"}\nrelay: {admin: \"127.0.0.1:%d\"}\nlog: {level: warn}\n", data, ports[0], ports[1], ports[2])
+	text := fmt.Sprintf("data: %s\nlisten: 127.0.0.1:%d\ncontrol: {%sadmin: \"127.0.0.1:%d\"}\nrelay: {admin: \"127.0.0.1:%d\"}\nlog: {level: warn}\n",
+		data, ports[0], control, ports[1], ports[2])
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +96,7 @@ func runUp(t *testing.T, data string) (stop func(os.Signal)) {
 		t.Fatal(err)
 	}
 	ended := false
-	stop = func(s os.Signal) {
+	stop := func(s os.Signal) {
 		if !ended {
 			ended = true
 			_ = cmd.Process.Signal(s)
@@ -96,7 +109,7 @@ func runUp(t *testing.T, data string) (stop func(os.Signal)) {
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
-				return stop
+				return installation{stop: stop, port: ports[0]}
 			}
 		}
 		if time.Now().After(late) {

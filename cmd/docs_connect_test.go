@@ -1,0 +1,85 @@
+package cmd_test
+
+import (
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"trunkline/agent"
+	"trunkline/internal/controlapi"
+	"trunkline/internal/fault"
+	"trunkline/internal/pbxsim"
+)
+
+// Somebody connects two PBXs by docs/connect.md: one by e-mail, one by a code,
+// and then makes the mistakes that it lists.
+func TestConnectPage(t *testing.T) {
+	t.Parallel()
+	page, provider := openPage(t, "connect.md"), newProvider(t, "")
+	if listen := agent.Default().Page.Listen; listen != pageListen {
+		t.Errorf("the page is at %s", listen)
+	}
+
+	byEmail, _ := provider.pbx(pbxsim.Config{}, "")
+	page.follow(byEmail, "Start the agent")
+	page.follow(byEmail, "By e-mail")
+	connected := provider.connected("3631A20C0042")
+
+	added, err := provider.owner.AddDevice(t.Context(), controlapi.NewDevice{Name: "Branch 7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Capitals, spaces and hyphens do not matter.
+	typed := strings.ToLower(strings.ReplaceAll(added.Code, "-", ""))
+	byCode, _ := provider.pbx(pbxsim.Config{}, "", "VC0N-N3RS-1AY5-6R5Y", typed, "3631A20C0042", "3631A20C0043")
+	page.follow(byCode, "Start the agent")
+	page.follow(byCode, "By authentication code")
+	if d := provider.connected("3631A20C0043"); d.Name != "Branch 7" || d.ID != added.Device.ID {
+		t.Errorf("the code's PBX is %+v", d)
+	}
+	page.follow(byCode, "By authentication code") // again: a lost answer does no harm
+
+	t.Run("refused", func(t *testing.T) { refusals(t, page, provider, typed) })
+	if d := provider.connected("3631A20C0042"); d.ID != connected.ID {
+		t.Errorf("what went wrong elsewhere changed %+v to %+v", connected, d)
+	}
+}
+
+// Each row of the page's table that a stranger PBX can run into.
+func refusals(t *testing.T, page *page, provider *provider, usedCode string) {
+	m, _ := provider.pbx(pbxsim.Config{}, "", "VC0N-N3RS-1AY5-6R5Y", usedCode, "3631A20C0042", "3631A20C0044")
+	m.write("/etc/trunkline/wrong", "not the password\n")
+	email, code := page.block("By e-mail", "sh", 0), page.block("By authentication code", "sh", 0)
+	for _, c := range []struct {
+		code    fault.Code
+		command string
+	}{
+		{fault.Rejected, code},
+		{fault.Rejected, email + " --password-file /etc/trunkline/wrong"},
+		{fault.ModelRefused, strings.Replace(email, "P-Series Software Edition", "S50", 1)},
+		{fault.FirmwareOld, strings.Replace(email, "83.19.0.110", "83.18.0.1", 1)},
+	} {
+		out, err := m.run(strings.TrimRight(strings.ReplaceAll(c.command, "\n --", " --"), "\n"))
+		exit, ok := err.(*exec.ExitError)
+		if !ok || exit.ExitCode() != 3 || !strings.Contains(out, string(c.code)) {
+			t.Errorf("%s: %v\n%s", c.code, err, out)
+		}
+	}
+	_, table, _ := strings.Cut(page.text, "## If it does not connect")
+	for _, m := range regexp.MustCompile("`([a-z]+(_[a-z]+)+|rejected)`").FindAllStringSubmatch(table, -1) {
+		if m[1] != "other_models" && !slices.Contains(fault.Codes(), fault.Code(m[1])) {
+			t.Errorf("%s is no code", m[1])
+		}
+	}
+}
+
+// connected waits until the list of devices shows sn connected.
+func (p *provider) connected(sn string) controlapi.Device {
+	p.t.Helper()
+	q := controlapi.DeviceQuery{DeviceFilter: controlapi.DeviceFilter{Search: sn}}
+	return p.devices(q, func(found []controlapi.Device) bool {
+		return len(found) == 1 && found[0].Status == controlapi.StatusConnected
+	})[0]
+}
