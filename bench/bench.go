@@ -26,9 +26,33 @@ type options struct {
 	out                    io.Writer
 }
 
-// run measures what o.only selects and writes the report. Whatever it started
-// has ended and its files are gone when it returns.
-func run(ctx context.Context, o options) (err error) {
+// run measures what o.only selects and writes the report.
+func run(ctx context.Context, o options) error {
+	for _, need := range []string{"wrk", "nginx"} {
+		if _, err := lookup(need); err != nil {
+			return err
+		}
+	}
+	return inFamily(o, func(o options, fam *family) error {
+		r := newReport(ctx, o)
+		r.preamble(o.out)
+		w, err := newWorld(ctx, o, fam)
+		if err != nil {
+			return err
+		}
+		if err := measureMemory(ctx, w, r); err != nil {
+			return fmt.Errorf("memory: %w", err)
+		}
+		if err := measureCPU(ctx, w, r); err != nil {
+			return fmt.Errorf("CPU: %w", err)
+		}
+		return r.finish(o)
+	})
+}
+
+// inFamily does something with processes. Whatever it started has ended and its
+// files are gone when inFamily returns.
+func inFamily(o options, do func(options, *family) error) (err error) {
 	if o.self == nil {
 		self, err := os.Executable()
 		if err != nil {
@@ -36,8 +60,8 @@ func run(ctx context.Context, o options) (err error) {
 		}
 		o.self = []string{self}
 	}
-	for _, need := range []string{"wrk", "nginx", o.trunkline[0], o.agent[0]} {
-		if err := needed(need); err != nil {
+	for _, need := range []string{o.trunkline[0], o.agent[0]} {
+		if err := built(need); err != nil {
 			return err
 		}
 	}
@@ -50,28 +74,10 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fam := &family{dir: dir}
 	defer fam.stop()
-
-	r := newReport(ctx, o)
-	r.preamble(o.out)
-	w, err := newWorld(ctx, o, fam)
-	if err != nil {
-		return err
-	}
-	if err := measureMemory(ctx, w, r); err != nil {
-		return fmt.Errorf("memory: %w", err)
-	}
-	if err := measureCPU(ctx, w, r); err != nil {
-		return fmt.Errorf("CPU: %w", err)
-	}
-	return r.finish(o)
+	return do(o, fam)
 }
 
-func needed(program string) error {
-	switch program {
-	case "wrk", "nginx":
-		_, err := lookup(program)
-		return err
-	}
+func built(program string) error {
 	if _, err := os.Stat(program); err != nil {
 		return fmt.Errorf("%w; build it with: make build", err)
 	}

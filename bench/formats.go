@@ -42,7 +42,7 @@ func (r *report) benchmarks(out io.Writer) {
 type entry struct {
 	Name  string  `json:"name"`
 	Unit  string  `json:"unit"`
-	Value float64 `json:"value"`           // the median
+	Value float64 `json:"value"`           // a median, if it is of several
 	Range string  `json:"range,omitempty"` // half of it, in per cent
 	Extra string  `json:"extra,omitempty"`
 }

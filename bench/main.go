@@ -6,6 +6,7 @@
 //	make bench                        everything, about ten minutes
 //	go run ./bench --only conns=64    some figures, by regular expression
 //	go run ./bench --quick            does it work? The figures mean little
+//	make bench-gate                   counts only, seconds: is something worse?
 //
 // What the figures mean, and how to compare two runs, is in docs/performance.md.
 // Bench is not a load test of an installation; cmd/trunkline-loadtest is.
@@ -41,8 +42,7 @@ func root() *cobra.Command {
 			if min(o.rounds, o.seconds, o.megabytes, o.tunnels) < 1 {
 				return service.Usagef("--rounds, --seconds, --megabytes and --tunnels: at least 1")
 			}
-			o.trunkline = []string{filepath.Join(bin, "trunkline")}
-			o.agent = []string{filepath.Join(bin, "trunkline-agent")}
+			o.programs(bin)
 			if err := run(c.Context(), o); c.Context().Err() == nil {
 				return err
 			}
@@ -50,7 +50,7 @@ func root() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&bin, "bin", "bin", "directory of trunkline and trunkline-agent, as make build leaves them")
+	c.PersistentFlags().StringVar(&bin, "bin", "bin", "directory of trunkline and trunkline-agent, as make build leaves them")
 	f.StringVar(&only, "only", "", "measure only the figures whose name matches this regular expression")
 	f.BoolVar(&o.quick, "quick", false, "see in half a minute whether it works; the figures mean little")
 	f.IntVar(&o.rounds, "rounds", o.rounds, "times that every CPU figure is measured")
@@ -58,11 +58,33 @@ func root() *cobra.Command {
 	f.IntVar(&o.megabytes, "megabytes", o.megabytes, "size of each transfer")
 	f.IntVar(&o.tunnels, "tunnels", o.tunnels, "idle tunnels to measure the memory of")
 	f.StringVar(&o.outDir, "out", o.outDir, "directory for the result files")
-	c.AddCommand(&cobra.Command{
+	c.AddCommand(gateCommand(&bin), &cobra.Command{
 		Use: childArg + " NAME", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return runChild(c.Context(), args[0]) },
 	})
 	return c
+}
+
+// gateCommand has no flags that make a count another.
+func gateCommand(bin *string) *cobra.Command {
+	var file string
+	var update bool
+	c := &cobra.Command{
+		Use: "gate", Short: "Fail if the relay does more for the same than the baseline says", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o := defaults()
+			o.programs(*bin)
+			return gate(c.Context(), o, file, update)
+		},
+	}
+	c.Flags().StringVar(&file, "baseline", filepath.Join("bench", "gate.json"), "what the counts were")
+	c.Flags().BoolVar(&update, "update", false, "write the baseline anew")
+	return c
+}
+
+func (o *options) programs(bin string) {
+	o.trunkline = []string{filepath.Join(bin, "trunkline")}
+	o.agent = []string{filepath.Join(bin, "trunkline-agent")}
 }
 
 func defaults() options {

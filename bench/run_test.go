@@ -132,7 +132,7 @@ func TestMissingProgram(t *testing.T) {
 	if err := run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "make bench-deps") {
 		t.Errorf("without wrk: %v", err)
 	}
-	if err := needed(o.trunkline[0]); err == nil || !strings.Contains(err.Error(), "make build") {
+	if err := built(o.trunkline[0]); err == nil || !strings.Contains(err.Error(), "make build") {
 		t.Errorf("without trunkline: %v", err)
 	}
 }

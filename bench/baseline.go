@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+)
+
+// limit is by how much a count may be over its baseline before it is worse: a
+// share, for what hangs on how things happen to meet, and a little at any rate.
+type limit struct{ share, least float64 }
+
+// limits are by unit. They are some three times the range that ten runs beside
+// other work had.
+var limits = map[string]limit{
+	"allocs/op":         {0.05, 0.3},
+	"writes/op":         {0.10, 0.2},
+	"reads/op":          {0.20, 0.3},
+	"writes/MiB":        {0.25, 2},
+	"reads/MiB":         {0.40, 2},
+	"goroutines/tunnel": {0, 0.1},
+	"heap-B/tunnel":     {0.05, 512},
+	"stack-B/tunnel":    {0.10, 2048},
+}
+
+func (l limit) of(baseline float64) float64 { return baseline*(1+l.share) + l.least }
+
+// worse are those of now that are over their limit, or were never recorded.
+func worse(now, baseline []entry) []entry {
+	var out []entry
+	for _, e := range now {
+		was, ok := find(baseline, e)
+		if !ok || e.Value > limits[e.Unit].of(was.Value) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// unmeasured are those of the baseline that now lacks: a count that nobody
+// takes any more would never get worse.
+func unmeasured(now, baseline []entry) []entry {
+	var out []entry
+	for _, e := range baseline {
+		if _, ok := find(now, e); !ok {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func find(in []entry, e entry) (entry, bool) {
+	i := slices.IndexFunc(in, func(f entry) bool { return f.Name == e.Name && f.Unit == e.Unit })
+	if i < 0 {
+		return entry{}, false
+	}
+	return in[i], true
+}
+
+// best joins two measurements of the same: noise only adds.
+func best(a, b []entry) []entry {
+	out := slices.Clone(a)
+	for i, e := range out {
+		if f, ok := find(b, e); ok && f.Value < e.Value {
+			out[i] = f
+		}
+	}
+	return out
+}
+
+func parseBaseline(b []byte) ([]entry, error) {
+	var out []entry
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&out); err != nil {
+		return nil, fmt.Errorf("baseline: %w", err)
+	}
+	for _, e := range out {
+		if _, ok := limits[e.Unit]; !ok || e.Value < 0 {
+			return nil, fmt.Errorf("baseline: %s: no count is %v %s", e.Name, e.Value, e.Unit)
+		}
+	}
+	return out, nil
+}
+
+func writeBaseline(entries []entry) ([]byte, error) {
+	e := slices.Clone(entries)
+	slices.SortFunc(e, func(a, b entry) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Unit, b.Unit)) })
+	var b bytes.Buffer
+	b.WriteString("[\n")
+	for i, e := range e {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return nil, err
+		}
+		b.WriteString("  ")
+		b.Write(line)
+		if i < len(entries)-1 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("]\n")
+	return b.Bytes(), nil
+}
+
+// verdict prints every count beside its baseline.
+func verdict(out io.Writer, now, baseline []entry) {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "count\tunit\tbaseline\tnow\tat most\t")
+	for _, e := range now {
+		was, ok := find(baseline, e)
+		if !ok {
+			fmt.Fprintf(t, "%s\t%s\t-\t%.2f\t-\tnot in the baseline\n", e.Name, e.Unit, e.Value)
+			continue
+		}
+		l, note := limits[e.Unit], ""
+		switch {
+		case e.Value > l.of(was.Value):
+			note = "WORSE"
+		case was.Value > l.of(e.Value):
+			note = "better: record it"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%.2f\t%.2f\t%.2f\t%s\n", e.Name, e.Unit, was.Value, e.Value, l.of(was.Value), note)
+	}
+	_ = t.Flush() // to a terminal
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"trunkline/internal/id"
+)
+
+// The gate fails a build that made the relay do more for the same: allocate,
+// call the kernel, hold goroutines and bytes. It counts and takes no times, so
+// it may run on a machine that is busy.
+const (
+	gateTunnels  = 100
+	gateWarm     = 256 // requests before those that are counted
+	gateRequests = 4096
+	gateBytes    = 64 << 20
+	gateTries    = 3 // of a probe that seems worse; its best counts
+)
+
+// probe takes some counts of one kind of work.
+type probe struct {
+	name string
+	take func(ctx context.Context, g *gateWorld) ([]entry, error)
+}
+
+// gateWorld is what probes work on.
+type gateWorld struct {
+	*world
+	relay  *child
+	device id.Device // with a portal behind it
+	idle   counts    // what reading counts itself counts
+}
+
+func probes() []probe {
+	out := []probe{{"IdleTunnel", countIdle}}
+	for _, edge := range []string{edgeHTTP, edgeHTTPS} {
+		out = append(out, countRequests(edge, 1), countRequests(edge, 64), countDownload(edge), countUpload(edge))
+	}
+	return out
+}
+
+// gate takes all counts and compares them with the baseline file, or writes it.
+func gate(ctx context.Context, o options, file string, update bool) error {
+	o.tunnels = gateTunnels
+	var baseline []entry
+	if !update {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if baseline, err = parseBaseline(b); err != nil {
+			return err
+		}
+	}
+	var now []entry
+	err := inFamily(o, func(o options, fam *family) (err error) {
+		now, err = takeCounts(ctx, o, fam, baseline)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if update {
+		b, err := writeBaseline(now)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(file, b, 0o644)
+	}
+	verdict(o.out, now, baseline)
+	if bad := worse(now, baseline); bad != nil {
+		return fmt.Errorf("%d counts are worse than %s; make them good, or record them with: make bench-gate-update", len(bad), file)
+	}
+	if lost := unmeasured(now, baseline); lost != nil {
+		return fmt.Errorf("%s has %d counts that nothing takes, %s first; record with: make bench-gate-update", file, len(lost), lost[0].Name)
+	}
+	return nil
+}
+
+func takeCounts(ctx context.Context, o options, fam *family, baseline []entry) ([]entry, error) {
+	w, err := newWorld(ctx, o, fam)
+	if err != nil {
+		return nil, err
+	}
+	g := &gateWorld{world: w}
+	if g.relay, err = w.startRelay(ctx, relayNames[0]); err != nil {
+		return nil, err
+	}
+	if err := g.startDevice(ctx); err != nil {
+		return nil, err
+	}
+	if g.idle, err = g.during(ctx, func() error { return nil }); err != nil {
+		return nil, err
+	}
+	var now []entry
+	for _, p := range probes() {
+		got, err := p.take(ctx, g)
+		for try := 1; err == nil && baseline != nil && try < gateTries && worse(got, baseline) != nil; try++ {
+			var again []entry
+			if again, err = p.take(ctx, g); err == nil {
+				got = best(got, again)
+			}
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", p.name, err), g.relay.alive())
+		}
+		now = append(now, got...)
+	}
+	return now, nil
+}
+
+// startDevice puts the real agent and a portal behind the relay.
+func (g *gateWorld) startDevice(ctx context.Context) error {
+	cert, key, err := leafPEM(g.world, zone)
+	if err != nil {
+		return err
+	}
+	var portal portalReady
+	if _, err := g.fam.rexec(ctx, g.o, "portal", portalOrder{cert, key}, &portal); err != nil {
+		return err
+	}
+	g.device, err = g.startAgent(ctx, "http://"+portal.Plain)
+	return err
+}
+
+// during is what the relay counts while work is done, and no more.
+func (g *gateWorld) during(ctx context.Context, work func() error) (counts, error) {
+	before, err := g.relayCounts(ctx, g.relay)
+	if err != nil {
+		return counts{}, err
+	}
+	if err := work(); err != nil {
+		return counts{}, err
+	}
+	after, err := g.relayCounts(ctx, g.relay)
+	return after.less(before).less(g.idle), err
+}
+
+func countRequests(edge string, conns int) probe {
+	name := fmt.Sprintf("Request/size=1KiB/conns=%d/edge=%s", conns, edge)
+	return probe{name, func(ctx context.Context, g *gateWorld) ([]entry, error) {
+		wires, err := g.dialSite(ctx, edge, conns)
+		if err != nil {
+			return nil, err
+		}
+		defer hangUp(wires)
+		if err := getMany(ctx, wires, gateWarm, "/1kb", 1<<10); err != nil {
+			return nil, err
+		}
+		c, err := g.during(ctx, func() error { return getMany(ctx, wires, gateRequests, "/1kb", 1<<10) })
+		return []entry{
+			count(name, "allocs/op", c.mallocs, gateRequests),
+			count(name, "writes/op", c.writes, gateRequests),
+			count(name, "reads/op", c.reads, gateRequests),
+		}, err
+	}}
+}
+
+func countDownload(edge string) probe {
+	return countTransfer("Transfer/way=down/edge="+edge, edge, func(w *wire) error {
+		return w.get(fmt.Sprintf("/bytes?n=%d", gateBytes), gateBytes)
+	})
+}
+
+func countUpload(edge string) probe {
+	return countTransfer("Transfer/way=up/edge="+edge, edge, func(w *wire) error {
+		if err := w.send("POST", "/upload", gateBytes, &upload{left: gateBytes}, "Content-Type: application/octet-stream"); err != nil {
+			return err
+		}
+		return w.success("POST /upload", int64(len(fmt.Sprint(gateBytes)))) // the portal says how many came
+	})
+}
+
+func countTransfer(name, edge string, move func(*wire) error) probe {
+	return probe{name, func(ctx context.Context, g *gateWorld) ([]entry, error) {
+		wires, err := g.dialSite(ctx, edge, 1)
+		if err != nil {
+			return nil, err
+		}
+		defer hangUp(wires)
+		if err := wires[0].get("/1kb", 1<<10); err != nil { // handshake and first stream are not the transfer's
+			return nil, err
+		}
+		c, err := g.during(ctx, func() error { return move(wires[0]) })
+		return []entry{
+			count(name, "writes/MiB", c.writes, gateBytes>>20),
+			count(name, "reads/MiB", c.reads, gateBytes>>20),
+		}, err
+	}}
+}
+
+func (g *gateWorld) dialSite(ctx context.Context, edge string, conns int) ([]*wire, error) {
+	e, err := g.endpoint(ctx, g.device, edge)
+	if err != nil {
+		return nil, err
+	}
+	return dialMany(ctx, e, g.conf, conns)
+}
+
+// countIdle is the relay with tunnels less the relay without.
+func countIdle(ctx context.Context, g *gateWorld) ([]entry, error) {
+	const name = "IdleTunnel/state=fresh"
+	_, order, err := g.activate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var holder *child
+	c, err := g.during(ctx, func() error {
+		var ready tunnelsReady
+		if holder, err = g.fam.rexec(ctx, g.o, "tunnels", order, &ready); err != nil {
+			return err
+		}
+		return g.quiet(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	holder.stop()
+	return []entry{
+		count(name, "goroutines/tunnel", c.goroutines, gateTunnels),
+		count(name, "heap-B/tunnel", c.heap, gateTunnels),
+		count(name, "stack-B/tunnel", c.stack, gateTunnels),
+	}, g.quiet(ctx)
+}
+
+// quiet waits until the relay has as many goroutines as it had a moment ago,
+// some times in a row.
+func (g *gateWorld) quiet(ctx context.Context) error {
+	last := -1.0
+	for same := 0; same < 4; same++ {
+		c, err := g.relayCounts(ctx, g.relay)
+		if err != nil {
+			return err
+		}
+		if c.goroutines != last {
+			last, same = c.goroutines, 0
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func count(name, unit string, total, n float64) entry {
+	return entry{Name: name, Unit: unit, Value: math.Round(100*total/n) / 100}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// wire is one kept connection to an endpoint. It is no HTTP client for anybody
+// else: it costs next to nothing, and how many requests it makes is exact.
+// Whoever dialled it closes it.
+type wire struct {
+	e    endpoint
+	c    net.Conn
+	r    *bufio.Reader
+	head []byte // of the request that is sent, kept for its memory
+}
+
+const (
+	wireBuffer  = 64 << 10
+	wirePatient = time.Minute // for one answer
+)
+
+// dial opens a connection as a browser does that speaks HTTP/1.1 only.
+func (e endpoint) dial(ctx context.Context, conf *tls.Config) (*wire, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", loopback(e.port))
+	if err != nil {
+		return nil, err
+	}
+	if e.scheme == "https" {
+		conf = conf.Clone()
+		conf.ServerName, conf.NextProtos = e.host, []string{"http/1.1"}
+		secret := tls.Client(c, conf)
+		if err := secret.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("handshake: %w", err), c.Close())
+		}
+		c = secret
+	}
+	return &wire{e: e, c: c, r: bufio.NewReaderSize(c, wireBuffer)}, nil
+}
+
+func (w *wire) Close() error { return w.c.Close() }
+
+// send writes a request and its body, which may be nil.
+func (w *wire) send(method, path string, length int64, body io.Reader, headers ...string) error {
+	host := w.e.headers["Host"]
+	if host == "" {
+		host = net.JoinHostPort(w.e.host, w.e.port)
+	}
+	w.head = fmt.Appendf(w.head[:0], "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, host)
+	for name, value := range w.e.headers {
+		if name != "Host" {
+			w.head = fmt.Appendf(w.head, "%s: %s\r\n", name, value)
+		}
+	}
+	for _, line := range headers {
+		w.head = append(append(w.head, line...), "\r\n"...)
+	}
+	if body != nil {
+		w.head = fmt.Appendf(w.head, "Content-Length: %d\r\n", length)
+	}
+	w.head = append(w.head, "\r\n"...)
+	w.c.SetDeadline(time.Now().Add(wirePatient))
+	if err := write(w.c, w.head); err != nil || body == nil {
+		return err
+	}
+	_, err := io.CopyBuffer(struct{ io.Writer }{w.c}, body, make([]byte, clientBuffer))
+	return err
+}
+
+var errWire = errors.New("the answer is not one that bench understands")
+
+// answer reads a response's head: its status, and the length of its body.
+func (w *wire) answer() (status int, length int64, err error) {
+	line, err := w.r.ReadSlice('\n')
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
+		return 0, 0, errWire
+	}
+	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
+		return 0, 0, errWire
+	}
+	length = -1
+	for {
+		if line, err = w.r.ReadSlice('\n'); err != nil {
+			return 0, 0, err
+		}
+		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+			return status, length, nil
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if !bytes.EqualFold(name, []byte("Content-Length")) {
+			continue
+		}
+		if length, err = strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64); err != nil || length < 0 {
+			return 0, 0, errWire
+		}
+	}
+}
+
+// get is one request whose answer must be a success with a body of n bytes.
+func (w *wire) get(path string, n int64) error {
+	if err := w.send("GET", path, 0, nil); err != nil {
+		return err
+	}
+	return w.success("GET "+path, n)
+}
+
+func (w *wire) success(what string, n int64) error {
+	status, length, err := w.answer()
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if status != 200 || length != n {
+		return fmt.Errorf("%s: status %d with %d bytes, not 200 with %d", what, status, length, n)
+	}
+	if _, err := io.CopyN(io.Discard, w.r, length); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// getMany makes exactly n requests, as many on each connection, one at a time.
+func getMany(ctx context.Context, wires []*wire, n int, path string, size int64) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, w := range wires {
+		g.Go(func() error {
+			defer context.AfterFunc(ctx, func() { w.c.SetDeadline(time.Now()) })()
+			for range n / len(wires) {
+				if err := w.get(path, size); err != nil {
+					return errors.Join(context.Cause(ctx), err)
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// dialMany opens n connections, which hangUp closes.
+func dialMany(ctx context.Context, e endpoint, conf *tls.Config, n int) (wires []*wire, err error) {
+	for range n {
+		w, err := e.dial(ctx, conf)
+		if err != nil {
+			hangUp(wires)
+			return nil, err
+		}
+		wires = append(wires, w)
+	}
+	return wires, nil
+}
+
+func hangUp(wires []*wire) {
+	for _, w := range wires {
+		w.Close()
+	}
+}
