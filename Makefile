@@ -23,7 +23,7 @@ BENCH_DEBS := wrk nginx
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test check lint fuzz bench clean cross test-deps bench-deps axe h2spec
+.PHONY: build run test check lint fuzz bench bench-gate bench-gate-update clean cross test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -32,7 +32,7 @@ build: ## the three programs, in bin/
 run: build ## everything with a simulated PBX, until Ctrl-C
 	bin/trunkline demo
 
-test: test-deps axe h2spec build cross ## all tests, with the race detector
+test: test-deps axe h2spec build cross bench-gate ## all tests, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on -timeout 9m ./...
 
@@ -50,6 +50,12 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: bench-deps build ## relay CPU per request and per GB, memory per idle tunnel
 	$(GO) run ./bench
+
+bench-gate: build ## fails if the relay allocates, calls the kernel or holds more than bench/gate.json says
+	$(GO) run ./bench gate
+
+bench-gate-update: build ## records what bench-gate counts now, better or worse
+	$(GO) run ./bench gate --update
 
 clean:
 	rm -rf bin data

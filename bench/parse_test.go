@@ -166,15 +166,20 @@ func readBenchmarks(t *testing.T, file string) map[string][]map[string]float64 {
 	return out
 }
 
-func TestPortal(t *testing.T) {
+func portalEndpoint(t *testing.T) endpoint {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	t.Cleanup(func() { ln.Close() })
 	go servePortal(ln)
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	e := endpoint{scheme: "http", host: "pbx.localhost", port: port, headers: map[string]string{"Host": "other.example"}}
+	return endpoint{scheme: "http", host: "pbx.localhost", port: port, headers: map[string]string{"Host": "other.example"}}
+}
+
+func TestPortal(t *testing.T) {
+	e := portalEndpoint(t)
 	c := e.client(&tls.Config{})
 	defer c.CloseIdleConnections()
 	for path, n := range map[string]int64{"/1kb": 1 << 10, "/64kb": 64 << 10, "/bytes?n=0": 0, "/bytes?n=1000001": 1000001} {
