@@ -127,7 +127,7 @@ type machine struct {
 func newMachine(t *testing.T, env []string, names ...string) *machine {
 	t.Helper()
 	m := &machine{t: t, root: t.TempDir(), env: env}
-	for _, dir := range []string{"/etc/", "/run/", "/var/lib/"} {
+	for _, dir := range []string{"/etc/", "/run/", "/var/lib/", "/usr/local/bin/"} {
 		names = append(names, dir, m.root+dir)
 		if err := os.MkdirAll(m.root+dir+"pbx", 0o700); err != nil {
 			t.Fatal(err)
