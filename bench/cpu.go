@@ -15,16 +15,20 @@ import (
 	"trunkline/internal/id"
 )
 
-// The two that every CPU figure is measured on, in turn.
+// What a figure may be measured on. Direct is the portal with nobody between:
+// its CPU is what serving costs, its times are the least there can be.
 const (
-	viaRelay = "relay"
-	viaNginx = "nginx"
+	viaRelay   = "relay"
+	viaNginx   = "nginx"
+	viaHAProxy = "haproxy"
+	viaDirect  = "direct"
 )
 
 // proxy is a process that is measured while it is loaded.
 type proxy struct {
 	via string
 	*child
+	lacks []string // of what figures need
 	// endpoint is asked for before every measurement: a visit's cookie ages,
 	// and the relay would seal every request's anew.
 	endpoint func(ctx context.Context, edge string) (endpoint, error)
@@ -52,20 +56,27 @@ func (p proxy) cpu(load func() error) (time.Duration, error) {
 	return after - before, nil
 }
 
-// measureCPU takes every figure on the relay and on nginx, round by round, so
-// that whatever else the machine does hits both alike.
+// measureCPU takes every figure on all proxies, round by round, so that whatever
+// else the machine does hits them alike.
 func measureCPU(ctx context.Context, w *world, r *report) error {
 	figures := r.selected(cpuFigures())
 	if len(figures) == 0 {
 		return nil
 	}
-	proxies, err := startProxies(ctx, w)
+	proxies, err := startProxies(ctx, w, r)
 	if err != nil {
 		return err
+	}
+	r.vias = nil
+	for _, p := range proxies {
+		r.vias = append(r.vias, p.via)
 	}
 	if !w.o.quick {
 		for _, f := range figures { // connections, pools and caches fill here
 			for _, p := range proxies {
+				if !f.fits(p) {
+					continue
+				}
 				if _, err := f.measure(ctx, w, p, true); err != nil {
 					return fmt.Errorf("%s via %s, to warm up: %w", f.name, p.via, err)
 				}
@@ -80,7 +91,10 @@ func measureCPU(ctx context.Context, w *world, r *report) error {
 		}
 		for _, f := range figures {
 			for i := range proxies {
-				p := proxies[(i+round)%len(proxies)] // neither is always first
+				p := proxies[(i+round)%len(proxies)] // none is always first
+				if !f.fits(p) {
+					continue
+				}
 				s, err := f.measure(ctx, w, p, false)
 				if err != nil {
 					return fmt.Errorf("%s via %s: %w", f.name, p.via, err)
@@ -95,35 +109,6 @@ func measureCPU(ctx context.Context, w *world, r *report) error {
 		r.others = append(r.others, after.others(before))
 	}
 	return nil
-}
-
-// startProxies brings up a fresh relay with one PBX behind it, and nginx in
-// front of the same portal.
-func startProxies(ctx context.Context, w *world) ([]proxy, error) {
-	cert, key, err := leafPEM(w, zone)
-	if err != nil {
-		return nil, err
-	}
-	var portal portalReady
-	if _, err := w.fam.rexec(ctx, w.o, "portal", portalOrder{cert, key}, &portal); err != nil {
-		return nil, err
-	}
-	n, err := startNginx(ctx, w, portal.TLS)
-	if err != nil {
-		return nil, err
-	}
-	relay, err := w.startRelay(ctx, relayNames[1])
-	if err != nil {
-		return nil, err
-	}
-	device, err := w.startAgent(ctx, "http://"+portal.Plain)
-	if err != nil {
-		return nil, err
-	}
-	return []proxy{
-		{viaRelay, relay, func(ctx context.Context, edge string) (endpoint, error) { return w.endpoint(ctx, device, edge) }},
-		{viaNginx, n.child, func(_ context.Context, edge string) (endpoint, error) { return n.endpoint(edge), nil }},
-	}, nil
 }
 
 // startAgent activates a PBX as its staff would and runs the real agent.
@@ -170,13 +155,6 @@ func (w *world) endpoint(ctx context.Context, d id.Device, edge string) (endpoin
 		e.headers["X-Forwarded-Proto"], e.headers["X-Forwarded-For"] = "https", "192.0.2.1"
 	}
 	return e, nil
-}
-
-func (n *nginx) endpoint(edge string) endpoint {
-	if edge == edgeHTTP {
-		return endpoint{scheme: "http", host: nginxHost, port: n.portPlain}
-	}
-	return endpoint{scheme: "https", host: nginxHost, port: n.portTLS}
 }
 
 // version is what `trunkline version` prints: of the program that is measured,

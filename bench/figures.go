@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -12,6 +13,9 @@ const (
 	edgeHTTP  = "http"
 	edgeHTTPS = "https"
 )
+
+// What not every proxy has.
+const needH2 = "h2"
 
 // sample is one measurement of a figure.
 type sample struct {
@@ -27,6 +31,7 @@ type figure struct {
 	unit  string  // of its samples
 	goal  float64 // at most: of the ratio to nginx, or of the value where there is no nginx; 0: none
 	show  func(float64) string
+	needs []string
 
 	measure func(ctx context.Context, w *world, p proxy, warm bool) (sample, error)
 	samples map[string][]sample // by what was measured
@@ -37,6 +42,11 @@ func (f *figure) add(via string, s sample) {
 		f.samples = make(map[string][]sample)
 	}
 	f.samples[via] = append(f.samples[via], s)
+}
+
+// fits is whether f can be measured on p.
+func (f *figure) fits(p proxy) bool {
+	return !slices.ContainsFunc(f.needs, func(need string) bool { return slices.Contains(p.lacks, need) })
 }
 
 // cpuFigures are those of the design's table that nginx has a counterpart to.

@@ -20,7 +20,9 @@ func (r *report) benchmarks(out io.Writer) {
 	for _, f := range r.figures {
 		units[f.unit] = "lower"
 	}
-	units["p50-ns/op"], units["req/s"], units["MB/s"] = "lower", "higher", "higher"
+	for unit, s := range shown {
+		units[unit] = s.better
+	}
 	for _, unit := range slices.Sorted(maps.Keys(units)) {
 		fmt.Fprintf(out, "Unit %s better=%s\n", unit, units[unit])
 	}
@@ -37,6 +39,19 @@ func (r *report) benchmarks(out io.Writer) {
 	}
 }
 
+// shown are the units of what a measurement has beside its value, and how
+// people read them.
+var shown = map[string]struct {
+	name, better string
+	show         func(float64) string
+}{
+	"p50-ns/op": {"half within", "lower", micros},
+	"req/s":     {"requests", "higher", func(v float64) string { return fmt.Sprintf("%.0f /s", v) }},
+	"MB/s":      {"rate", "higher", func(v float64) string { return fmt.Sprintf("%.0f MB/s", v) }},
+}
+
+func micros(ns float64) string { return fmt.Sprintf("%.1f us", ns/1e3) }
+
 // entry is one figure, in the form that github-action-benchmark calls
 // customSmallerIsBetter.
 type entry struct {
@@ -48,7 +63,7 @@ type entry struct {
 }
 
 func (r *report) json(out io.Writer) error {
-	about := fmt.Sprintf("trunkline %s, %s, %d x %s, %s, %s", r.version, r.nginx, runtime.NumCPU(), r.cpu, runtime.Version(), r.began.Format(time.RFC3339))
+	about := r.about() + ", " + r.began.Format(time.RFC3339)
 	entries := []entry{}
 	for _, f := range r.figures {
 		for _, via := range slices.Sorted(maps.Keys(f.samples)) {
@@ -59,9 +74,11 @@ func (r *report) json(out io.Writer) error {
 			}
 			entries = append(entries, entry{f.name + "/via=" + via, f.unit, s.median, s.spread(), string(extra)})
 		}
-		if v := ratios(f.samples[viaRelay], f.samples[viaNginx]); v != nil {
-			s := summarize(v)
-			entries = append(entries, entry{f.name + "/via=relay:nginx", "ratio", s.median, s.spread(), about})
+		for _, via := range r.vias {
+			if v := ratios(f.samples[viaRelay], f.samples[via]); via != viaRelay && v != nil {
+				s := summarize(v)
+				entries = append(entries, entry{f.name + "/via=relay:" + via, "ratio", s.median, s.spread(), about})
+			}
 		}
 	}
 	e := json.NewEncoder(out)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strconv"
 	"time"
 
 	"trunkline/internal/id"
@@ -188,7 +189,7 @@ func countUpload(edge string) probe {
 		if err := w.send("POST", "/upload", gateBytes, &upload{left: gateBytes}, "Content-Type: application/octet-stream"); err != nil {
 			return err
 		}
-		return w.success("POST /upload", int64(len(fmt.Sprint(gateBytes)))) // the portal says how many came
+		return w.success("POST /upload", int64(len(strconv.Itoa(gateBytes)))) // the portal says how many came
 	})
 }
 

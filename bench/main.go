@@ -1,5 +1,5 @@
 // Bench measures what the relay costs: CPU per request and per gigabyte, beside
-// nginx in the same run, and memory per idle tunnel. It starts real processes
+// nginx and haproxy in the same run, and memory per idle tunnel. It starts real processes
 // (control with the bus in it, a relay of its own, an agent, a portal, nginx),
 // loads them, and stops them again.
 //

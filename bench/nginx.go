@@ -2,15 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"text/template"
 )
@@ -40,7 +34,7 @@ http {
 	}
 	server {
 		listen {{.Plain}};
-		listen {{.TLS}} ssl;
+		listen {{.TLS}} ssl http2;
 		ssl_certificate {{.Dir}}/nginx.crt;
 		ssl_certificate_key {{.Dir}}/nginx.key;
 		ssl_protocols TLSv1.2 TLSv1.3;
@@ -57,15 +51,7 @@ http {
 }
 `))
 
-// nginxHost is in the certificate that nginx serves.
-const nginxHost = "nginx." + zone
-
-type nginx struct {
-	*child
-	portPlain, portTLS string
-}
-
-func startNginx(ctx context.Context, w *world, upstream string) (*nginx, error) {
+func startNginx(ctx context.Context, w *world, upstream string) (*webServer, error) {
 	program, err := lookup("nginx")
 	if err != nil {
 		return nil, err
@@ -74,8 +60,8 @@ func startNginx(ctx context.Context, w *world, upstream string) (*nginx, error) 
 	if err != nil {
 		return nil, err
 	}
-	n := &nginx{portPlain: ports[0], portTLS: ports[1]}
-	cert, key, err := leafPEM(w, nginxHost)
+	n := &webServer{host: "nginx." + zone, portPlain: ports[0], portTLS: ports[1]}
+	cert, key, err := leafPEM(w, n.host)
 	if err != nil {
 		return nil, err
 	}
@@ -97,35 +83,17 @@ func startNginx(ctx context.Context, w *world, upstream string) (*nginx, error) 
 	if n.child, err = w.fam.start("nginx", argv, nil, nil); err != nil {
 		return nil, err
 	}
-	return n, n.await(ctx, startTime, func() error {
-		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", loopback(n.portPlain))
-		if err != nil {
-			return err
-		}
-		return c.Close()
-	})
+	return n, n.awaitPort(ctx, n.portPlain)
 }
 
-// lookup finds a Debian program, nginx also where only root's PATH leads.
-func lookup(name string) (string, error) {
-	for _, at := range []string{name, filepath.Join("/usr/sbin", name)} {
-		if path, err := exec.LookPath(at); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%s is missing; install it with: make bench-deps", name)
-}
-
-// leafPEM is a leaf of the installation's CA for one name.
-func leafPEM(w *world, host string) (cert, key []byte, err error) {
-	leaf, err := w.ca.Certificate(&tls.ClientHelloInfo{ServerName: host})
+func nginxVersion(ctx context.Context) string {
+	program, err := lookup("nginx")
 	if err != nil {
-		return nil, nil, err
+		return "nginx"
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
-	if err != nil {
-		return nil, nil, err
+	out, err := exec.CommandContext(ctx, program, "-v").CombinedOutput()
+	if _, v, ok := strings.Cut(string(out), "nginx/"); err == nil && ok {
+		return "nginx " + word(v)
 	}
-	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]})
-	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return "nginx"
 }

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -21,13 +19,25 @@ type report struct {
 	began   time.Time
 	version string // of the programs measured
 	cpu     string
-	nginx   string
+	beside  []string // versions of what it was measured beside
 	figures []*figure
+	vias    []string  // in the order of the table's columns
+	absent  []string  // what was not measured, and why
 	others  []float64 // share of the machine that strangers used, by round
 }
 
 func newReport(ctx context.Context, o options) *report {
-	return &report{o: o, began: time.Now().UTC(), version: o.version(ctx), cpu: cpuModel(), nginx: nginxVersion(ctx)}
+	return &report{o: o, began: time.Now().UTC(), version: o.version(ctx), cpu: cpuModel(), beside: versions(ctx), vias: []string{viaRelay}}
+}
+
+// about names the machine, the commit and the versions.
+func (r *report) about() string {
+	return fmt.Sprintf("trunkline %s beside %s, on %d x %s, %s, %s", r.version, strings.Join(r.beside, ", "), runtime.NumCPU(), r.cpu, kernel(), runtime.Version())
+}
+
+// missing notes what is not measured.
+func (r *report) missing(what string, why error) {
+	r.absent = append(r.absent, fmt.Sprintf("%s: not measured: %v", what, why))
 }
 
 // chosen are those that -only names.
@@ -49,7 +59,7 @@ func (r *report) selected(figures []*figure) []*figure {
 }
 
 func (r *report) preamble(out io.Writer) {
-	fmt.Fprintf(out, "trunkline %s beside %s, on %d x %s, %s\n", r.version, r.nginx, runtime.NumCPU(), r.cpu, runtime.Version())
+	fmt.Fprintln(out, r.about())
 	if r.o.quick {
 		fmt.Fprintln(out, "A quick run: it shows that the benchmark works. Its figures mean little.")
 	}
@@ -77,41 +87,6 @@ func (r *report) finish(o options) error {
 	return nil
 }
 
-func (r *report) table(out io.Writer) {
-	fmt.Fprintln(out)
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "figure\trelay\t\tnginx\t\trelay/nginx\tgoal")
-	for _, f := range r.figures {
-		relay, other := f.samples[viaRelay], f.samples[viaNginx]
-		own, base := summarize(values(relay)), summarize(values(other))
-		row := []string{f.title, f.show(own.median), own.spread(), "-", "", "-", "-"}
-		if len(relay) < 2 {
-			row[2] = "" // of one there is no range
-		}
-		if len(other) > 0 {
-			row[3], row[4] = f.show(base.median), base.spread()
-			if v := ratios(relay, other); len(v) > 0 { // a short run may be below the clock's grain
-				row[5] = fmt.Sprintf("%.2f", summarize(v).median)
-			}
-		}
-		switch {
-		case f.goal > 0 && len(other) > 0:
-			row[6] = fmt.Sprintf("<= %.1f", f.goal)
-		case f.goal > 0:
-			row[6] = "<= " + f.show(f.goal)
-		}
-		fmt.Fprintln(t, strings.Join(row, "\t"))
-	}
-	_ = t.Flush() // to a terminal
-	fmt.Fprintf(out, "\nMedians of %d rounds, ± half the range; ratios are of the same round. Memory is measured once, with %d tunnels.\n", r.o.rounds, r.o.tunnels)
-	if others := summarize(r.others); len(r.others) > 0 {
-		fmt.Fprintf(out, "Others used %.0f%% of the machine meanwhile (%.0f to %.0f%%).\n", 100*others.median, 100*others.low, 100*others.high)
-		if others.high > noisy {
-			fmt.Fprintln(out, "That is much: measure again when it is quiet.")
-		}
-	}
-}
-
 func cpuModel() string {
 	b, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range strings.Lines(string(b)) {
@@ -122,16 +97,21 @@ func cpuModel() string {
 	return runtime.GOARCH
 }
 
-func nginxVersion(ctx context.Context) string {
-	program, err := lookup("nginx")
+// kernel is the system's name and release.
+func kernel() string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
-		return "nginx"
+		return runtime.GOOS
 	}
-	out, err := exec.CommandContext(ctx, program, "-v").CombinedOutput()
-	if _, v, ok := strings.Cut(string(out), "nginx/"); err == nil && ok {
-		return "nginx " + word(v)
+	return "Linux " + word(string(b))
+}
+
+func versions(ctx context.Context) []string {
+	out := []string{nginxVersion(ctx)}
+	if v := haproxyVersion(ctx); v != "" {
+		out = append(out, v)
 	}
-	return "nginx"
+	return out
 }
 
 // word is the first word of s, fit for a file's name.
