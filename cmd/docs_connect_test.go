@@ -17,7 +17,7 @@ import (
 // and then makes the mistakes that it lists.
 func TestConnectPage(t *testing.T) {
 	t.Parallel()
-	page, provider := openPage(t, "connect.md"), newProvider(t, "")
+	page, provider := followPage(t, "connect.md"), newProvider(t, "")
 	if listen := agent.Default().Page.Listen; listen != pageListen {
 		t.Errorf("the page is at %s", listen)
 	}
@@ -57,21 +57,26 @@ func refusals(t *testing.T, page *page, provider *provider, usedCode string) {
 		command string
 	}{
 		{fault.Rejected, code},
-		{fault.Rejected, email + " --password-file /etc/trunkline/wrong"},
+		{fault.Rejected, strings.TrimSpace(email) + " --password-file /etc/trunkline/wrong"},
 		{fault.ModelRefused, strings.Replace(email, "P-Series Software Edition", "S50", 1)},
 		{fault.FirmwareOld, strings.Replace(email, "83.19.0.110", "83.18.0.1", 1)},
 	} {
-		out, err := m.run(strings.TrimRight(strings.ReplaceAll(c.command, "\n --", " --"), "\n"))
-		exit, ok := err.(*exec.ExitError)
-		if !ok || exit.ExitCode() != 3 || !strings.Contains(out, string(c.code)) {
-			t.Errorf("%s: %v\n%s", c.code, err, out)
-		}
+		m.refused(c.command, c.code)
 	}
 	_, table, _ := strings.Cut(page.text, "## If it does not connect")
 	for _, m := range regexp.MustCompile("`([a-z]+(_[a-z]+)+|rejected)`").FindAllStringSubmatch(table, -1) {
 		if m[1] != "other_models" && !slices.Contains(fault.Codes(), fault.Code(m[1])) {
 			t.Errorf("%s is no code", m[1])
 		}
+	}
+}
+
+// refused: the provider says no, and why.
+func (m *machine) refused(command string, code fault.Code) {
+	m.t.Helper()
+	out, err := m.run(command)
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 3 || !strings.Contains(out, string(code)) {
+		m.t.Errorf("%s: %v\n%s", code, err, out)
 	}
 }
 

@@ -155,3 +155,42 @@ func children(c *cobra.Command) map[string]*cobra.Command {
 	}
 	return all
 }
+
+// What is to be clicked, in bold type, is on the console or on the PBX's page.
+func TestClicks(t *testing.T) {
+	t.Parallel()
+	var screens strings.Builder
+	for _, text := range documents(t, "control/console/*.go", "control/console/templates/*.html", "control/console/templates/*/*.html", "agent/page/*.go") {
+		screens.WriteString(strings.ReplaceAll(text, "…", ""))
+	}
+	clicks := 0
+	for path, text := range documents(t, "docs/*.md") {
+		for _, m := range regexp.MustCompile(`\*\*([A-Z][^*.]*)\*\*`).FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+			for _, label := range strings.Split(m[1], " > ") {
+				clicks++
+				if !regexp.MustCompile(`[>"]` + regexp.QuoteMeta(label) + `[<"]`).MatchString(screens.String()) {
+					t.Errorf("%s: nothing is called %q", path, label)
+				}
+			}
+		}
+	}
+	if clicks < 10 {
+		t.Errorf("%d clicks were found", clicks)
+	}
+}
+
+// Every metric that a document names is one that some part has.
+func TestMetricNames(t *testing.T) {
+	t.Parallel()
+	var source strings.Builder
+	for _, text := range documents(t, "control/*/metrics.go", "relay/*/metrics.go", "agent/*.go") {
+		source.WriteString(text)
+	}
+	for path, text := range documents(t, "README.md", "docs/*.md") {
+		for _, name := range regexp.MustCompile(`trunkline_(control|relay|agent)_[a-z_]+`).FindAllString(text, -1) {
+			if !strings.Contains(source.String(), `"`+name+`"`) {
+				t.Errorf("%s: there is no %s", path, name)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,20 @@ type page struct {
 
 type block struct{ info, text string }
 
+// followPage opens a page that this test follows to its end.
+func followPage(t *testing.T, name string) *page {
+	t.Helper()
+	p := openPage(t, name)
+	t.Cleanup(func() {
+		for heading := range p.left {
+			if !t.Failed() {
+				t.Errorf("%s: nobody follows %q", name, heading)
+			}
+		}
+	})
+	return p
+}
+
 func openPage(t *testing.T, name string) *page {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "docs", name))
@@ -48,13 +63,6 @@ func openPage(t *testing.T, name string) *page {
 			}
 		}
 	}
-	t.Cleanup(func() {
-		for heading := range p.left {
-			if !t.Failed() {
-				t.Errorf("%s: nobody follows %q", name, heading)
-			}
-		}
-	})
 	return p
 }
 
@@ -119,6 +127,7 @@ func looksLike(out, want string) bool {
 type machine struct {
 	t        *testing.T
 	root     string // what stands for /
+	vars     string // a file with the shell's variables, which outlive a block
 	env      []string
 	to, back *strings.Replacer
 }
@@ -126,7 +135,7 @@ type machine struct {
 // newMachine takes pairs: what the page says, and what it is here.
 func newMachine(t *testing.T, env []string, names ...string) *machine {
 	t.Helper()
-	m := &machine{t: t, root: t.TempDir(), env: env}
+	m := &machine{t: t, root: t.TempDir(), vars: filepath.Join(t.TempDir(), "vars"), env: env}
 	for _, dir := range []string{"/etc/", "/run/", "/var/lib/", "/usr/local/bin/"} {
 		names = append(names, dir, m.root+dir)
 		if err := os.MkdirAll(m.root+dir+"pbx", 0o700); err != nil {
@@ -158,7 +167,8 @@ func (m *machine) write(path, text string) {
 }
 
 func (m *machine) command(ctx context.Context, script string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "sh", "-euc", m.to.Replace(script))
+	keep := fmt.Sprintf("test -e %s && . %[1]s; trap 'export -p >%[1]s' EXIT; set -eua\n", m.vars)
+	cmd := exec.CommandContext(ctx, "sh", "-c", keep+m.to.Replace(script))
 	cmd.Dir, cmd.Env = m.root, append(os.Environ(), m.env...)
 	return cmd
 }

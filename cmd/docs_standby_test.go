@@ -16,9 +16,8 @@ import (
 func TestHotStandbyPage(t *testing.T) {
 	t.Parallel()
 	const primary, secondary = "3631A20C0002", "3631A20C0003"
-	page, connect := openPage(t, "hot-standby.md"), openPage(t, "connect.md")
-	connect.left = nil // another test follows it
-	provider := newProvider(t, licenceFor(t, 1))
+	page, connect := followPage(t, "hot-standby.md"), openPage(t, "connect.md")
+	provider := newProvider(t, licenceFor(t, 1, 365))
 
 	setUp := "Set it up"
 	facts := page.block(setUp, "json", 0) // the primary's, which is active

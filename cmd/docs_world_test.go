@@ -117,3 +117,17 @@ func (p *provider) devices(query controlapi.DeviceQuery, is func([]controlapi.De
 		}
 	}
 }
+
+// desk is where somebody of the provider works with curl, in a directory, with
+// an API token.
+func (p *provider) desk(dir string, scopes ...string) *machine {
+	p.t.Helper()
+	token, err := p.owner.AddToken(p.t.Context(), controlapi.NewToken{Name: "desk", Scopes: scopes, LifeSeconds: 3600})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	m := newMachine(p.t, []string{"TRUNKLINE=https://" + p.address, "TOKEN=" + token.Secret, "CURL_CA_BUNDLE=" + p.ca(), "NO_PROXY=localhost"},
+		"https://console.pbx.example.com", "https://"+p.address)
+	m.root = dir
+	return m
+}
