@@ -126,6 +126,14 @@ func (e Edge) check(bad func(key string, err error)) {
 		}
 	}
 	for key, n := range map[string]int{
+		"streams_per_account": l.StreamsPerAccount, "opens_per_device": l.OpensPerDevice, "opens_per_account": l.OpensPerAccount,
+		"bytes_per_device": l.BytesPerDevice, "bytes_per_account": l.BytesPerAccount,
+	} {
+		if n < 0 {
+			bad("edge.limits."+key, errors.New("need a number, or 0 for no limit"))
+		}
+	}
+	for key, n := range map[string]int{
 		"head_size": l.HeadSize, "conns": l.Conns, "streams_per_device": l.StreamsPerDevice, "idle_per_device": l.IdlePerDevice,
 	} {
 		if n < 1 {

@@ -145,7 +145,7 @@ func (r *Relay) route(s id.Site, d id.Device) (edge.Route, bool) {
 	} else {
 		at, ok = r.table.Site(s)
 	}
-	return edge.Route{Device: at.Device, Since: at.Since, Down: at.Down, Portal: at.Portal, Standby: at.Standby}, ok
+	return edge.Route{Device: at.Device, Since: at.Since, Down: at.Down, Portal: at.Portal, Standby: at.Standby, Account: at.Account}, ok
 }
 
 func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"trunkline/internal/id"
 	"trunkline/relay/edge"
 )
 
@@ -83,15 +84,20 @@ func TestAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	w := newWorld(t, portal1K(t), loopback, func(o *edge.Options) { o.Log = zap.NewNop() })
-	get := exchange1K(t, w)
-	for range 100 {
-		get()
-	}
-	if n := testing.AllocsPerRun(500, get); n > 8 {
-		t.Errorf("%.1f allocations for a GET, at most 8 are allowed", n)
-	} else {
-		t.Log(n)
+	for name, l := range map[string]edge.Limits{"": {}, ", with limits on": {
+		StreamsPerAccount: 1000, OpensPerDevice: 1000, OpensPerAccount: 1000, BytesPerDevice: 1 << 40, BytesPerAccount: 1 << 40,
+	}} {
+		w := newWorld(t, portal1K(t), loopback, func(o *edge.Options) { o.Log, o.Limits = zap.NewNop(), l })
+		w.serve(id.NewDevice(), id.NewAccount())
+		get := exchange1K(t, w)
+		for range 100 {
+			get()
+		}
+		if n := testing.AllocsPerRun(500, get); n > 8 {
+			t.Errorf("%.1f allocations for a GET%s, at most 8 are allowed", n, name)
+		} else {
+			t.Log(n, name)
+		}
 	}
 }
 

@@ -60,6 +60,7 @@ type Route struct {
 	Portal tunnel.Portal
 	// Standby is what the device says of its pair; nil: a single PBX.
 	Standby *tunnel.Standby
+	Account id.Account // whose the device is
 }
 
 // Stream is a connection to a device's agent.
@@ -99,16 +100,17 @@ type Options struct {
 
 // Edge serves browsers. It is safe for concurrent use.
 type Edge struct {
-	o       Options
-	zone    string // lower case, with a leading dot
-	console string // the console's origin
-	log     *zap.Logger
-	server  *fasthttp.Server
-	h2      *h2
-	pool    *pool
-	swaps   *swaps
-	pages   *pages
-	m       *metrics
+	o                   Options
+	zone                string // lower case, with a leading dot
+	console             string // the console's origin
+	log                 *zap.Logger
+	server              *fasthttp.Server
+	h2                  *h2
+	pool                *pool
+	byDevice, byAccount *quotas
+	swaps               *swaps
+	pages               *pages
+	m                   *metrics
 
 	draining atomic.Bool
 	goAway   chan struct{} // closed when upgraded connections must end
@@ -141,6 +143,9 @@ func New(o Options) (*Edge, error) {
 		pages: newPages(o.ConsoleURL), swaps: newSwaps(), m: m, goAway: make(chan struct{}), conns: make(map[*conn]struct{}),
 	}
 	e.pool = newPool(o.Limits, o.Dial, m)
+	l := o.Limits
+	e.byDevice = newQuotas(allowance{opens: l.OpensPerDevice, bytes: l.BytesPerDevice}, "this PBX", "device", l.Progress/4, m.limited)
+	e.byAccount = newQuotas(allowance{streams: l.StreamsPerAccount, opens: l.OpensPerAccount, bytes: l.BytesPerAccount}, "this provider's PBXs", "account", l.Progress/4, m.limited)
 	e.server = e.newServer()
 	if e.h2, err = newH2(e); err != nil {
 		return nil, fmt.Errorf("edge: http2: %w", err)

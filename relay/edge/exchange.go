@@ -31,11 +31,13 @@ type exchange struct {
 	remote      netip.Addr
 	wantUpgrade bool
 
-	link      *link       // while there is one
-	uploading atomic.Bool // somebody reads the browser's connection
-	begun     bool        // the browser has been sent a byte of the answer
-	upgraded  bool        // and the connection handed over
-	reused    bool        // the stream came from the pool
+	dues      dues
+	over      chan struct{} // closed by abort; nil unless bytes are limited
+	link      *link         // while there is one
+	uploading atomic.Bool   // somebody reads the browser's connection
+	begun     bool          // the browser has been sent a byte of the answer
+	upgraded  bool          // and the connection handed over
+	reused    bool          // the stream came from the pool
 	cause     atomic.Pointer[error]
 
 	start   time.Time
@@ -206,6 +208,9 @@ func (x *exchange) abort(cause error) {
 	if x.cause.CompareAndSwap(nil, &cause) {
 		x.link.Reset()
 		x.c.kill()
+		if x.over != nil {
+			close(x.over) // last: who waited must find the rest as it is
+		}
 	}
 }
 
@@ -252,6 +257,7 @@ func (x *exchange) end() {
 	now := time.Now()
 	x.count(now)
 	e := x.e
+	x.dues.leave()
 	e.m.active.Dec()
 	e.m.done(x.status, x.code, x.in.Load(), x.out.Load())
 	if ce := e.log.Check(zap.InfoLevel, "request"); ce != nil {

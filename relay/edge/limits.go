@@ -24,6 +24,13 @@ type Limits struct {
 	StreamIdle       time.Duration `yaml:"stream_idle"`        // a stream kept for the next request; 25s
 	StreamsPerDevice int           `yaml:"streams_per_device"` // at once; 256
 	IdlePerDevice    int           `yaml:"idle_per_device"`    // kept; 32
+
+	// What one device, or all of one account's, may take of this relay; 0: no limit.
+	StreamsPerAccount int `yaml:"streams_per_account"` // at once
+	OpensPerDevice    int `yaml:"opens_per_device"`    // new streams a second, on an average of 10s
+	OpensPerAccount   int `yaml:"opens_per_account"`
+	BytesPerDevice    int `yaml:"bytes_per_device"` // a second, both ways together
+	BytesPerAccount   int `yaml:"bytes_per_account"`
 }
 
 func (l Limits) withDefaults() Limits {

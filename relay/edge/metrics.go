@@ -21,6 +21,7 @@ type metrics struct {
 	idle      prometheus.Gauge
 	opened    prometheus.Counter
 	retries   prometheus.Counter
+	limited   *prometheus.CounterVec
 	refused   struct{ full, untrusted prometheus.Counter }
 	h2        *prometheus.CounterVec
 
@@ -56,6 +57,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		h2:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "http2_errors_total", Help: "HTTP/2 connections and streams refused or ended for what the browser sent, by reason."}, []string{"reason"}),
 		reasons:   make(map[string]struct{}),
+		limited:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "limited_total", Help: "By limit: requests refused beyond those of streams and opens, and pieces of 64 KiB beyond those of bytes, which wait."}, []string{"limit"}),
 		faults:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "faults_total", Help: "Requests that failed, by code."}, []string{"code"}),
 		firstByte: prometheus.NewHistogram(prometheus.HistogramOpts{Name: ns + "first_byte_seconds", Help: "From the request's head to the portal's.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
 		in:        bytes.WithLabelValues("in"), out: bytes.WithLabelValues("out"),
@@ -70,7 +72,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		m.classes[i] = requests.WithLabelValues([]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}[i])
 	}
 	m.refused.full, m.refused.untrusted = refused.WithLabelValues("full"), refused.WithLabelValues("untrusted")
-	for _, c := range []prometheus.Collector{requests, bytes, refused, m.faults, m.firstByte, m.active, m.upgraded, m.conns, m.idle, m.opened, m.retries, m.h2} {
+	for _, c := range []prometheus.Collector{requests, bytes, refused, m.faults, m.firstByte, m.active, m.upgraded, m.conns, m.idle, m.opened, m.retries, m.limited, m.h2} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -27,13 +27,17 @@ func (x *exchange) proxy() error {
 	case !idempotent:
 		maxIdle = freshEnough
 	}
+	if err := x.enterQuotas(); err != nil {
+		return err
+	}
 	for {
-		l, err := x.e.pool.take(h, x.route.Device, maxIdle)
+		l, err := x.e.pool.take(h, x.route.Device, maxIdle, &x.dues)
 		if err != nil {
 			return err
 		}
 		x.link, x.reused = l, l.used
 		x.c.startWatch(x)
+		(&toll{x: x}).pay(nil) // what others owe
 		err = x.converse()
 		if x.upgraded {
 			return nil

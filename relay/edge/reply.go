@@ -25,7 +25,7 @@ func (x *exchange) reply(u *upload, a *answer) error {
 	out := getBuf(smallBuf)
 	defer putBuf(out)
 	head := x.appendFraming(x.appendAnswer(out[:0], a), a, length, keep)
-	d := download{x: x, l: x.link, left: length, chunked: chunked, reframe: length < 0 && !x.req.http10}
+	d := download{due: toll{x: x}, x: x, l: x.link, left: length, chunked: chunked, reframe: length < 0 && !x.req.http10}
 	if a.events() {
 		x.guest.Busy = nil
 	}
@@ -79,10 +79,12 @@ type download struct {
 	reframe bool  // the browser's
 	chunks  chunkReader
 	head    []byte // not sent yet
+	due     toll
 }
 
 func (d *download) run(head []byte) error {
 	d.head = head
+	defer d.due.settle()
 	for {
 		end, err := d.piece()
 		if err != nil {
@@ -95,10 +97,7 @@ func (d *download) run(head []byte) error {
 		if now.Sub(d.x.toldAt) > countEvery {
 			d.x.count(now)
 		}
-		if err := d.l.arm(now); err != nil {
-			return fmt.Errorf("read answer: %w", err)
-		}
-		if err := d.more(); err != nil {
+		if err := d.more(now); err != nil {
 			return err
 		}
 	}
@@ -111,9 +110,15 @@ func (d *download) run(head []byte) error {
 var lastChunk = []byte("0\r\n\r\n")
 
 // more reads on. Where the portal ends a body by closing, that is its end.
-func (d *download) more() error {
+func (d *download) more(now time.Time) error {
 	if err := d.write(nil); err != nil { // what there is goes out before any wait
 		return err
+	}
+	if d.due.wait(nil) {
+		now = time.Now()
+	}
+	if err := d.l.arm(now); err != nil {
+		return fmt.Errorf("read answer: %w", err)
 	}
 	_, err := d.l.fill()
 	if err == nil {
@@ -158,6 +163,7 @@ func (d *download) send(from, to int) error {
 		return nil
 	}
 	d.x.out.Add(int64(to - from))
+	d.due.owed += to - from
 	b := d.l.buf
 	if !d.reframe {
 		return d.write(b[from:to])

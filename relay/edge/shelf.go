@@ -37,6 +37,7 @@ func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration)
 		s.devices[device] = d
 	}
 	if d.active >= s.limits.StreamsPerDevice {
+		s.m.limited.WithLabelValues("device_streams").Inc()
 		return nil, fault.New(fault.TooMany, "Too many requests to this PBX at once. Try again.").After(time.Second)
 	}
 	d.active++

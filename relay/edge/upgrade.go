@@ -25,7 +25,7 @@ func (x *exchange) handOver(a *answer) error {
 		return errGone
 	}
 	x.guest.Busy = nil // what comes down says nothing of who looks at it
-	p := &pump{x: x, l: x.link, swapped: make(chan struct{}), ws: strings.EqualFold(string(a.upgrade), "websocket"), limit: x.e.o.Limits.Upgrade}
+	p := &pump{x: x, l: x.link, swapped: make(chan struct{}), cut: make(chan struct{}), ws: strings.EqualFold(string(a.upgrade), "websocket"), limit: x.e.o.Limits.Upgrade}
 	ctx := x.ctx
 	x.ctx, x.upgraded = nil, true
 	x.req = request{method: x.req.method} // its slices are fasthttp's
@@ -43,6 +43,8 @@ type pump struct {
 	limit time.Duration
 	moved atomic.Int64 // unix nanoseconds of the last byte either way
 
+	ending  sync.Once     // closes cut
+	cut     chan struct{} // closed when down has nothing to wait for any more
 	swapped chan struct{} // closed by swaps: the site's other device serves now
 
 	mu     sync.Mutex // guards the browser's writing side
@@ -66,8 +68,9 @@ func (p *pump) run(hc net.Conn) {
 	wg.Go(func() { p.watch(stop) })
 	var left atomic.Bool
 	wg.Go(func() {
-		p.up(hc)
+		p.up(hc, stop)
 		left.Store(true)
+		p.end()
 		_ = p.l.Close() // ends down, which has nothing to wait for
 	})
 	err := p.down()
@@ -85,6 +88,8 @@ func (p *pump) run(hc net.Conn) {
 	x.e.m.upgraded.Dec()
 	x.end()
 }
+
+func (p *pump) end() { p.ending.Do(func() { close(p.cut) }) }
 
 func (p *pump) touch() { p.moved.Store(time.Now().UnixNano()) }
 
@@ -105,6 +110,8 @@ func (p *pump) quiet() bool {
 // down carries from the portal to the browser.
 func (p *pump) down() error {
 	l := p.l
+	due := toll{x: p.x}
+	defer due.settle()
 	for {
 		if n := l.w - l.r; n > 0 {
 			if err := p.write(l.data()); err != nil {
@@ -112,8 +119,10 @@ func (p *pump) down() error {
 			}
 			l.r = l.w
 			p.x.out.Add(int64(n))
+			due.owed += n
 			p.touch()
 			p.tell()
+			due.wait(p.cut)
 		}
 		if err := l.arm(time.Now()); err != nil {
 			return err
@@ -146,9 +155,11 @@ func (p *pump) write(b []byte) error {
 
 // up carries from the browser to the portal; what fasthttp has read ahead
 // comes first out of hc.
-func (p *pump) up(hc net.Conn) {
+func (p *pump) up(hc net.Conn, stop <-chan struct{}) {
 	buf := getBuf(smallBuf)
 	defer putBuf(buf)
+	due := toll{x: p.x}
+	defer due.settle()
 	var armed, spoke time.Time
 	for {
 		n, err := hc.Read(buf)
@@ -162,12 +173,14 @@ func (p *pump) up(hc net.Conn) {
 				return
 			}
 			p.x.in.Add(int64(n))
+			due.owed += n
 			p.touch()
 			p.tell()
 			if p.x.guest.Spoke != nil && now.Sub(spoke) > time.Second {
 				spoke = now
 				p.x.guest.Spoke(p.x.key + 1) // not its own handshake's
 			}
+			due.wait(stop)
 		}
 		if err != nil && !(isTimeout(err) && !p.quiet() && !p.x.c.isInterrupted()) {
 			return
@@ -206,6 +219,7 @@ func (p *pump) bye(status int, reason string, code fault.Code) {
 	p.said = true
 	p.x.code = code
 	p.mu.Unlock()
+	p.end()
 	p.l.Reset()
 	p.x.c.interrupt()
 }

@@ -18,12 +18,16 @@ type upload struct {
 	browser error         // why the browser's side failed; valid after done
 	portal  error         // why the portal's did
 	moved   atomic.Int64  // unix nanoseconds of the last progress
+	halt    chan struct{} // closed by stopUpload; nil unless bytes are limited
 	stopped atomic.Bool   // by us: what fails then is nobody's fault
 }
 
 // startUpload takes over the reading of the browser's connection.
 func (x *exchange) startUpload(body io.Reader) *upload {
 	u := &upload{done: make(chan struct{})}
+	if x.over != nil {
+		u.halt = make(chan struct{})
+	}
 	u.moved.Store(time.Now().UnixNano())
 	x.uploading.Store(true)
 	x.c.roll(x.e.o.Limits.Progress)
@@ -47,11 +51,15 @@ func (x *exchange) carryUp(u *upload, body io.Reader, busy func()) {
 	buf := getBuf(largeBuf)
 	defer putBuf(buf)
 	chunked, left := x.req.length < 0, x.req.length
+	due := toll{x: x}
+	defer due.settle()
 	var armed time.Time
 	for {
+		due.wait(u.halt)
 		n, err := body.Read(buf[headRoom : len(buf)-tailRoom])
 		if n > 0 {
 			x.in.Add(int64(n))
+			due.owed += n
 			left -= int64(n)
 			out := buf[headRoom : headRoom+n]
 			if chunked {
@@ -123,6 +131,9 @@ func (x *exchange) stopUpload(u *upload) {
 	default:
 	}
 	u.stopped.Store(true)
+	if u.halt != nil {
+		close(u.halt)
+	}
 	x.c.interrupt()
 	_ = x.link.SetWriteDeadline(past)
 	<-u.done
