@@ -21,6 +21,7 @@ import (
 // provider is whose pages are followed: an installation that runs.
 type provider struct {
 	t        *testing.T
+	up       installation
 	data     string
 	address  string // of the console, host:port
 	tls      *tls.Config
@@ -40,8 +41,16 @@ const (
 func newProvider(t *testing.T, control string) *provider {
 	t.Helper()
 	p := &provider{t: t, data: filepath.Join(t.TempDir(), "data")}
-	up := runInstallation(t, p.data, "first_admin: you@example.com, "+control)
-	p.address, p.password = fmt.Sprintf("console.localhost:%d", up.port), filepath.Join(p.data, "admin-password")
+	p.run(control)
+	return p
+}
+
+// run runs it, on another port each time, and signs the owner in.
+func (p *provider) run(control string) {
+	t := p.t
+	t.Helper()
+	p.up = runInstallation(t, p.data, "first_admin: you@example.com, "+control)
+	p.address, p.password = fmt.Sprintf("console.localhost:%d", p.up.port), filepath.Join(p.data, "admin-password")
 	pem, err := os.ReadFile(p.ca())
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +64,6 @@ func newProvider(t *testing.T, control string) *provider {
 		t.Fatal(err)
 	}
 	p.owner = p.signIn("you@example.com", readSecret(t, p.password))
-	return p
 }
 
 func (p *provider) ca() string { return filepath.Join(p.data, "tls", "ca.pem") }

@@ -31,6 +31,7 @@ import (
 	agent "trunkline/cmd/trunkline-agent/cli"
 	loadtest "trunkline/cmd/trunkline-loadtest/cli"
 	trunkline "trunkline/cmd/trunkline/cli"
+	"trunkline/internal/pgtest"
 	"trunkline/internal/service"
 )
 
@@ -38,12 +39,17 @@ func TestMain(m *testing.M) {
 	program := func(root func() *cobra.Command) func() {
 		return func() { os.Exit(service.Main(root())) }
 	}
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withPostgres{m}, map[string]func(){
 		"trunkline":          program(trunkline.Root),
 		"trunkline-agent":    program(agent.Root),
 		"trunkline-loadtest": program(loadtest.Root),
 	})
 }
+
+// withPostgres stops the server that a test has started.
+type withPostgres struct{ m *testing.M }
+
+func (w withPostgres) Run() int { return pgtest.Main(w.m) }
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
