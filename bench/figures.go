@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"time"
 )
 
 // The two ways into a proxy.
@@ -66,9 +64,11 @@ func cpuFigures() []*figure {
 			requests(edge, 64, 64, goal(0.9)),
 			transfer(edge, "down", goal(0.9)),
 			transfer(edge, "up", goal(0.6)),
+			transfers(edge, "down"), transfers(edge, "up"),
+			echoes(edge), pages(edge, "http1"), steady(edge),
 		)
 	}
-	return out
+	return append(out, pages(edgeHTTPS, "h2"))
 }
 
 func requests(edge string, kib, conns int, goal float64) *figure {
@@ -77,7 +77,7 @@ func requests(edge string, kib, conns int, goal float64) *figure {
 		name:  fmt.Sprintf("Request/size=%dKiB/conns=%d/edge=%s", kib, conns, edge),
 		title: fmt.Sprintf("CPU per request, %d KiB, %d conn., %s", kib, conns, edge),
 		unit:  "cpu-ns/op", goal: goal,
-		show: func(v float64) string { return fmt.Sprintf("%.1f us", v/1e3) },
+		show: micros, needs: []string{edge},
 	}
 	f.measure = func(ctx context.Context, w *world, p proxy, warm bool) (sample, error) {
 		e, err := p.endpoint(ctx, edge)
@@ -103,40 +103,6 @@ func requests(edge string, kib, conns int, goal float64) *figure {
 		return sample{r.Requests, float64(used.Nanoseconds()) / float64(r.Requests), map[string]float64{
 			"p50-ns/op": float64(r.P50) * 1e3,
 			"req/s":     float64(r.Requests) / (float64(r.Micros) / 1e6),
-		}}, nil
-	}
-	return f
-}
-
-func transfer(edge, way string, goal float64) *figure {
-	f := &figure{
-		name:  fmt.Sprintf("Transfer/way=%s/edge=%s", way, edge),
-		title: fmt.Sprintf("CPU per GB %s, %s", way, edge),
-		unit:  "cpu-ns/GB", goal: goal,
-		show: func(v float64) string { return fmt.Sprintf("%.2f s", v/1e9) },
-	}
-	f.measure = func(ctx context.Context, w *world, p proxy, warm bool) (sample, error) {
-		e, err := p.endpoint(ctx, edge)
-		if err != nil {
-			return sample{}, err
-		}
-		n := int64(w.o.megabytes) * 1e6
-		if warm {
-			n = min(n, 50e6)
-		}
-		c := e.client(w.conf)
-		defer c.CloseIdleConnections()
-		move := func() error { return e.download(ctx, c, "/bytes?n="+strconv.FormatInt(n, 10), n) }
-		if way == "up" {
-			move = func() error { return e.upload(ctx, c, n) }
-		}
-		began := time.Now()
-		used, err := p.cpu(move)
-		if err != nil {
-			return sample{}, err
-		}
-		return sample{1, float64(used.Nanoseconds()) / (float64(n) / 1e9), map[string]float64{
-			"MB/s": float64(n) / 1e6 / time.Since(began).Seconds(),
 		}}, nil
 	}
 	return f

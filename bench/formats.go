@@ -45,12 +45,23 @@ var shown = map[string]struct {
 	name, better string
 	show         func(float64) string
 }{
-	"p50-ns/op": {"half within", "lower", micros},
-	"req/s":     {"requests", "higher", func(v float64) string { return fmt.Sprintf("%.0f /s", v) }},
-	"MB/s":      {"rate", "higher", func(v float64) string { return fmt.Sprintf("%.0f MB/s", v) }},
+	"p50-ns/op":  {"half within", "lower", micros},
+	"p99-ns/op":  {"99% within", "lower", micros},
+	"p999-ns/op": {"99.9% within", "lower", micros},
+	"echo/s":     {"echoes", "higher", perSecond},
+	"page/s":     {"pages", "higher", perSecond},
+	"req/s":      {"requests", "higher", perSecond},
+	"MB/s":       {"rate", "higher", func(v float64) string { return fmt.Sprintf("%.0f MB/s", v) }},
 }
 
-func micros(ns float64) string { return fmt.Sprintf("%.1f us", ns/1e3) }
+func perSecond(v float64) string { return fmt.Sprintf("%.0f /s", v) }
+
+func micros(ns float64) string {
+	if ns >= 1e6 {
+		return fmt.Sprintf("%.2f ms", ns/1e6)
+	}
+	return fmt.Sprintf("%.1f us", ns/1e3)
+}
 
 // entry is one figure, in the form that github-action-benchmark calls
 // customSmallerIsBetter.

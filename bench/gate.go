@@ -166,10 +166,10 @@ func countRequests(edge string, conns int) probe {
 			return nil, err
 		}
 		defer hangUp(wires)
-		if err := getMany(ctx, wires, gateWarm, "/1kb", 1<<10); err != nil {
+		if err := getMany(wires, gateWarm, "/1kb", 1<<10); err != nil {
 			return nil, err
 		}
-		c, err := g.during(ctx, func() error { return getMany(ctx, wires, gateRequests, "/1kb", 1<<10) })
+		c, err := g.during(ctx, func() error { return getMany(wires, gateRequests, "/1kb", 1<<10) })
 		return []entry{
 			count(name, "allocs/op", c.mallocs, gateRequests),
 			count(name, "writes/op", c.writes, gateRequests),

@@ -136,7 +136,7 @@ func TestWire(t *testing.T) {
 	if err := w.success("POST /upload", int64(len("300001"))); err != nil {
 		t.Error(err)
 	}
-	if err := getMany(t.Context(), []*wire{w}, 3, "/1kb", 1<<10); err != nil {
+	if err := getMany([]*wire{w}, 3, "/1kb", 1<<10); err != nil {
 		t.Error(err)
 	}
 	if err := w.get("/1kb", 7); err == nil {

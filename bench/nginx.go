@@ -47,6 +47,14 @@ http {
 			proxy_request_buffering off;
 			proxy_max_temp_file_size 0;
 		}
+		location /ws {
+			proxy_pass https://portal;
+			proxy_http_version 1.1;
+			proxy_set_header Upgrade $http_upgrade;
+			proxy_set_header Connection upgrade;
+			proxy_set_header Host $http_host;
+			proxy_ssl_protocols TLSv1.3;
+		}
 	}
 }
 `))

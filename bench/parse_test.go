@@ -115,6 +115,12 @@ func FuzzParse(f *testing.F) {
 		if q, err := readRequest(bufio.NewReader(bytes.NewReader(b))); err == nil && q.length < 0 {
 			t.Errorf("request: %+v", q)
 		}
+		if kind, payload, err := readFrame(bufio.NewReader(bytes.NewReader(b)), nil); err == nil {
+			again, got, err := readFrame(bufio.NewReader(bytes.NewReader(appendFrame(nil, kind, masked, payload))), nil)
+			if err != nil || again != kind || !bytes.Equal(got, payload) {
+				t.Errorf("frame %x: %v", b, err)
+			}
+		}
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 //	GET /1kb, /64kb      constant bodies
 //	GET /bytes?n=N       N bytes
 //	POST /upload         discards the body; answers how long it was
+//	GET /ws              a WebSocket that echoes
 
 var (
 	filler  = bytes.Repeat([]byte("0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ\n"), 4<<10) // 256 KiB
@@ -58,7 +59,8 @@ func servePortalConn(c net.Conn) {
 
 type portalRequest struct {
 	method, target string
-	length         int64 // of the body
+	length         int64  // of the body
+	key            string // of a WebSocket
 }
 
 var errRequest = errors.New("portal: not a request that this server knows")
@@ -89,6 +91,8 @@ func readRequest(r *bufio.Reader) (q portalRequest, err error) {
 			if q.length, err = strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64); err != nil || q.length < 0 {
 				return q, errRequest
 			}
+		case bytes.EqualFold(name, []byte("Sec-WebSocket-Key")):
+			q.key = string(bytes.TrimSpace(value))
 		}
 	}
 }
@@ -113,6 +117,8 @@ func (q portalRequest) answer(c io.Writer, body *bufio.Reader) error {
 			}
 		}
 		return nil
+	case q.target == "/ws" && q.key != "":
+		return echoFrames(c, body, q.key)
 	case q.method == "POST" && q.target == "/upload":
 		n, err := io.CopyN(io.Discard, body, q.length)
 		if err != nil {

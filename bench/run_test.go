@@ -38,11 +38,11 @@ func quick(t *testing.T, only string) (options, *bytes.Buffer) {
 // A run measures every kind of figure on real processes, says what came out in
 // three forms, and leaves nothing behind.
 func TestRun(t *testing.T) {
-	o, out := quick(t, `IdleTunnel|Request/size=1KiB/conns=64|Transfer.*=http$`)
+	o, out := quick(t, `IdleTunnel|Request/size=1KiB/conns=64/edge=https|Transfer/way=[a-z]*/edge=http$|WebSocket.*=http$|h2`)
 	if err := run(t.Context(), o); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"mean little", "RSS per idle tunnel, after traffic", "CPU per request, 1 KiB, 64 conn., https", "CPU per GB up, http"} {
+	for _, want := range []string{"mean little", "RSS per idle tunnel, after traffic", "CPU per request, 1 KiB, 64 conn., https", "CPU per GB up, http", "page of 60 assets, h2, https, half within"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, out)
 		}
@@ -53,8 +53,9 @@ func TestRun(t *testing.T) {
 	}
 	lines := readBenchmarks(t, text[0])
 	for _, name := range []string{
-		"BenchmarkRequest/size=1KiB/conns=64/edge=http/via=relay", "BenchmarkRequest/size=1KiB/conns=64/edge=https/via=nginx",
-		"BenchmarkRequest/size=1KiB/conns=64/edge=https/via=haproxy", "BenchmarkRequest/size=1KiB/conns=64/edge=http/via=direct",
+		"BenchmarkRequest/size=1KiB/conns=64/edge=https/via=relay", "BenchmarkRequest/size=1KiB/conns=64/edge=https/via=nginx",
+		"BenchmarkWebSocket/size=128B/conns=64/edge=http/via=haproxy", "BenchmarkWebSocket/size=128B/conns=64/edge=http/via=direct",
+		"BenchmarkPage/assets=60/proto=h2/edge=https/via=relay",
 		"BenchmarkTransfer/way=down/edge=http/via=relay", "BenchmarkTransfer/way=up/edge=http/via=nginx",
 		"BenchmarkIdleTunnel/state=fresh/via=relay", "BenchmarkIdleTunnel/state=used/via=relay",
 	} {
@@ -67,7 +68,7 @@ func TestRun(t *testing.T) {
 	if err == nil {
 		err = json.Unmarshal(b, &entries)
 	}
-	if err != nil || len(entries) < 2+4*5 {
+	if err != nil || len(entries) < 2+5*5 {
 		t.Errorf("%d JSON entries, %v:\n%s", len(entries), err, b)
 	}
 	nothingLeft(t)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,12 +18,16 @@ import (
 
 // wire is one kept connection to an endpoint. It is no HTTP client for anybody
 // else: it costs next to nothing, and how many requests it makes is exact.
-// Whoever dialled it closes it.
+// Whoever dialled it closes it; the end of the context that it was dialled with
+// ends it too.
 type wire struct {
 	e    endpoint
 	c    net.Conn
+	stop func() bool
 	r    *bufio.Reader
 	head []byte // of the request that is sent, kept for its memory
+
+	frame []byte // that came last, kept for its memory
 }
 
 const (
@@ -45,18 +50,17 @@ func (e endpoint) dial(ctx context.Context, conf *tls.Config) (*wire, error) {
 		}
 		c = secret
 	}
-	return &wire{e: e, c: c, r: bufio.NewReaderSize(c, wireBuffer)}, nil
+	return &wire{e: e, c: c, r: bufio.NewReaderSize(c, wireBuffer), stop: context.AfterFunc(ctx, func() { c.Close() })}, nil
 }
 
-func (w *wire) Close() error { return w.c.Close() }
+func (w *wire) Close() error {
+	w.stop()
+	return w.c.Close()
+}
 
 // send writes a request and its body, which may be nil.
 func (w *wire) send(method, path string, length int64, body io.Reader, headers ...string) error {
-	host := w.e.headers["Host"]
-	if host == "" {
-		host = net.JoinHostPort(w.e.host, w.e.port)
-	}
-	w.head = fmt.Appendf(w.head[:0], "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, host)
+	w.head = fmt.Appendf(w.head[:0], "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, w.host())
 	for name, value := range w.e.headers {
 		if name != "Host" {
 			w.head = fmt.Appendf(w.head, "%s: %s\r\n", name, value)
@@ -75,6 +79,10 @@ func (w *wire) send(method, path string, length int64, body io.Reader, headers .
 	}
 	_, err := io.CopyBuffer(struct{ io.Writer }{w.c}, body, make([]byte, clientBuffer))
 	return err
+}
+
+func (w *wire) host() string {
+	return cmp.Or(w.e.headers["Host"], net.JoinHostPort(w.e.host, w.e.port))
 }
 
 var errWire = errors.New("the answer is not one that bench understands")
@@ -132,14 +140,13 @@ func (w *wire) success(what string, n int64) error {
 }
 
 // getMany makes exactly n requests, as many on each connection, one at a time.
-func getMany(ctx context.Context, wires []*wire, n int, path string, size int64) error {
-	g, ctx := errgroup.WithContext(ctx)
+func getMany(wires []*wire, n int, path string, size int64) error {
+	var g errgroup.Group
 	for _, w := range wires {
 		g.Go(func() error {
-			defer context.AfterFunc(ctx, func() { w.c.SetDeadline(time.Now()) })()
 			for range n / len(wires) {
 				if err := w.get(path, size); err != nil {
-					return errors.Join(context.Cause(ctx), err)
+					return err
 				}
 			}
 			return nil

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+)
+
+// Figures of load that bench makes itself.
+
+const (
+	echoConns, echoSize  = 64, 128
+	pagePeople           = 4
+	steadyConns          = 64
+	steadyRate           = 2000 // a second: well below what any of them can do
+	streamsSize, streams = 256 << 20, 4
+)
+
+// loop is a figure whose load is made by prepare's func, for about d.
+func loop(name, title, op string, needs []string, prepare func(ctx context.Context, e endpoint, w *world) (load func(d time.Duration) (outcome, error), done func(), err error), edge string) *figure {
+	f := &figure{name: name, title: title, unit: "cpu-ns/" + op, needs: append(needs, edge), show: micros}
+	f.measure = func(ctx context.Context, w *world, p proxy, warm bool) (sample, error) {
+		e, err := p.endpoint(ctx, edge)
+		if err != nil {
+			return sample{}, err
+		}
+		load, done, err := prepare(ctx, e, w)
+		if err != nil {
+			return sample{}, err
+		}
+		defer done()
+		d := time.Duration(w.o.seconds) * time.Second
+		if warm {
+			d = time.Second
+		}
+		var o outcome
+		used, err := p.cpu(func() error {
+			o, err = load(d)
+			return err
+		})
+		if err != nil {
+			return sample{}, err
+		}
+		return sample{o.ops(), float64(used.Nanoseconds()) / float64(o.ops()), o.extras(op)}, nil
+	}
+	return f
+}
+
+// echoes are WebSockets that each send a message, wait for it to come back,
+// and send the next.
+func echoes(edge string) *figure {
+	return loop(
+		fmt.Sprintf("WebSocket/size=%dB/conns=%d/edge=%s", echoSize, echoConns, edge),
+		fmt.Sprintf("CPU per WebSocket echo, %d B, %d conn., %s", echoSize, echoConns, edge),
+		"echo", nil,
+		func(ctx context.Context, e endpoint, w *world) (func(time.Duration) (outcome, error), func(), error) {
+			wires, err := dialMany(ctx, e, w.conf, echoConns)
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, w := range wires {
+				if err := w.upgrade("/ws"); err != nil {
+					hangUp(wires)
+					return nil, nil, err
+				}
+			}
+			message := bytes.Repeat([]byte("m"), echoSize)
+			return func(d time.Duration) (outcome, error) {
+				return closedLoop(ctx, echoConns, d, func(i int) error { return wires[i].echo(message) })
+			}, func() { hangUp(wires) }, nil
+		}, edge)
+}
+
+// pages are opened by a few people at once, each on connections of its own.
+func pages(edge, proto string) *figure {
+	open, needs := openPage, []string(nil)
+	if proto == "h2" {
+		open, needs = openPageH2, []string{needH2}
+	}
+	return loop(
+		fmt.Sprintf("Page/assets=%d/proto=%s/edge=%s", pageAssets, proto, edge),
+		fmt.Sprintf("CPU per page of %d assets, %s, %s", pageAssets, proto, edge),
+		"page", needs,
+		func(ctx context.Context, e endpoint, w *world) (func(time.Duration) (outcome, error), func(), error) {
+			return func(d time.Duration) (outcome, error) {
+				return closedLoop(ctx, pagePeople, d, func(int) error { return open(ctx, e, w.conf) })
+			}, func() {}, nil
+		}, edge)
+}
+
+// steady is requests at a rate, whatever the answers do.
+func steady(edge string) *figure {
+	return loop(
+		fmt.Sprintf("OpenLoop/size=1KiB/rate=%d/conns=%d/edge=%s", steadyRate, steadyConns, edge),
+		fmt.Sprintf("CPU per request, 1 KiB, %d/s on %d conn., %s", steadyRate, steadyConns, edge),
+		"req", nil,
+		func(ctx context.Context, e endpoint, w *world) (func(time.Duration) (outcome, error), func(), error) {
+			wires, err := dialMany(ctx, e, w.conf, steadyConns)
+			if err != nil {
+				return nil, nil, err
+			}
+			return func(d time.Duration) (outcome, error) {
+				return openLoop(ctx, steadyConns, steadyRate, d, func(i int) error { return wires[i].get("/1kb", 1<<10) })
+			}, func() { hangUp(wires) }, nil
+		}, edge)
+}
