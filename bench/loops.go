@@ -31,7 +31,10 @@ func loop(name, title, op string, needs []string, prepare func(ctx context.Conte
 		}
 		defer done()
 		d := time.Duration(w.o.seconds) * time.Second
-		if warm {
+		switch {
+		case w.o.quick:
+			d = 300 * time.Millisecond
+		case warm:
 			d = time.Second
 		}
 		var o outcome

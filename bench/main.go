@@ -3,7 +3,7 @@
 // (control with the bus in it, a relay of its own, an agent, a portal, nginx),
 // loads them, and stops them again.
 //
-//	make bench                        everything, about ten minutes
+//	make bench                        everything, about half an hour
 //	go run ./bench --only conns=64    some figures, by regular expression
 //	go run ./bench --quick            does it work? The figures mean little
 //	make bench-gate                   counts only, seconds: is something worse?
