@@ -115,10 +115,16 @@ func TestCommandsAndFlags(t *testing.T) {
 // it arrives.
 func checkCommand(t *testing.T, path string, c *cobra.Command, words []string) {
 	t.Helper()
-	for _, word := range words {
-		if f := flag.FindStringSubmatch(word); f != nil {
-			if !has(c, f[1]) {
-				t.Errorf("%s: %s has no --%s", path, c.CommandPath(), f[1])
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		if m := flag.FindStringSubmatch(word); m != nil {
+			has, takes := lookup(c, m[1])
+			if !has {
+				t.Errorf("%s: %s has no --%s", path, c.CommandPath(), m[1])
+				return
+			}
+			if takes && !strings.Contains(word, "=") {
+				i++ // its value
 			}
 			continue
 		}
@@ -134,14 +140,19 @@ func checkCommand(t *testing.T, path string, c *cobra.Command, words []string) {
 	}
 }
 
-func has(c *cobra.Command, flag string) bool {
+// lookup says whether c has a flag, and whether that takes a value.
+func lookup(c *cobra.Command, flag string) (has, takes bool) {
 	c.InitDefaultHelpFlag()
-	return c.Flags().Lookup(flag) != nil || c.InheritedFlags().Lookup(flag) != nil
+	f := c.Flags().Lookup(flag)
+	if f == nil {
+		f = c.InheritedFlags().Lookup(flag)
+	}
+	return f != nil, f != nil && f.NoOptDefVal == ""
 }
 
 func anyHas(roots map[string]*cobra.Command, flag string) bool {
 	for _, c := range roots {
-		if has(c, flag) || anyHas(children(c), flag) {
+		if has, _ := lookup(c, flag); has || anyHas(children(c), flag) {
 			return true
 		}
 	}

@@ -113,6 +113,11 @@ func (p *provider) visit(d controlapi.Device) caller {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	return p.enter(start)
+}
+
+func (p *provider) enter(start controlapi.VisitStart) caller {
+	p.t.Helper()
 	v, err := visitor.Enter(p.t.Context(), p.tls, "https://"+p.address, start)
 	if err != nil {
 		p.t.Fatal(err)

@@ -107,8 +107,8 @@ func (p *provider) pbx(c pbxsim.Config, config string, names ...string) (*machin
 	local := func() string { return fmt.Sprintf("127.0.0.1:%d", freePort()) }
 	m := newMachine(p.t, []string{"SSL_CERT_FILE=" + p.ca()}, append(names, pageConsole, p.address, pageListen, local(), pageAdmin, local(),
 		"--email you@example.com", "--email you@example.com --password-file "+p.password)...)
-	m.write("/etc/trunkline/agent.yaml", fmt.Sprintf("data: /var/lib/trunkline-agent\nportal:\n  url: %s\npage: {listen: %q}\nadmin: %q\n%s",
-		portal.URL(), pageListen, pageAdmin, config))
+	m.write("/etc/trunkline/agent.yaml", fmt.Sprintf("data: /var/lib/trunkline-agent\npage: {listen: %q}\nadmin: %q\nportal:\n  url: %s\n%s",
+		pageListen, pageAdmin, portal.URL(), config))
 	return m, portal
 }
 

@@ -22,7 +22,7 @@ func bothAgree(d Device, method string) error {
 		return nil
 	}
 	const (
-		here  = `switch on "Allow passwordless login" among this PBX's options in My Devices`
+		here  = `switch on "Allow Passwordless Login to PBX" among this PBX's options in My Devices`
 		there = "the PBX's staff have to switch on Passwordless Login on its Remote Management page"
 	)
 	switch {
