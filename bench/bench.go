@@ -16,7 +16,7 @@ type options struct {
 	rounds    int           // of every CPU figure
 	seconds   int           // of a measurement of requests
 	megabytes int           // of a transfer
-	tunnels   int           // idle ones
+	tunnels   []int         // idle ones, at once
 	settle    time.Duration // from the last traffic to a reading of memory
 	only      *regexp.Regexp
 	quick     bool

@@ -45,13 +45,14 @@ var shown = map[string]struct {
 	name, better string
 	show         func(float64) string
 }{
-	"p50-ns/op":  {"half within", "lower", micros},
-	"p99-ns/op":  {"99% within", "lower", micros},
-	"p999-ns/op": {"99.9% within", "lower", micros},
-	"echo/s":     {"echoes", "higher", perSecond},
-	"page/s":     {"pages", "higher", perSecond},
-	"req/s":      {"requests", "higher", perSecond},
-	"MB/s":       {"rate", "higher", func(v float64) string { return fmt.Sprintf("%.0f MB/s", v) }},
+	"p50-ns/op":            {"half within", "lower", micros},
+	"p99-ns/op":            {"99% within", "lower", micros},
+	"p999-ns/op":           {"99.9% within", "lower", micros},
+	"idle-cpu-ns/tunnel-s": {"CPU per idle second", "lower", micros},
+	"echo/s":               {"echoes", "higher", perSecond},
+	"page/s":               {"pages", "higher", perSecond},
+	"req/s":                {"requests", "higher", perSecond},
+	"MB/s":                 {"rate", "higher", func(v float64) string { return fmt.Sprintf("%.0f MB/s", v) }},
 }
 
 func perSecond(v float64) string { return fmt.Sprintf("%.0f /s", v) }

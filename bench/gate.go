@@ -36,7 +36,7 @@ type gateWorld struct {
 	device id.Device // with a portal behind it
 	idle   counts    // what reading counts itself counts
 	empty  counts    // before there was any idle tunnel
-	order  tunnelsOrder
+	fleet  fleet     // for idle tunnels
 }
 
 func probes() []probe {
@@ -49,7 +49,7 @@ func probes() []probe {
 
 // gate takes all counts and compares them with the baseline file, or writes it.
 func gate(ctx context.Context, o options, file string, update bool) error {
-	o.tunnels = gateTunnels
+	o.tunnels = []int{gateTunnels}
 	var baseline []entry
 	if !update {
 		b, err := os.ReadFile(file)
@@ -91,7 +91,7 @@ func takeCounts(ctx context.Context, o options, fam *family, baseline []entry) (
 		return nil, err
 	}
 	g := &gateWorld{world: w}
-	if g.relay, err = w.startRelay(ctx, relayNames[0]); err != nil {
+	if g.relay, err = w.startRelay(ctx, cpuRelay); err != nil {
 		return nil, err
 	}
 	if err := g.startDevice(ctx); err != nil {
@@ -223,16 +223,15 @@ func (g *gateWorld) dialSite(ctx context.Context, edge string, conns int) ([]*wi
 func countIdle(ctx context.Context, g *gateWorld) ([]entry, error) {
 	const name = "IdleTunnel/state=fresh"
 	var err error
-	if g.order.Devices == nil { // once: checking a password takes long
-		if _, g.order, err = g.activate(ctx); err != nil {
+	if g.fleet.size() == 0 {
+		if g.fleet, err = g.activate(ctx, gateTunnels); err != nil {
 			return nil, err
 		}
 		if g.empty, err = g.quiet(ctx); err != nil {
 			return nil, err
 		}
 	}
-	var ready tunnelsReady
-	holder, err := g.fam.rexec(ctx, g.o, "tunnels", g.order, &ready)
+	h, err := g.hold(ctx, g.fleet)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +239,7 @@ func countIdle(ctx context.Context, g *gateWorld) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	holder.stop()
+	h.stop()
 	_, err = g.quiet(ctx)
 	c := full.less(g.empty)
 	return []entry{

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,7 +40,7 @@ func root() *cobra.Command {
 			if o.quick {
 				o.hurry(c.Flags().Changed)
 			}
-			if min(o.rounds, o.seconds, o.megabytes, o.tunnels) < 1 {
+			if len(o.tunnels) == 0 || min(o.rounds, o.seconds, o.megabytes, slices.Min(o.tunnels)) < 1 {
 				return service.Usagef("--rounds, --seconds, --megabytes and --tunnels: at least 1")
 			}
 			o.programs(bin)
@@ -56,7 +57,7 @@ func root() *cobra.Command {
 	f.IntVar(&o.rounds, "rounds", o.rounds, "times that every CPU figure is measured")
 	f.IntVar(&o.seconds, "seconds", o.seconds, "length of each measurement of requests")
 	f.IntVar(&o.megabytes, "megabytes", o.megabytes, "size of each transfer")
-	f.IntVar(&o.tunnels, "tunnels", o.tunnels, "idle tunnels to measure the memory of")
+	f.IntSliceVar(&o.tunnels, "tunnels", o.tunnels, "idle tunnels to measure the memory of, several numbers of them one after another")
 	f.StringVar(&o.outDir, "out", o.outDir, "directory for the result files")
 	c.AddCommand(gateCommand(&bin), &cobra.Command{
 		Use: childArg + " NAME", Hidden: true, Args: cobra.ExactArgs(1),
@@ -89,7 +90,7 @@ func (o *options) programs(bin string) {
 
 func defaults() options {
 	return options{
-		rounds: 6, seconds: 3, megabytes: 1000, tunnels: 1000, settle: 35 * time.Second,
+		rounds: 6, seconds: 3, megabytes: 1000, tunnels: []int{1, 1000, 10000}, settle: 35 * time.Second,
 		only: regexp.MustCompile(""), outDir: filepath.Join("bin", "bench"), out: os.Stdout,
 	}
 }
@@ -100,9 +101,12 @@ func (o *options) hurry(said func(flag string) bool) {
 	for flag, to := range map[string]struct {
 		field *int
 		value int
-	}{"rounds": {&o.rounds, 1}, "seconds": {&o.seconds, 1}, "megabytes": {&o.megabytes, 100}, "tunnels": {&o.tunnels, 20}} {
+	}{"rounds": {&o.rounds, 1}, "seconds": {&o.seconds, 1}, "megabytes": {&o.megabytes, 100}} {
 		if !said(flag) {
 			*to.field = to.value
 		}
+	}
+	if !said("tunnels") {
+		o.tunnels = []int{20}
 	}
 }

@@ -2,22 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"strconv"
-	"strings"
-	"sync"
+	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
-
-	"trunkline/internal/controlapi"
-	"trunkline/internal/id"
-	"trunkline/internal/visitor"
 )
 
 const (
@@ -26,115 +14,128 @@ const (
 	trafficSize = 320 << 10
 	steadyFor   = 5 // readings in a row that differ by less than a hundredth
 	steadyTime  = time.Minute
+
+	stateFresh, stateUsed = "fresh", "used"
+
+	manyTunnels = 1000 // that what the relay needs anyhow is little beside
+	spareFiles  = 500  // of a process that has many tunnels
 )
 
-func memoryFigures() []*figure {
+func memoryFigures(o options) []*figure {
 	var out []*figure
-	for _, f := range []figure{
-		{name: "IdleTunnel/state=fresh", title: "RSS per idle tunnel, fresh"},
-		{name: "IdleTunnel/state=used", title: "RSS per idle tunnel, after traffic"},
-	} {
-		f.unit, f.goal = "rss-B/tunnel", 10<<10
-		f.show = func(v float64) string { return fmt.Sprintf("%.1f KiB", v/1024) }
-		out = append(out, &f)
+	for _, n := range o.tunnels {
+		for _, state := range []string{stateFresh, stateUsed} {
+			f := &figure{
+				name:  fmt.Sprintf("IdleTunnel/tunnels=%d/state=%s", n, state),
+				title: fmt.Sprintf("RSS per idle tunnel of %d, %s", n, state),
+				unit:  "rss-B/tunnel",
+				show:  func(v float64) string { return fmt.Sprintf("%.1f KiB", v/1024) },
+			}
+			if n >= manyTunnels {
+				f.goal = 10 << 10
+			}
+			out = append(out, f)
+		}
 	}
 	return out
 }
 
-// measureMemory is about a relay of its own: what a relay once needed for
-// requests is not the tunnels'. Its two figures are steps of one story, so
-// either brings the other.
+// measureMemory is about relays of its own: what a relay once needed for
+// requests is not the tunnels'. The two figures of a number of tunnels are steps
+// of one story, so either brings the other.
 func measureMemory(ctx context.Context, w *world, r *report) error {
-	figures := memoryFigures()
-	if len(r.chosen(figures)) == 0 {
+	var steps [][]*figure
+	var most []int
+	for i, pair := range slices.Collect(slices.Chunk(memoryFigures(w.o), 2)) {
+		if len(r.chosen(pair)) == 0 {
+			continue
+		}
+		if err := mayOpen(w.o.tunnels[i] + spareFiles); err != nil {
+			r.missing(pair[0].name, err)
+			continue
+		}
+		r.figures = append(r.figures, pair...)
+		steps, most = append(steps, pair), append(most, w.o.tunnels[i])
+	}
+	if steps == nil {
 		return nil
 	}
-	r.figures = append(r.figures, figures...)
-	relay, err := w.startRelay(ctx, relayNames[0])
+	fleet, err := w.activate(ctx, slices.Max(most))
+	if err != nil {
+		return err
+	}
+	for i, pair := range steps {
+		if err := w.idleTunnels(ctx, fleet.first(most[i]), pair[0], pair[1]); err != nil {
+			return fmt.Errorf("%d tunnels: %w", most[i], err)
+		}
+	}
+	return nil
+}
+
+func (w *world) idleTunnels(ctx context.Context, f fleet, fresh, used *figure) error {
+	relay, err := w.startRelay(ctx, memoryRelay(f.size()))
 	if err != nil {
 		return err
 	}
 	defer relay.stop() // the next one takes its ports
-	devices, order, err := w.activate(ctx)
-	if err != nil {
-		return err
-	}
 	empty, err := w.resident(ctx, relay)
 	if err != nil {
 		return err
 	}
-	var ready tunnelsReady
-	holder, err := w.fam.rexec(ctx, w.o, "tunnels", order, &ready)
+	holders, err := w.hold(ctx, f)
 	if err != nil {
 		return err
 	}
-	defer holder.stop()
-	step := func(f *figure) error {
+	defer holders.stop()
+	n := float64(f.size())
+	step := func(fig *figure) error {
 		full, err := w.resident(ctx, relay)
-		if err := errors.Join(err, holder.alive()); err != nil {
+		if err := errors.Join(err, holders.alive()); err != nil {
 			return err
 		}
-		n := float64(ready.Tunnels)
-		f.add(viaRelay, sample{int64(ready.Tunnels), float64(full.settled-empty.settled) / n, map[string]float64{
-			"rss-before-gc-B/tunnel": float64(full.asItWas-empty.settled) / n,
-		}})
+		extra := map[string]float64{"rss-before-gc-B/tunnel": float64(full.asItWas-empty.settled) / n}
+		if f.size() >= manyTunnels {
+			extra["idle-cpu-ns/tunnel-s"] = (full.load - empty.load) / n
+		}
+		fig.add(viaRelay, sample{int64(f.size()), float64(full.settled-empty.settled) / n, extra})
 		return nil
 	}
-	w.o.say("%d tunnels are up", ready.Tunnels)
-	if err := step(figures[0]); err != nil {
+	w.o.say("%d tunnels are up", f.size())
+	if err := step(fresh); err != nil {
 		return err
 	}
-	if err := w.useTunnels(ctx, devices); err != nil {
+	if err := w.useTunnels(ctx, f.devices); err != nil {
 		return err
 	}
 	w.o.say("each has carried %d KiB each way", trafficSize>>10)
-	return step(figures[1])
-}
-
-// activate makes PBXs known, over the API as agents do.
-func (w *world) activate(ctx context.Context) ([]id.Device, tunnelsOrder, error) {
-	ca, err := os.ReadFile(w.ca.File())
-	if err != nil {
-		return nil, tunnelsOrder{}, err
-	}
-	w.o.say("activating %d PBXs", w.o.tunnels)
-	devices := make([]id.Device, w.o.tunnels)
-	order := tunnelsOrder{Relay: loopback(w.portTLS), Name: zone, CA: ca, Devices: make([]tunnelDevice, w.o.tunnels)}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(4)
-	for i := range w.o.tunnels {
-		g.Go(func() error {
-			pub, priv, err := ed25519.GenerateKey(nil)
-			if err != nil {
-				return err
-			}
-			sn := id.Serial(fmt.Sprintf("BENCH-%06d", i))
-			grant, err := w.api.Activate(ctx, controlapi.ActivationRequest{
-				Serial: sn, Model: model, Firmware: firmware, PublicKey: pub, Proof: controlapi.ActivationProof(priv, sn),
-				Email: w.email, Password: w.password,
-			})
-			if err != nil {
-				return fmt.Errorf("activate: %w", err)
-			}
-			devices[i], order.Devices[i] = grant.Device, tunnelDevice{Seed: priv.Seed(), Pass: grant.Pass}
-			return nil
-		})
-	}
-	return devices, order, g.Wait()
+	return step(used)
 }
 
 // reading is a process's resident memory: as it was, and after the collector
-// has run and the pages it gave back are gone.
-type reading struct{ asItWas, settled int64 }
+// has run and the pages it gave back are gone. Load is its CPU time meanwhile,
+// in ns a second.
+type reading struct {
+	asItWas, settled int64
+	load             float64
+}
 
 // resident waits until the tunnels are idle and every one was pinged, and reads.
 // Without the forced collection the figure would depend on when in the
 // collector's cycle it is taken.
 func (w *world) resident(ctx context.Context, relay *child) (m reading, err error) {
+	pid := relay.cmd.Process.Pid
+	before, err := cpuTime(pid)
+	if err != nil {
+		return m, err
+	}
 	if err := pause(ctx, w.o.settle); err != nil {
 		return m, err
 	}
-	pid := relay.cmd.Process.Pid
+	after, err := cpuTime(pid)
+	if err != nil {
+		return m, err
+	}
+	m.load = float64((after - before).Nanoseconds()) / w.o.settle.Seconds()
 	if m.asItWas, err = rss(pid); err != nil {
 		return m, err
 	}
@@ -157,48 +158,4 @@ func (w *world) resident(ctx context.Context, relay *child) (m reading, err erro
 		}
 	}
 	return m, nil
-}
-
-// useTunnels visits every device as a browser does, and carries bytes each way.
-func (w *world) useTunnels(ctx context.Context, devices []id.Device) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(4)
-	for _, d := range devices {
-		g.Go(func() error {
-			v, visit, err := w.visit(ctx, d)
-			if err != nil {
-				return err
-			}
-			defer v.CloseIdleConnections()
-			if err := errors.Join(useTunnel(ctx, v), w.api.EndVisit(ctx, visit)); err != nil {
-				return fmt.Errorf("visit: %w", err)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-var trafficBody = sync.OnceValue(func() string { return strings.Repeat("0123456789abcdef", trafficSize/16) })
-
-func useTunnel(ctx context.Context, v *visitor.Visitor) error {
-	got, err := v.Fetch(ctx, "/bytes?n="+strconv.Itoa(trafficSize))
-	if err != nil || len(got) != trafficSize {
-		return errors.Join(err, fmt.Errorf("%d of %d bytes came", len(got), trafficSize))
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, v.Origin+"/upload", strings.NewReader(trafficBody()))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Origin", v.Origin)
-	resp, err := v.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-	if err != nil || string(b) != strconv.Itoa(trafficSize) {
-		return errors.Join(err, fmt.Errorf("upload: %s, %q", resp.Status, b))
-	}
-	return nil
 }

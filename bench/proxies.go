@@ -19,7 +19,7 @@ func startProxies(ctx context.Context, w *world, r *report) ([]proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	relay, err := w.startRelay(ctx, relayNames[1])
+	relay, err := w.startRelay(ctx, cpuRelay)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func quick(t *testing.T, only string) (options, *bytes.Buffer) {
 	var out bytes.Buffer
 	o := defaults()
 	o.hurry(func(string) bool { return false })
-	o.tunnels, o.megabytes, o.settle = 3, 25, 350*time.Millisecond
+	o.tunnels, o.megabytes, o.settle = []int{1, 3}, 25, 350*time.Millisecond
 	o.self, o.trunkline, o.agent = []string{self}, []string{self, "trunkline"}, []string{self, "agent"}
 	o.outDir, o.out, o.only = t.TempDir(), &out, regexp.MustCompile(only)
 	return o, &out
@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), o); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"mean little", "RSS per idle tunnel, after traffic", "CPU per request, 1 KiB, 64 conn., https", "CPU per GB up, http", "page of 60 assets, h2, https, half within"} {
+	for _, want := range []string{"mean little", "RSS per idle tunnel of 3, used", "CPU per request, 1 KiB, 64 conn., https", "CPU per GB up, http", "page of 60 assets, h2, https, half within"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, out)
 		}
@@ -57,7 +57,7 @@ func TestRun(t *testing.T) {
 		"BenchmarkWebSocket/size=128B/conns=64/edge=http/via=haproxy", "BenchmarkWebSocket/size=128B/conns=64/edge=http/via=direct",
 		"BenchmarkPage/assets=60/proto=h2/edge=https/via=relay",
 		"BenchmarkTransfer/way=down/edge=http/via=relay", "BenchmarkTransfer/way=up/edge=http/via=nginx",
-		"BenchmarkIdleTunnel/state=fresh/via=relay", "BenchmarkIdleTunnel/state=used/via=relay",
+		"BenchmarkIdleTunnel/tunnels=1/state=fresh/via=relay", "BenchmarkIdleTunnel/tunnels=3/state=used/via=relay",
 	} {
 		if len(lines[name]) != 1 {
 			t.Errorf("%s has %d lines, want 1", name, len(lines[name]))

@@ -14,12 +14,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"trunkline/control"
+	"trunkline/control/api"
 	"trunkline/control/license"
 	"trunkline/internal/bus"
 	"trunkline/internal/controlapi"
@@ -89,15 +91,27 @@ func freePorts(n int) ([]string, error) {
 	return out, nil
 }
 
-// relayNames may dial the bus. A relay is not started twice under one name: the
-// second would find the lease of the first.
-var relayNames = []id.Relay{"bench-memory", "bench-cpu"}
+// cpuRelay and a memoryRelay for each number of tunnels may dial the bus. A
+// relay is not started twice under one name: the second would find the lease of
+// the first.
+const cpuRelay = id.Relay("bench-cpu")
+
+func memoryRelay(tunnels int) id.Relay { return id.Relay(fmt.Sprintf("bench-memory-%d", tunnels)) }
+
+func (o options) relays() []id.Relay {
+	out := []id.Relay{cpuRelay}
+	for _, n := range o.tunnels {
+		out = append(out, memoryRelay(n))
+	}
+	return out
+}
 
 func (w *world) startControl(ctx context.Context) error {
 	c := control.Default()
 	c.Data, c.CADir, c.Listen, c.Admin = w.path("control"), w.path("tls"), loopback(w.portConsole), w.adminControl
+	c.Limits = api.Limits{} // a fleet comes from one address
 	c.Bus = bus.Config{Listen: loopback(w.portBus)}
-	for _, name := range relayNames {
+	for _, name := range w.o.relays() {
 		file := w.path(string(name) + ".password")
 		if err := os.WriteFile(file, []byte(rand.Text()), 0o600); err != nil {
 			return err
@@ -125,7 +139,7 @@ func (w *world) license() (file, key string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	b, err := license.Issue(priv, license.License{Holder: "bench", Plan: "bench", Connections: w.o.tunnels + 1})
+	b, err := license.Issue(priv, license.License{Holder: "bench", Plan: "bench", Connections: slices.Max(w.o.tunnels) + 1})
 	if err != nil {
 		return "", "", err
 	}
