@@ -11,7 +11,8 @@
 //	      hold --dial--> relay --streams--> portal --TCP or TLS--> the PBX's web UI
 //
 // It listens to nobody but its own machine, decides nothing about who may
-// visit, and knows no HTTP: what streams carry is bytes. hold owns the tunnels,
+// visit, and what streams carry is bytes to it: the little of HTTP that it
+// must know is coding's and login's. hold owns the tunnels,
 // passes owns the pass and the identity, portal owns the connections to the
 // PBX, and Agent waits for all of them.
 //
@@ -31,6 +32,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"trunkline/agent/coding"
 	"trunkline/agent/manage"
 	"trunkline/agent/page"
 	"trunkline/agent/standby"
@@ -43,6 +45,7 @@ type Agent struct {
 	dir    *dir
 	log    *zap.Logger
 	met    *metrics
+	coder  *coding.Coder // nil: off
 	passes *passes
 	state  *tracker
 	visits *visits
@@ -82,6 +85,9 @@ func New(c Config, log *zap.Logger, reg prometheus.Registerer) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{cfg: c, dir: d, log: log, met: newMetrics(reg)}
+	if c.Portal.Compression {
+		a.coder = coding.New(reg)
+	}
 	if err := a.wire(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}

@@ -60,6 +60,7 @@ type Portal struct {
 	Pin         string        `yaml:"pin"`          // SHA-256 of its certificate (DER), hex: trusted whatever else is wrong with it
 	DialTimeout time.Duration `yaml:"dial_timeout"` // to connect, TLS included
 	MaxStreams  int           `yaml:"max_streams"`  // connections at a time
+	Compression bool          `yaml:"compression"`  // of answers, where the browser accepts it and it is safe
 	Login       login.Config  `yaml:"login"`        // how visitors of passwordless visits are signed in
 }
 
@@ -67,7 +68,7 @@ type Portal struct {
 func Default() Config {
 	return Config{
 		Data:    "/var/lib/trunkline-agent",
-		Portal:  Portal{DialTimeout: 5 * time.Second, MaxStreams: 256, Login: login.Default()},
+		Portal:  Portal{DialTimeout: 5 * time.Second, MaxStreams: 256, Compression: true, Login: login.Default()},
 		Standby: standby.Default(),
 		Page:    page.Config{Listen: "127.0.0.1:9700"},
 		Admin:   "127.0.0.1:9703",

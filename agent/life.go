@@ -98,7 +98,7 @@ func (a *Agent) prepare(i Identity) error {
 	if err != nil {
 		return err
 	}
-	p.log, p.met = a.log, a.met
+	p.log, p.met, p.coder = a.log, a.met, a.coder
 	s := newSignIn(a.cfg.Portal.Login, p)
 	if s.proxy != nil {
 		p.proxy = func(ctx context.Context, h tunnel.Header, stream, first net.Conn) {

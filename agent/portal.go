@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"trunkline/agent/coding"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/tunnel"
@@ -37,6 +38,7 @@ type portal struct {
 	// proxy carries a stream where its requests are to be read; nil: they are
 	// not, and bytes pass as they are.
 	proxy func(ctx context.Context, h tunnel.Header, stream, first net.Conn)
+	coder *coding.Coder // compresses answers; nil: they pass as they are
 	log   *zap.Logger
 	met   *metrics
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"trunkline/agent/coding"
 	"trunkline/internal/fault"
 	"trunkline/internal/tunnel"
 )
@@ -31,6 +32,9 @@ func (p *portal) serve(ctx context.Context, h tunnel.Header, stream net.Conn) {
 		conn.Close()
 		stream.Close()
 		return
+	}
+	if p.coder != nil {
+		stream = p.coder.Wrap(stream, p.proxy == nil)
 	}
 	if p.proxy != nil {
 		c := &counted{Conn: stream}
@@ -85,10 +89,13 @@ func splice(ctx context.Context, stream, conn net.Conn) (in, out int64) {
 
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		in = carry(conn, stream)
+		in, _ = carry(conn, stream)
 		end()
 	})
-	out = carry(stream, conn)
+	out, err := carry(stream, conn)
+	if c, ok := stream.(*coding.Conn); ok && err == nil {
+		_ = c.Finish() // the relay has gone if that fails
+	}
 	end()
 	wg.Wait()
 	return in, out
@@ -97,7 +104,7 @@ func splice(ctx context.Context, stream, conn net.Conn) (in, out int64) {
 // carry copies src to dst until either fails or ends. It is io.CopyBuffer, but
 // for leaving WriterTo and ReaderFrom alone: one of the two is never a socket,
 // so all they would do is to allocate a buffer of their own.
-func carry(dst io.Writer, src io.Reader) (n int64) {
+func carry(dst io.Writer, src io.Reader) (n int64, err error) {
 	buf := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buf)
 	for {
@@ -106,11 +113,14 @@ func carry(dst io.Writer, src io.Reader) (n int64) {
 			w, werr := dst.Write(buf[:k])
 			n += int64(w)
 			if werr != nil {
-				return n
+				return n, werr
 			}
 		}
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
 		if err != nil {
-			return n
+			return n, err
 		}
 	}
 }
