@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"trunkline/agent/coding"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/tunnel"
 )
@@ -106,6 +107,9 @@ func NewPortalForTest(c Portal, addr string) (PortalForTest, error) {
 	}
 	return PortalForTest{p}, nil
 }
+
+// CompressForTest has the answers compressed, as where the configuration says so.
+func (p PortalForTest) CompressForTest() { p.p.coder = coding.New(prometheus.NewRegistry()) }
 
 func (p PortalForTest) Dial(ctx context.Context) (net.Conn, error) { return p.p.dial(ctx) }
 

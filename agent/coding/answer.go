@@ -69,16 +69,13 @@ func (a *answers) feed(b []byte) error {
 			err = a.put(b[:n])
 		}
 		if err != nil {
+			if errors.Is(err, errBody) {
+				err = errors.Join(err, a.leave()) // as far as it was one
+			}
 			a.broken = err
 			return err
 		}
 		b = b[n:]
-	}
-	if a.enc != nil {
-		a.z = a.enc.flush(a.z)
-		if err := a.chunk(); err != nil {
-			return err
-		}
 	}
 	return a.leave()
 }
@@ -87,7 +84,7 @@ func (a *answers) feed(b []byte) error {
 // a frame, unless it is large.
 func (a *answers) put(b []byte) error {
 	if len(a.waiting)+len(b) > waitingMax {
-		if err := a.leave(); err != nil {
+		if err := a.flush(); err != nil {
 			return err
 		}
 		if len(b) > waitingMax/2 {
@@ -98,7 +95,18 @@ func (a *answers) put(b []byte) error {
 	return nil
 }
 
+// leave lets everything out.
 func (a *answers) leave() error {
+	if a.enc != nil {
+		a.z = a.enc.flush(a.z)
+		if err := a.chunk(); err != nil {
+			return err
+		}
+	}
+	return a.flush()
+}
+
+func (a *answers) flush() error {
 	b := a.waiting
 	if a.waiting = nil; len(b) == 0 {
 		return nil
@@ -114,7 +122,8 @@ func (a *answers) lose() {
 func (a *answers) head(b []byte) (n int, err error) {
 	in, had := b, len(a.pending)
 	if had > 0 {
-		in = append(a.pending, b...)
+		a.pending = append(a.pending, b...)
+		in = a.pending
 	} else if !a.asked() {
 		a.lose() // whoever waits must see at once that there is more than was asked for
 		return 0, nil
@@ -128,7 +137,9 @@ func (a *answers) head(b []byte) (n int, err error) {
 		return a.dark(in, len(b))
 	}
 	if end == 0 {
-		a.pending = bytes.Clone(in)
+		if had == 0 {
+			a.pending = bytes.Clone(in)
+		}
 		return len(b), nil
 	}
 	var f facts

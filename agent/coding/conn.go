@@ -1,6 +1,8 @@
 package coding
 
 import (
+	"errors"
+	"io"
 	"net"
 	"sync"
 
@@ -32,7 +34,7 @@ type Conn struct {
 
 	reading requests // the reader's
 	ready   []byte   // read, and not given yet
-	readErr error    // to be given after it
+	readErr error    // to be given after it, once: it may be a deadline's
 
 	mu    sync.Mutex // guards asked; never held over a write
 	asked []request  // without an answer, the oldest first
@@ -61,7 +63,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		n, err := c.Conn.Read(b)
 		out := c.reading.feed(b[:n], c.ask)
 		c.readErr = err
-		if err != nil && len(c.reading.pending) > 0 {
+		if errors.Is(err, io.EOF) && len(c.reading.pending) > 0 {
 			out, c.reading.pending = append(out[:len(out):len(out)], c.reading.pending...), nil
 		}
 		if n > 0 && len(out) == n && &out[0] == &b[0] { // as it came
@@ -70,7 +72,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 		c.ready = out
 	}
 	if len(c.ready) == 0 {
-		return 0, c.readErr
+		err := c.readErr
+		c.readErr = nil
+		return 0, err
 	}
 	n := copy(b, c.ready)
 	if c.ready = c.ready[n:]; len(c.ready) == 0 {

@@ -2,8 +2,10 @@ package coding_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -192,5 +194,31 @@ func TestWritesAreGathered(t *testing.T) {
 	}
 	if n := (len(big) + 32<<10 - 1) / (32 << 10); w.s.writes != n || w.s.out.String() != big {
 		t.Errorf("%d pieces left in %d writes", n, w.s.writes)
+	}
+}
+
+// A deadline that has passed, as net/http sets one to take a connection away
+// from its server, is not the end.
+func TestDeadlineIsNotTheEnd(t *testing.T) {
+	relay, end := net.Pipe()
+	defer relay.Close()
+	c := coder().Wrap(end, true)
+	defer c.Close()
+	half := len(ask) / 2
+	late := make(chan struct{})
+	go func() {
+		_, _ = relay.Write([]byte(ask[:half]))
+		<-late
+		_, _ = relay.Write([]byte(ask[half:]))
+	}()
+	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if n, err := c.Read(make([]byte, 1024)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("read %d, %v", n, err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	close(late)
+	b := make([]byte, 1024)
+	if n, err := c.Read(b); err != nil || string(b[:n]) != ask {
+		t.Errorf("read %q, %v", b[:n], err)
 	}
 }

@@ -56,15 +56,15 @@ func FuzzAnswers(f *testing.F) {
 			t.Fatalf("%d encoders are lost", n)
 		}
 		want, wantRest := look(answers, "GET", true)
-		got, rest := look(w.s.out.Bytes(), "GET", false)
+		got, rest := look(w.s.out.Bytes(), "GET", true)
 		if len(got) != len(want) {
 			t.Fatalf("%d answers became %d", len(want), len(got))
 		}
 		for i, a := range want {
 			b := got[i]
 			ours := b.header.Get("Content-Encoding") == "gzip" && a.header.Get("Content-Encoding") == ""
-			if !ours && b.header.Get("Content-Encoding") == "gzip" { // the portal's, undone by look
-				continue
+			if ours {
+				b.undo()
 			}
 			if a.status != b.status || a.cut != b.cut || err == nil && a.body != b.body || !strings.HasPrefix(a.body, b.body) || !a.cut && a.trailer != b.trailer {
 				t.Fatalf("answer %d was %d with %d bytes, trailers %q, cut off %v; it became %d with %d, %q, %v", i,

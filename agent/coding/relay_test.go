@@ -33,19 +33,28 @@ func look(came []byte, method string, raw bool) (all []seen, rest []byte) {
 		if s.status < 200 && s.status != 101 {
 			continue
 		}
-		if !raw && s.header.Get("Content-Encoding") == "gzip" {
-			z, err := gzip.NewReader(strings.NewReader(s.body))
-			var b []byte
-			if err == nil {
-				b, err = io.ReadAll(z)
-			}
-			s.body, s.cut = string(b), s.cut || err != nil
+		if !raw && s.header.Get("Content-Encoding") != "" {
+			s.undo()
 		}
 		all = append(all, *s)
-		if last || s.cut {
+		if s.cut {
+			return all, nil
+		}
+		if last {
 			return all, came
 		}
 	}
+}
+
+// undo is what a browser does about the coding. What is cut off gives as much as
+// has come.
+func (s *seen) undo() {
+	z, err := gzip.NewReader(strings.NewReader(s.body))
+	var b []byte
+	if err == nil {
+		b, err = io.ReadAll(z)
+	}
+	s.body, s.cut = string(b), s.cut || err != nil
 }
 
 // lookOne reads one answer of n bytes; none is read that the relay would refuse.

@@ -1,6 +1,9 @@
 package coding
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // request is what is kept of a browser's request until its answer comes.
 type request struct {
@@ -29,8 +32,7 @@ func (r *requests) feed(b []byte, tell func(request)) []byte {
 	}
 	in, kept := b, 0
 	if len(r.pending) > 0 {
-		kept = len(r.pending)
-		in = append(r.pending, b...)
+		kept, in = len(r.pending), slices.Concat(r.pending, b)
 		r.pending = nil
 	}
 	var out []byte // nil: in is given as it is
