@@ -37,7 +37,7 @@ func FuzzAnswers(f *testing.F) {
 		s = strings.ReplaceAll(s, page, page[:1100])
 		s = strings.ReplaceAll(s, "Length: 5200", "Length: 1100")
 		f.Add([]byte(s), []byte(nil), byte(3))
-		f.Add([]byte(s), []byte{0}, byte(3))
+		f.Add([]byte(s), []byte{3}, byte(3))
 		f.Add([]byte(s), []byte{9, 3, 30}, byte(1))
 	}
 	c := coder()
