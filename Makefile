@@ -23,7 +23,7 @@ BENCH_DEBS := wrk nginx haproxy
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test check lint fuzz bench bench-gate bench-gate-update clean cross test-deps bench-deps axe h2spec
+.PHONY: build run test check lint fuzz bench bench-peers bench-gate bench-gate-update clean cross test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -50,6 +50,9 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: bench-deps build ## relay CPU per request and per GB, memory per idle tunnel
 	$(GO) run ./bench
+
+bench-peers: bench-deps build ## the relay beside frp, piko, chisel and rathole, those of them that are on PATH
+	$(GO) run ./bench --peers
 
 bench-gate: build ## fails if the relay allocates, calls the kernel or holds more than bench/gate.json says
 	$(GO) run ./bench gate

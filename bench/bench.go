@@ -20,6 +20,7 @@ type options struct {
 	settle    time.Duration // from the last traffic to a reading of memory
 	only      *regexp.Regexp
 	quick     bool
+	peers     map[string]*string // where their programs are; nil: they are not measured
 
 	trunkline, agent, self []string // programs, with their first arguments
 	outDir                 string
@@ -40,8 +41,10 @@ func run(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		if err := measureMemory(ctx, w, r); err != nil {
-			return fmt.Errorf("memory: %w", err)
+		if o.peers == nil {
+			if err := measureMemory(ctx, w, r); err != nil {
+				return fmt.Errorf("memory: %w", err)
+			}
 		}
 		if err := measureCPU(ctx, w, r); err != nil {
 			return fmt.Errorf("CPU: %w", err)

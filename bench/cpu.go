@@ -59,7 +59,7 @@ func (p proxy) cpu(load func() error) (time.Duration, error) {
 // measureCPU takes every figure on all proxies, round by round, so that whatever
 // else the machine does hits them alike.
 func measureCPU(ctx context.Context, w *world, r *report) error {
-	figures := r.selected(cpuFigures())
+	figures := r.selected(cpuFigures(w.o))
 	if len(figures) == 0 {
 		return nil
 	}

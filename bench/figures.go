@@ -49,9 +49,13 @@ func (f *figure) fits(p proxy) bool {
 
 // cpuFigures are those of the design's table that nginx has a counterpart to.
 // Its goals are for plain HTTP, behind a load balancer that terminates TLS.
-func cpuFigures() []*figure {
+func cpuFigures(o options) []*figure {
 	var out []*figure
-	for _, edge := range []string{edgeHTTP, edgeHTTPS} {
+	edges := []string{edgeHTTP, edgeHTTPS}
+	if o.peers != nil {
+		edges = edges[:1] // see startPeers
+	}
+	for _, edge := range edges {
 		goal := func(g float64) float64 {
 			if edge == edgeHTTPS {
 				return 0
@@ -68,7 +72,10 @@ func cpuFigures() []*figure {
 			echoes(edge), pages(edge, "http1"), steady(edge),
 		)
 	}
-	return append(out, pages(edgeHTTPS, "h2"))
+	if o.peers == nil {
+		out = append(out, pages(edgeHTTPS, "h2"))
+	}
+	return out
 }
 
 func requests(edge string, kib, conns int, goal float64) *figure {

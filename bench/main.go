@@ -6,6 +6,7 @@
 //	make bench                        everything, about half an hour
 //	go run ./bench --only conns=64    some figures, by regular expression
 //	go run ./bench --quick            does it work? The figures mean little
+//	make bench-peers                  beside other tunnels, if they are on PATH
 //	make bench-gate                   counts only, seconds: is something worse?
 //
 // What the figures mean, and how to compare two runs, is in docs/performance.md.
@@ -30,6 +31,7 @@ func main() { os.Exit(service.Main(root())) } //nolint:forbidigo // this is a ma
 func root() *cobra.Command {
 	o := defaults()
 	var bin, only string
+	var peers bool
 	c := &cobra.Command{
 		Use: "bench", Short: "Measure what the relay costs, beside nginx", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -44,6 +46,9 @@ func root() *cobra.Command {
 				return service.Usagef("--rounds, --seconds, --megabytes and --tunnels: at least 1")
 			}
 			o.programs(bin)
+			if !peers {
+				o.peers = nil
+			}
 			if err := run(c.Context(), o); c.Context().Err() == nil {
 				return err
 			}
@@ -59,6 +64,11 @@ func root() *cobra.Command {
 	f.IntVar(&o.megabytes, "megabytes", o.megabytes, "size of each transfer")
 	f.IntSliceVar(&o.tunnels, "tunnels", o.tunnels, "idle tunnels to measure the memory of, several numbers of them one after another")
 	f.StringVar(&o.outDir, "out", o.outDir, "directory for the result files")
+	f.BoolVar(&peers, "peers", false, "measure other reverse tunnels too, and only what they can: plain HTTP/1.1")
+	o.peers = make(map[string]*string)
+	for _, name := range peerPrograms() {
+		o.peers[name] = f.String(name, "", "where "+name+" is, for --peers; on PATH if not said")
+	}
 	c.AddCommand(gateCommand(&bin), &cobra.Command{
 		Use: childArg + " NAME", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return runChild(c.Context(), args[0]) },

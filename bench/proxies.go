@@ -41,7 +41,12 @@ func startProxies(ctx context.Context, w *world, r *report) ([]proxy, error) {
 		}
 		out = append(out, haproxy.proxy(viaHAProxy))
 	}
-	return append(out, portal.server(server).proxy(viaDirect, needH2)), nil
+	out = append(out, portal.server(server).proxy(viaDirect, needH2))
+	if w.o.peers == nil {
+		return out, nil
+	}
+	others, err := startPeers(ctx, w, r, portal.Plain)
+	return append(out, others...), err
 }
 
 func (w *world) relayProxy(relay *child, device id.Device) proxy {

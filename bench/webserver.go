@@ -15,6 +15,7 @@ import (
 // answer to host.
 type webServer struct {
 	*child
+	far                *child // of a tunnel, its other end
 	host               string // in its certificate
 	portPlain, portTLS string
 }
