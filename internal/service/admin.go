@@ -9,8 +9,6 @@ import (
 	"net/http/pprof"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 )
 
@@ -24,8 +22,9 @@ type Admin struct {
 	log *zap.Logger
 }
 
-// NewAdmin binds addr. ready returns nil or what is missing.
-func NewAdmin(addr string, reg *prometheus.Registry, ready func() error, log *zap.Logger) (*Admin, error) {
+// NewAdmin binds addr. metrics is TextMetrics or promhttp's handler, which the
+// agent does without. ready returns nil or what is missing.
+func NewAdmin(addr string, metrics http.Handler, ready func() error, log *zap.Logger) (*Admin, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
@@ -39,7 +38,7 @@ func NewAdmin(addr string, reg *prometheus.Registry, ready func() error, log *za
 		}
 		fmt.Fprintln(w, "ready")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -67,13 +66,3 @@ func (a *Admin) Run(ctx context.Context) error {
 
 // Close frees the address of an Admin that never ran.
 func (a *Admin) Close() error { return a.ln.Close() }
-
-// Registry is a registry with the process's own metrics in it.
-func Registry() *prometheus.Registry {
-	reg := prometheus.NewRegistry()
-	// Their successors are in a package that links database/sql, and the agent
-	// is to have no SQL in it.
-	//nolint:staticcheck // deprecated, see above
-	reg.MustRegister(prometheus.NewGoCollector(), prometheus.NewProcessCollector(prometheus.ProcessCollectorOpts{}), buildInfo())
-	return reg
-}

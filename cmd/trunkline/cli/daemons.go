@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -196,7 +197,7 @@ func (d daemon) run(ctx context.Context, start func(context.Context, *bus.Bus, p
 	defer stop()
 	g, life := errgroup.WithContext(life)
 	if d.admin != "" {
-		admin, err := service.NewAdmin(d.admin, reg, p.Ready, d.log.Named("admin"))
+		admin, err := service.NewAdmin(d.admin, promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}), p.Ready, d.log.Named("admin"))
 		if err != nil {
 			return errors.Join(err, p.Close())
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -22,7 +23,7 @@ func (u *Up) admin(addr string, reg *prometheus.Registry, ready func() error) er
 	if addr == "" {
 		return nil
 	}
-	a, err := service.NewAdmin(addr, reg, ready, u.log.Named("admin"))
+	a, err := service.NewAdmin(addr, promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}), ready, u.log.Named("admin"))
 	if err != nil {
 		return err
 	}
