@@ -147,6 +147,9 @@ func checkTunnels(c uplink.Config, bad func(key string, err error)) {
 	if c.Max < 1 {
 		bad("tunnels.max", errors.New("need at least 1"))
 	}
+	if c.Rate < 0 {
+		bad("tunnels.rate", errors.New("need a number, or 0 for no limit"))
+	}
 	if c.Ping < time.Second || c.Ping > 10*time.Minute {
 		bad("tunnels.ping", errors.New("need 1s to 10m"))
 	}

@@ -9,9 +9,11 @@ import (
 
 const (
 	handshakeTime = 10 * time.Second
-	// maxHandshakes bounds the memory and the CPU that strangers can claim at
-	// once.
-	maxHandshakes = 512
+	// maxHandshakes bounds the memory that strangers can claim at once: some
+	// 20 KiB each. maxTunnelHandshakes is the part of it that agents can; the
+	// rest is there for browsers.
+	maxHandshakes       = 2048
+	maxTunnelHandshakes = maxHandshakes * 3 / 4
 	// When there are as many, one older than this makes room for the next
 	// connection: else a few hundred that stand still would keep out everybody
 	// for handshakeTime. A client that means it says hello at once.
@@ -21,44 +23,68 @@ const (
 
 // handshakes are the TLS handshakes under way.
 type handshakes struct {
-	mu     sync.Mutex
-	order  *list.List // of *handshake, the oldest first
-	byConn map[net.Conn]*list.Element
+	rate int           // of tunnels' a second; 0: no limit
+	room chan struct{} // has a token when somebody has gone
+
+	mu      sync.Mutex // guards what follows
+	order   *list.List // of *handshake, the oldest first
+	byConn  map[net.Conn]*list.Element
+	tunnels int
+	full    time.Time // when a second's worth of rate is there again
 }
 
 type handshake struct {
-	conn  net.Conn
-	began time.Time
-	hello bool // the client's has come, whole
+	conn   net.Conn
+	began  time.Time
+	hello  bool // the client's has come, whole
+	tunnel bool // and it is an agent's
+	waits  bool // which waits for us, not we for it
 }
 
-func newHandshakes() *handshakes {
-	return &handshakes{order: list.New(), byConn: make(map[net.Conn]*list.Element)}
+func newHandshakes(rate int) *handshakes {
+	return &handshakes{rate: rate, room: make(chan struct{}, 1), order: list.New(), byConn: make(map[net.Conn]*list.Element)}
 }
 
-// begin takes c in, closing one that stands still if there is no room without.
-// It is false, and c has cost nothing, if that does not help.
+// begin takes c in, waiting for room or closing one that stands still if there
+// is none. Who comes after c waits meanwhile, where it costs nothing: in the
+// kernel. It is false, and c has cost nothing, if that does not help.
 func (h *handshakes) begin(c net.Conn) bool {
+	for until := time.Now().Add(silentFor); !h.enter(c); {
+		if !time.Now().Before(until) {
+			return false
+		}
+		select {
+		case <-h.room:
+		case <-time.After(silentFor / 20): // somebody has stood still for long enough, perhaps
+		}
+	}
+	return true
+}
+
+func (h *handshakes) enter(c net.Conn) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	if h.order.Len() >= maxHandshakes && !h.evictLocked(now) {
+	if h.order.Len() >= maxHandshakes && !h.evictLocked(now, false) {
 		return false
 	}
 	h.byConn[c] = h.order.PushBack(&handshake{conn: c, began: now})
 	return true
 }
 
-func (h *handshakes) evictLocked(now time.Time) bool {
+// evictLocked closes the oldest that stands still, of all or of the tunnels.
+func (h *handshakes) evictLocked(now time.Time, tunnels bool) bool {
 	for e := h.order.Front(); e != nil; e = e.Next() {
 		x := e.Value.(*handshake)
 		age := now.Sub(x.began)
 		if age < silentFor {
 			return false // the others are younger
 		}
+		if x.waits || tunnels && !x.tunnel {
+			continue
+		}
 		if age >= slowFor || !x.hello {
-			h.order.Remove(e)
-			delete(h.byConn, x.conn)
+			h.removeLocked(e)
 			_ = x.conn.Close() // its own goroutine finds out, and counts it
 			return true
 		}
@@ -75,11 +101,67 @@ func (h *handshakes) heard(c net.Conn) {
 	}
 }
 
+// heardAgent does so for an agent's, and says why it cannot go on; "" if it can.
+func (h *handshakes) heardAgent(c net.Conn) (shed string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	e, ok := h.byConn[c]
+	switch {
+	case !ok:
+		return "slow" // it was closed a moment ago
+	case h.rate > 0 && h.full.Sub(now) >= time.Second:
+		return "rate"
+	case h.tunnels >= maxTunnelHandshakes && !h.evictLocked(now, true):
+		return "full"
+	}
+	if h.rate > 0 {
+		if h.full.Before(now) {
+			h.full = now
+		}
+		h.full = h.full.Add(time.Second / time.Duration(h.rate))
+	}
+	x := e.Value.(*handshake)
+	x.hello, x.tunnel, x.waits = true, true, true
+	h.tunnels++
+	return ""
+}
+
+// goesOn notes that an agent has waited, and that it is to answer now.
+func (h *handshakes) goesOn(c net.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e, ok := h.byConn[c]
+	if !ok {
+		return
+	}
+	x := e.Value.(*handshake)
+	x.waits, x.began = false, time.Now()
+	h.order.MoveToBack(e)
+}
+
 func (h *handshakes) end(c net.Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e, ok := h.byConn[c]; ok {
-		h.order.Remove(e)
-		delete(h.byConn, c)
+		h.removeLocked(e)
 	}
+}
+
+func (h *handshakes) removeLocked(e *list.Element) {
+	x := h.order.Remove(e).(*handshake)
+	delete(h.byConn, x.conn)
+	if x.tunnel {
+		h.tunnels--
+	}
+	select {
+	case h.room <- struct{}{}:
+	default:
+	}
+}
+
+func (h *handshakes) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.order.Len()
 }

@@ -83,7 +83,7 @@ func TestHostileHandshakesBeyondTheBound(t *testing.T) {
 	dialsAnew(v)
 	for name, first := range map[string][]byte{"silent": nil, "whole hello": clientHello(t, s.host(p))} {
 		t.Run(name, func(t *testing.T) {
-			for range 600 {
+			for range 2300 {
 				s.connect(t).Write(first)
 			}
 			began := time.Now()

@@ -26,19 +26,28 @@ type public struct {
 	hosts   *tls.Config
 	shaking *handshakes
 	results *prometheus.CounterVec
+	shed    *prometheus.CounterVec
 	log     *zap.Logger
 	wg      sync.WaitGroup
 }
 
 func newPublic(r *Relay) (*public, error) {
 	p := &public{
-		relay: r, log: r.log.Named("public"), shaking: newHandshakes(),
+		relay: r, log: r.log.Named("public"), shaking: newHandshakes(r.o.Tunnels.Rate),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_relay_connections_total",
 			Help: "Connections to the public listener: tunnel, site, host (served by another plane), failed (no TLS came about) or shed.",
 		}, []string{"kind"}),
+		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "trunkline_relay_tunnels_shed_total",
+			Help: "Agents' connections closed after their first message and before any cryptography: beyond the rate, too many at once (full), pushed out by newer ones (queue), or slow.",
+		}, []string{"reason"}),
 	}
-	r.o.Registerer.MustRegister(p.results)
+	r.o.Registerer.MustRegister(p.results, p.shed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "trunkline_relay_handshakes", Help: "TLS handshakes under way.",
+	}, func() float64 { return float64(p.shaking.count()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "trunkline_relay_handshakes_waiting", Help: "Of them, agents' that wait for their turn.",
+	}, func() float64 { return float64(r.turns.waiting()) }))
 	cert := r.o.Certificate
 	if cert == nil {
 		files, err := newCertFiles(r.o.CertFile, r.o.KeyFile)
@@ -64,14 +73,38 @@ func newPublic(r *Relay) (*public, error) {
 }
 
 func (p *public) configFor(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	if slices.Contains(h.SupportedProtos, tunnel.ALPN) {
+		return p.tunnels, p.turn(h)
+	}
 	p.shaking.heard(h.Conn)
 	switch {
-	case slices.Contains(h.SupportedProtos, tunnel.ALPN):
-		return p.tunnels, nil
 	case p.host(h.ServerName) != nil:
 		return p.hosts, nil
 	}
 	return p.sites, nil
+}
+
+var errShed = errors.New("too many agents at once")
+
+// turn waits until it is an agent's turn, from here to where the relay has said
+// all it can and waits for the agent. Who is turned away gets no answer, which
+// would cost more than it tells: agents come again after a time of their own.
+func (p *public) turn(h *tls.ClientHelloInfo) error {
+	reason := p.shaking.heardAgent(h.Conn)
+	switch {
+	case reason != "":
+	case p.relay.turns.takeFirst(h.Context().Done()):
+		p.shaking.goesOn(h.Conn)
+		h.Conn.(*evtls.Conn).OnRead(p.relay.turns.give)
+		return nil
+	case h.Context().Err() != nil:
+		reason = "slow"
+	default:
+		reason = "queue"
+	}
+	p.shed.WithLabelValues(reason).Inc()
+	_ = h.Conn.Close()
+	return errShed
 }
 
 func (p *public) host(name string) func(*tls.Conn) {
@@ -94,23 +127,30 @@ func (p *public) Run(ctx context.Context) error {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		c = evtls.NewConn(p.relay.poller, c)
-		if !p.shaking.begin(c) {
+		raw := evtls.NewConn(p.relay.poller, c)
+		if !p.shaking.begin(raw) {
 			p.results.WithLabelValues("shed").Inc()
-			c.Close()
+			raw.Close()
 			continue
 		}
-		p.wg.Go(func() { p.serve(ctx, c, outer) })
+		p.wg.Go(func() { p.serve(ctx, raw, outer) })
 	}
 }
 
-func (p *public) serve(ctx context.Context, raw net.Conn, cfg *tls.Config) {
+func (p *public) serve(ctx context.Context, raw *evtls.Conn, cfg *tls.Config) {
 	c := tls.Server(raw, cfg)
 	hctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	err := c.HandshakeContext(hctx)
 	cancel()
 	p.shaking.end(raw)
-	if err != nil {
+	if give := raw.OnRead(nil); give != nil {
+		give() // it failed before it had to read
+	}
+	switch {
+	case errors.Is(err, errShed):
+		p.results.WithLabelValues("shed").Inc()
+		return
+	case err != nil:
 		p.results.WithLabelValues("failed").Inc()
 		p.log.Debug("handshake", zap.Error(err))
 		c.Close()

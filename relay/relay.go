@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -66,6 +67,7 @@ type Relay struct {
 	reports  *reporter
 	guests   *guests
 	poller   *evtls.Poller
+	turns    *turns
 	public   *public
 
 	draining atomic.Bool
@@ -94,6 +96,7 @@ func New(o Options) (*Relay, error) {
 
 func (r *Relay) wire() error {
 	o := r.o
+	r.turns = newTurns(max(1, runtime.GOMAXPROCS(0)-1))
 	r.poller = evtls.New(0)
 	if err := r.poller.Err(); err != nil {
 		r.log.Warn("each idle tunnel will hold a goroutine", zap.Error(err))
@@ -109,7 +112,7 @@ func (r *Relay) wire() error {
 		DeviceRevoked: func(d id.Device, at time.Time, cause *fault.Error) { r.uplink.End(d, at, cause) },
 	})
 	r.uplink = uplink.New(uplink.Options{
-		Config: o.Tunnels, Relay: o.Name, Admit: r.trust.AdmitTunnel, Revoked: r.trust.Revoked, Refresh: r.trust.Refresh,
+		Config: o.Tunnels, Relay: o.Name, Admit: r.admitTunnel, Revoked: r.trust.Revoked, Refresh: r.trust.Refresh,
 		Announce: r.announce.Set, Withdraw: r.announce.Withdraw,
 		Leaving: func(d id.Device) { r.edge.Forget(d) }, Arrived: r.guests.tell, EndVisit: r.endVisit, Log: r.log.Named("uplink"), Registerer: o.Registerer,
 	})
@@ -134,6 +137,13 @@ func (r *Relay) edgeOptions() edge.Options {
 		Route:  r.route,
 		Dial:   r.dial,
 	}
+}
+
+// admitTunnel has its turn, as the handshake had: it costs as much.
+func (r *Relay) admitTunnel(pass string, exporter, proof []byte) (token.Pass, error) {
+	r.turns.take()
+	defer r.turns.give()
+	return r.trust.AdmitTunnel(pass, exporter, proof)
 }
 
 // route prefers the device a visit names; else the site's active one.

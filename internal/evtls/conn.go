@@ -27,6 +27,8 @@ type Conn struct {
 	ready func() (again bool)
 	by    waker
 
+	onRead func() // see OnRead
+
 	slot    int32       // the loop's
 	queued  bool        // guarded by the loop's mu
 	pending atomic.Bool // the socket may have something
@@ -74,8 +76,20 @@ func (c *Conn) Watch(t *tls.Conn, ready func() (again bool)) error {
 // Watch has returned.
 func (c *Conn) Wake() { c.by.wake(c) }
 
+// OnRead has f called once, by the next Read before it reads, and returns what
+// was to be and has not been. In the middle of a handshake, that is when all
+// that could be said was said. It is for who reads.
+func (c *Conn) OnRead(f func()) (before func()) {
+	before, c.onRead = c.onRead, f
+	return before
+}
+
 // Read is for the tls.Conn above.
 func (c *Conn) Read(b []byte) (int, error) {
+	if f := c.onRead; f != nil {
+		c.onRead = nil
+		f()
+	}
 	if c.now == nil {
 		return c.Conn.Read(b)
 	}

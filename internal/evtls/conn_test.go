@@ -274,3 +274,25 @@ func TestAConnectionWithoutASocket(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What is to be done before the next read is done once, and can be taken back.
+func TestOnRead(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	c := evtls.NewConn(evtls.NewBlocking(), theirs)
+	defer c.Close()
+	n := 0
+	count := func() { n++ }
+	if c.OnRead(count) != nil {
+		t.Error("there was something to be done before")
+	}
+	go func() { _, _ = ours.Write([]byte("ab")) }()
+	for range 2 {
+		if _, err := c.Read(make([]byte, 1)); err != nil || n != 1 {
+			t.Errorf("done %d times: %v", n, err)
+		}
+	}
+	if c.OnRead(count); c.OnRead(nil) == nil || c.OnRead(nil) != nil {
+		t.Error("it cannot be taken back, or twice")
+	}
+}

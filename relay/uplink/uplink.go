@@ -26,6 +26,7 @@ import (
 // Config is the `tunnels` section of a relay's configuration.
 type Config struct {
 	Max         int           `yaml:"max"`          // tunnels held at once; more are refused
+	Rate        int           `yaml:"rate"`         // new ones a second; more are closed before their TLS, by whoever listens; 0: no limit
 	Ping        time.Duration `yaml:"ping"`         // between pings of an idle tunnel
 	Hello       time.Duration `yaml:"hello"`        // an agent's time from TLS to the end of its hello
 	Window      int           `yaml:"window"`       // bytes a stream may send unread

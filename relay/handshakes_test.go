@@ -1,0 +1,112 @@
+package relay_test
+
+import (
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"trunkline/relay"
+)
+
+// shaken is a connection that counts as closed.
+type shaken struct {
+	net.Conn
+	closed bool
+}
+
+func (c *shaken) Close() error { c.closed = true; return nil }
+
+// Agents that come in crowds leave room for browsers, and those of them that
+// stand still make room for others; who waits for the relay does not.
+func TestAgentsLeaveRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := relay.NewHandshakes(0)
+		comes := func() *shaken {
+			c := new(shaken)
+			if !h.Begin(c) {
+				t.Fatal("no room")
+			}
+			return c
+		}
+		still, waits := comes(), comes()
+		for _, c := range []*shaken{still, waits} {
+			if why := h.HeardAgent(c); why != "" {
+				t.Fatal(why)
+			}
+		}
+		h.GoesOn(still)
+		for range relay.MaxTunnelHandshakes - 2 {
+			h.HeardAgent(comes())
+		}
+		if why := h.HeardAgent(comes()); why != "full" {
+			t.Errorf("one agent too many: %q", why)
+		}
+		for range relay.MaxHandshakes - relay.MaxTunnelHandshakes - 1 {
+			h.Heard(comes())
+		}
+		time.Sleep(3 * time.Second)
+		c := comes()
+		if !still.closed || waits.closed {
+			t.Errorf("closed: the one that stood still %v, the one that waited %v", still.closed, waits.closed)
+		}
+		if why := h.HeardAgent(c); why != "" {
+			t.Errorf("in its stead: %q", why)
+		}
+	})
+}
+
+// Full is not for long, and whoever comes then is not turned away at once.
+func TestRoomIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := relay.NewHandshakes(0)
+		var last *shaken
+		for range relay.MaxHandshakes {
+			last = new(shaken)
+			h.Begin(last)
+			h.Heard(last)
+		}
+		began := time.Now()
+		if h.Begin(new(shaken)) || time.Since(began) != 500*time.Millisecond {
+			t.Errorf("beyond the bound, after %v", time.Since(began))
+		}
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			h.End(last)
+		}()
+		began = time.Now()
+		if !h.Begin(new(shaken)) || time.Since(began) != 100*time.Millisecond {
+			t.Errorf("when one has gone, after %v", time.Since(began))
+		}
+	})
+}
+
+func TestRateOfAgents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := relay.NewHandshakes(10)
+		admitted := func() (n int) {
+			for range 50 {
+				c := new(shaken)
+				h.Begin(c)
+				if why := h.HeardAgent(c); why == "" {
+					n++
+				} else if why != "rate" {
+					t.Error(why)
+				}
+				h.End(c)
+			}
+			return n
+		}
+		if n := admitted(); n != 10 {
+			t.Errorf("at once: %d", n)
+		}
+		time.Sleep(300 * time.Millisecond)
+		if n := admitted(); n != 3 {
+			t.Errorf("in 0.3 s: %d", n)
+		}
+		time.Sleep(time.Hour)
+		if n := admitted(); n != 10 {
+			t.Errorf("after long: %d", n)
+		}
+	})
+}
