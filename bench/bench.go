@@ -20,6 +20,7 @@ type options struct {
 	settle    time.Duration // from the last traffic to a reading of memory
 	only      *regexp.Regexp
 	quick     bool
+	profile   bool
 	peers     map[string]*string // where their programs are; nil: they are not measured
 
 	trunkline, agent, self []string // programs, with their first arguments

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"strconv"
 )
@@ -24,6 +22,10 @@ func (c counts) less(d counts) counts {
 	return counts{c.reads - d.reads, c.writes - d.writes, c.mallocs - d.mallocs, c.goroutines - d.goroutines, c.heap - d.heap, c.stack - d.stack}
 }
 
+func (c counts) by(n float64) counts {
+	return counts{c.reads / n, c.writes / n, c.mallocs / n, c.goroutines / n, c.heap / n, c.stack / n}
+}
+
 // relayCounts reads the relay's, after a collection: what is garbage is not
 // held, and only a collection makes the allocator's counters exact.
 func (w *world) relayCounts(ctx context.Context, relay *child) (c counts, err error) {
@@ -32,16 +34,7 @@ func (w *world) relayCounts(ctx context.Context, relay *child) (c counts, err er
 			return c, fmt.Errorf("force a collection: %w", err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.adminRelay+"/metrics", nil)
-	if err != nil {
-		return c, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return c, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
+	text, err := adminRead(ctx, w.adminRelay, "/metrics")
 	if err != nil {
 		return c, err
 	}

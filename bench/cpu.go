@@ -108,6 +108,9 @@ func measureCPU(ctx context.Context, w *world, r *report) error {
 		}
 		r.others = append(r.others, after.others(before))
 	}
+	if w.o.profile {
+		return profileRelay(ctx, w, r, figures, proxies[0])
+	}
 	return nil
 }
 

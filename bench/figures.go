@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // The two ways into a proxy.
@@ -30,6 +31,7 @@ type figure struct {
 	goal  float64 // at most: of the ratio to nginx, or of the value where there is no nginx; 0: none
 	show  func(float64) string
 	needs []string
+	mib   func(options) float64 // that a measurement moves; nil where its work is operations
 
 	measure func(ctx context.Context, w *world, p proxy, warm bool) (sample, error)
 	samples map[string][]sample // by what was measured
@@ -40,6 +42,26 @@ func (f *figure) add(via string, s sample) {
 		f.samples = make(map[string][]sample)
 	}
 	f.samples[via] = append(f.samples[via], s)
+}
+
+// work is what a measurement did, in what per says.
+func (f *figure) work(o options, s sample) float64 {
+	if f.mib != nil {
+		return f.mib(o)
+	}
+	return float64(s.ops)
+}
+
+func (f *figure) per() string {
+	if f.mib != nil {
+		return "MiB"
+	}
+	switch unit := strings.TrimPrefix(f.unit, "cpu-ns/"); unit {
+	case "op", "req":
+		return "request"
+	default:
+		return unit
+	}
 }
 
 // fits is whether f can be measured on p.

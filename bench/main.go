@@ -59,6 +59,7 @@ func root() *cobra.Command {
 	c.PersistentFlags().StringVar(&bin, "bin", "bin", "directory of trunkline and trunkline-agent, as make build leaves them")
 	f.StringVar(&only, "only", "", "measure only the figures whose name matches this regular expression")
 	f.BoolVar(&o.quick, "quick", false, "see in half a minute whether it works; the figures mean little")
+	f.BoolVar(&o.profile, "profile", false, "then look at the relay under each load: where its CPU goes, its system calls, its allocations")
 	f.IntVar(&o.rounds, "rounds", o.rounds, "times that every CPU figure is measured")
 	f.IntVar(&o.seconds, "seconds", o.seconds, "length of each measurement of requests")
 	f.IntVar(&o.megabytes, "megabytes", o.megabytes, "size of each transfer")

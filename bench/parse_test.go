@@ -102,6 +102,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("VmRSS:\t 1 kB\n"))
 	f.Add([]byte(wrkText + `{"requests":1,"micros":1}`))
 	f.Add([]byte("GET /1kb HTTP/1.1\r\nContent-Length: 5\r\n\r\n"))
+	f.Add([]byte(straceTable))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if used, err := parseStat(b); used < 0 || err != nil && used != 0 {
 			t.Errorf("stat: %v, %v", used, err)
@@ -114,6 +115,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if q, err := readRequest(bufio.NewReader(bytes.NewReader(b))); err == nil && q.length < 0 {
 			t.Errorf("request: %+v", q)
+		}
+		if calls, err := parseStrace(b); err == nil && len(calls) == 0 || err != nil && calls != nil {
+			t.Errorf("strace: %v, %v", calls, err)
 		}
 		if kind, payload, err := readFrame(bufio.NewReader(bytes.NewReader(b)), nil); err == nil {
 			again, got, err := readFrame(bufio.NewReader(bytes.NewReader(appendFrame(nil, kind, masked, payload))), nil)

@@ -7,8 +7,8 @@ import (
 	"trunkline/internal/id"
 )
 
-// startProxies brings up a fresh relay with one PBX behind it, the same portal,
-// and whatever else proxies to it and is there.
+// startProxies brings up a fresh relay with one PBX behind it, which is the first,
+// the same portal, and whatever else proxies to it and is there.
 func startProxies(ctx context.Context, w *world, r *report) ([]proxy, error) {
 	cert, key, err := leafPEM(w, zone)
 	if err != nil {

@@ -21,7 +21,8 @@ type report struct {
 	cpu     string
 	beside  []string // versions of what it was measured beside
 	figures []*figure
-	vias    []string  // in the order of the table's columns
+	vias    []string // in the order of the table's columns
+	looks   []look
 	absent  []string  // what was not measured, and why
 	others  []float64 // share of the machine that strangers used, by round
 }
@@ -65,6 +66,9 @@ func (r *report) preamble(out io.Writer) {
 	}
 }
 
+// base is what the names of the run's files begin with.
+func (r *report) base() string { return r.began.Format("20060102-150405-") + r.version }
+
 // finish prints the table and writes the files.
 func (r *report) finish(o options) error {
 	if len(r.figures) == 0 {
@@ -74,7 +78,7 @@ func (r *report) finish(o options) error {
 	if err := os.MkdirAll(o.outDir, 0o755); err != nil {
 		return err
 	}
-	base := filepath.Join(o.outDir, r.began.Format("20060102-150405-")+r.version)
+	base := filepath.Join(o.outDir, r.base())
 	var text, doc bytes.Buffer
 	r.benchmarks(&text)
 	if err := r.json(&doc); err != nil {

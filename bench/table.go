@@ -14,6 +14,9 @@ func (r *report) table(out io.Writer) {
 	r.measured(out)
 	r.compared(out)
 	r.times(out)
+	for _, l := range r.looks {
+		l.print(out)
+	}
 	fmt.Fprintf(out, "\nMedians of %d rounds, ± half the range; ratios are of the same round. Memory is measured once.\n", r.o.rounds)
 	fmt.Fprintln(out, "Through a second relay: not yet, relays have no links between them.")
 	for _, line := range r.absent {

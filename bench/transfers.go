@@ -35,6 +35,7 @@ func moving(name, title, edge, way string, streams int, size func(options) int64
 	f := &figure{
 		name: name, title: title, unit: "cpu-ns/GB", needs: []string{edge},
 		show: func(v float64) string { return fmt.Sprintf("%.2f s", v/1e9) },
+		mib:  func(o options) float64 { return float64(streams) * float64(size(o)) / (1 << 20) },
 	}
 	f.measure = func(ctx context.Context, w *world, p proxy, warm bool) (sample, error) {
 		e, err := p.endpoint(ctx, edge)
