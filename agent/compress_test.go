@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
@@ -71,15 +72,26 @@ func (r *line) get(t *testing.T, path string) (resp *http.Response, body string)
 	}
 	defer resp.Body.Close()
 	var from io.Reader = resp.Body
-	if resp.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(resp.Body)
+	switch as := resp.Header.Get("Content-Encoding"); as {
+	case "gzip":
+		if from, err = gzip.NewReader(resp.Body); err != nil {
+			t.Fatal(err)
+		}
+	case "zstd":
+		z, err := zstd.NewReader(resp.Body, zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _, _ = io.Copy(io.Discard, resp.Body) }()
+		defer z.Close()
 		from = z
+	case "":
+	default:
+		t.Errorf("%s: coded as %q", path, as)
 	}
 	b, err := io.ReadAll(from)
+	if err == nil {
+		_, err = io.Copy(io.Discard, resp.Body) // the last chunk, without which the connection is not used again
+	}
 	if err != nil {
 		t.Errorf("%s: %v", path, err)
 	}

@@ -111,6 +111,11 @@ func NewPortalForTest(c Portal, addr string) (PortalForTest, error) {
 // CompressForTest has the answers compressed, as where the configuration says so.
 func (p PortalForTest) CompressForTest() { p.p.coder = coding.New(prometheus.NewRegistry()) }
 
+// DialForTest puts another network in the place of TCP.
+func (p PortalForTest) DialForTest(dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
+	p.p.dialTCP = dial
+}
+
 func (p PortalForTest) Dial(ctx context.Context) (net.Conn, error) { return p.p.dial(ctx) }
 
 func (p PortalForTest) Serve(ctx context.Context, h tunnel.Header, c net.Conn) { p.p.serve(ctx, h, c) }

@@ -34,9 +34,14 @@ func chunked(b string, tail string) string {
 
 // What is compressed, and what the browser is told then.
 func TestCoded(t *testing.T) {
-	f := func(what, request, answer string, more ...string) http.Header {
+	c := coder()
+	f := func(what, request, answer string) http.Header {
 		t.Helper()
-		w := newWorld(t, coder(), request+request)
+		as := "gzip"
+		if strings.Contains(request, "zstd") {
+			as = "zstd"
+		}
+		w := newWorld(t, c, request+request)
 		for range 2 { // the second one shows that the end of the first was found
 			if err := w.say(answer); err != nil {
 				t.Fatalf("%s: %v", what, err)
@@ -50,7 +55,7 @@ func TestCoded(t *testing.T) {
 			t.Fatalf("%s: %d answers, and %d bytes behind them", what, len(got), len(rest))
 		}
 		for _, a := range got {
-			if a.cut || a.body != page || a.header.Get("Content-Encoding") != "gzip" || a.header.Get("Vary") == "" || a.header.Get("Content-Length") != "" {
+			if a.cut || a.body != page || a.header.Get("Content-Encoding") != as || a.header.Get("Vary") == "" || a.header.Get("Content-Length") != "" {
 				t.Errorf("%s: %v, %d bytes, cut off: %v", what, a.header, len(a.body), a.cut)
 			}
 		}
@@ -60,6 +65,8 @@ func TestCoded(t *testing.T) {
 		return got[1].header
 	}
 	f("a page", ask, plain())
+	f("a page, of a browser that knows zstd", askZstd, plain())
+	f("in chunks, of a browser that knows zstd", askZstd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"+chunked(page, ""))
 	f("asked for by address", strings.Replace(ask, "same-origin", "none", 1), plain())
 	f("an answer to a form", strings.Replace(ask, "GET", "POST", 1), plain())
 	f("with a body in the request", strings.Replace(ask, "GET / HTTP/1.1\r\n", "POST / HTTP/1.1\r\nContent-Length: 5\r\n", 1)+"hello", plain())

@@ -10,21 +10,24 @@ import (
 )
 
 const (
-	// maxCoding bodies at a time, of 32 KiB each and as much again of what they
-	// refer to; further ones pass as they are.
+	// maxCoding bodies at a time, of 32 KiB each and as much again under way;
+	// further ones pass as they are. The first maxZstd of them may be zstd, of
+	// 2 MB each. A body that comes in one read has its encoder for as long as
+	// that takes; a longer one until the uplink has taken it.
 	maxCoding = 64
+	maxZstd   = 4
 	// maxAsked requests without an answer: the relay waits for each.
 	maxAsked = 8
 )
 
 // Coder codes the answers of one portal.
 type Coder struct {
-	slots chan struct{}
-	met   *metrics
+	gzip, zstd chan struct{} // slots
+	met        *metrics
 }
 
 func New(reg prometheus.Registerer) *Coder {
-	return &Coder{slots: make(chan struct{}, maxCoding), met: newMetrics(reg)}
+	return &Coder{gzip: make(chan struct{}, maxCoding-maxZstd), zstd: make(chan struct{}, maxZstd), met: newMetrics(reg)}
 }
 
 // Conn is a relay's stream, read along. One goroutine may read and one write.
@@ -146,27 +149,38 @@ func (c *Conn) Close() error {
 }
 
 // start takes a slot and an encoder for a coding that is accepted.
-func (c *Coder) start(a accepted) (encoder, string) {
-	if !a.gzip {
-		return nil, ""
-	}
-	select {
-	case c.slots <- struct{}{}:
-		c.met.coded.WithLabelValues("gzip").Inc()
-		return &slotted{newGzip(), c.slots}, "gzip"
-	default:
+func (c *Coder) start(a accepted) (enc encoder, as string) {
+	switch {
+	case a.zstd && take(c.zstd):
+		enc, as = &slotted{newZstd(), c.zstd}, "zstd"
+	case a.gzip && take(c.gzip):
+		enc, as = &slotted{newGzip(), c.gzip}, "gzip"
+	case a.zstd || a.gzip:
 		c.met.coded.WithLabelValues("none").Inc()
 		return nil, ""
+	default:
+		return nil, ""
+	}
+	c.met.coded.WithLabelValues(as).Inc()
+	return enc, as
+}
+
+func take(slots chan struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	default:
+		return false
 	}
 }
 
 // slotted gives its slot back with the encoder.
 type slotted struct {
 	encoder
-	slots chan struct{}
+	slot chan struct{}
 }
 
 func (s *slotted) free() {
 	s.encoder.free()
-	<-s.slots
+	<-s.slot
 }

@@ -4,6 +4,7 @@ import "bytes"
 
 const (
 	MaxCodingForTest = maxCoding
+	MaxZstdForTest   = maxZstd
 	MaxAskedForTest  = maxAsked
 	MaxHeadForTest   = maxHead
 )
@@ -32,4 +33,4 @@ func UnmarkedForTest(list string) string {
 }
 
 // CodingForTest is how many bodies are being coded.
-func (c *Coder) CodingForTest() int { return len(c.slots) }
+func (c *Coder) CodingForTest() int { return len(c.gzip) + len(c.zstd) }

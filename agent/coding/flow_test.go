@@ -3,14 +3,12 @@ package coding_test
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -21,12 +19,17 @@ import (
 // decoded before the next.
 func TestTrickle(t *testing.T) {
 	for what, head := range map[string]string{
-		"in chunks": "Transfer-Encoding: chunked\r\n", "of a length": "Content-Length: 3000000\r\n", "to the end": "",
+		"gzip in chunks": "Transfer-Encoding: chunked\r\n", "gzip of a length": "Content-Length: 3000000\r\n", "gzip to the end": "",
+		"zstd in chunks": "Transfer-Encoding: chunked\r\n", "zstd of a length": "Content-Length: 3000000\r\n", "zstd to the end": "",
 	} {
+		as, request := what[:4], ask
+		if as == "zstd" {
+			request = askZstd
+		}
 		relay, end := net.Pipe()
 		_ = relay.SetDeadline(time.Now().Add(10 * time.Second))
 		c := coder().Wrap(end, true)
-		go func() { _, _ = relay.Write([]byte(ask)) }()
+		go func() { _, _ = relay.Write([]byte(request)) }()
 		if _, err := c.Read(make([]byte, 1024)); err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +51,7 @@ func TestTrickle(t *testing.T) {
 			}
 			return b[:n]
 		}
-		if b := got(); !bytes.HasSuffix(b, []byte("\r\n\r\n")) || !bytes.Contains(b, []byte("Content-Encoding: gzip")) {
+		if b := got(); !bytes.HasSuffix(b, []byte("\r\n\r\n")) || !bytes.Contains(b, []byte("Content-Encoding: "+as)) {
 			t.Fatalf("%s: the head is %q", what, b)
 		}
 		var z bytes.Buffer
@@ -58,11 +61,7 @@ func TestTrickle(t *testing.T) {
 			for sofar += piece; ; {
 				_, b, _ := bytes.Cut(got(), []byte("\r\n"))
 				z.Write(bytes.TrimSuffix(b, []byte("\r\n")))
-				r, err := gzip.NewReader(bytes.NewReader(z.Bytes()))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if b, _ := io.ReadAll(r); string(b) == sofar {
+				if b, _ := decode(as, z.Bytes()); string(b) == sofar {
 					break
 				} else if !strings.HasPrefix(sofar, string(b)) {
 					t.Fatalf("%s: bytes were changed", what)
@@ -140,37 +139,44 @@ func TestTooManyAtATime(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	c := coding.New(reg)
 	var open []*world
-	for range coding.MaxCodingForTest {
+	begin := func(ask, as string) {
+		t.Helper()
 		w := newWorld(t, c, ask)
-		if err := w.say(plain()[:3000]); err != nil {
-			t.Fatal(err)
+		if err := w.say(plain()[:3000]); err != nil || !strings.Contains(w.s.out.String(), "Content-Encoding: "+as+"\r\n") {
+			t.Fatalf("%.300q, %v", w.s.out.String(), err)
 		}
 		open = append(open, w)
 	}
-	if n := c.CodingForTest(); n != coding.MaxCodingForTest {
-		t.Fatalf("%d are being coded", n)
+	for range coding.MaxZstdForTest {
+		begin(askZstd, "zstd")
 	}
-	want := strings.TrimSuffix(plain("Vary: Accept-Encoding"), page)
-	w := newWorld(t, c, ask)
-	if err := w.say(plain()); err != nil || w.s.out.String() != want+page {
+	for range coding.MaxCodingForTest - coding.MaxZstdForTest {
+		begin(askZstd, "gzip")
+	}
+	want := plain("Vary: Accept-Encoding")
+	w := newWorld(t, c, askZstd)
+	if err := w.say(plain()); err != nil || w.s.out.String() != want {
 		t.Errorf("one more became %.200q, %v", w.s.out.String(), err)
 	}
 	for i, w := range open {
 		if i%2 == 0 {
 			w.Close()
 			w.Close()
-		} else if err := w.say(page[3000-len(want)+len("Vary: Accept-Encoding\r\n"):]); err != nil {
+		} else if err := w.say(plain()[3000:]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if n := c.CodingForTest(); n != 0 {
 		t.Errorf("%d are being coded when all have ended", n)
 	}
+	open = nil
+	begin(askZstd, "zstd") // again: there is room
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP trunkline_agent_compressed_answers_total Answers of the portal that were compressed, by coding; none is those that found no room (too many at a time).
 # TYPE trunkline_agent_compressed_answers_total counter
-trunkline_agent_compressed_answers_total{coding="gzip"} 64
+trunkline_agent_compressed_answers_total{coding="gzip"} 60
 trunkline_agent_compressed_answers_total{coding="none"} 1
+trunkline_agent_compressed_answers_total{coding="zstd"} 5
 `), "trunkline_agent_compressed_answers_total"); err != nil {
 		t.Error(err)
 	}

@@ -2,6 +2,7 @@ package coding_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/textproto"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 // seen is an answer as a browser sees it through the relay.
@@ -22,7 +24,7 @@ type seen struct {
 
 // look reads what came in the way of relay/edge, in as few words as possible:
 // what Conn makes of an answer must come to the same here. It also gives what
-// is behind the last answer that has an end. Unless raw, gzip is undone.
+// is behind the last answer that has an end. Unless raw, codings are undone.
 func look(came []byte, method string, raw bool) (all []seen, rest []byte) {
 	for {
 		s, n, last := lookOne(came, method)
@@ -49,12 +51,30 @@ func look(came []byte, method string, raw bool) (all []seen, rest []byte) {
 // undo is what a browser does about the coding. What is cut off gives as much as
 // has come.
 func (s *seen) undo() {
-	z, err := gzip.NewReader(strings.NewReader(s.body))
-	var b []byte
-	if err == nil {
-		b, err = io.ReadAll(z)
-	}
+	b, err := decode(s.header.Get("Content-Encoding"), []byte(s.body))
 	s.body, s.cut = string(b), s.cut || err != nil
+}
+
+func decode(as string, b []byte) ([]byte, error) {
+	var r io.Reader
+	var err error
+	switch as {
+	case "gzip":
+		r, err = gzip.NewReader(bytes.NewReader(b))
+	case "zstd":
+		// As browsers do: a window of 8 MB at most (RFC 9659).
+		var z *zstd.Decoder
+		if z, err = zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20)); err == nil {
+			defer z.Close()
+			r = z
+		}
+	default:
+		err = errors.New("no coding of ours")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
 }
 
 // lookOne reads one answer of n bytes; none is read that the relay would refuse.

@@ -36,6 +36,9 @@ func (s *stream) Close() error { s.closed = true; return nil }
 // ask is a request as a browser makes it for a page of its own.
 const ask = "GET / HTTP/1.1\r\nHost: pbx\r\nSec-Fetch-Site: same-origin\r\nAccept-Encoding: gzip, deflate, br\r\n\r\n"
 
+// askZstd is the same of a browser that knows more.
+var askZstd = strings.Replace(ask, "br", "br, zstd", 1)
+
 // world is a Conn between a relay that asks and a portal that answers.
 type world struct {
 	t testing.TB
