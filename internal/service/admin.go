@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,9 +21,9 @@ type Admin struct {
 	log *zap.Logger
 }
 
-// NewAdmin binds addr. metrics is TextMetrics or promhttp's handler, which the
-// agent does without. ready returns nil or what is missing.
-func NewAdmin(addr string, metrics http.Handler, ready func() error, log *zap.Logger) (*Admin, error) {
+// NewAdmin binds addr. metrics and profiles are this package's, or debug's, which
+// the agent has no room for. ready returns nil or what is missing.
+func NewAdmin(addr string, metrics, profiles http.Handler, ready func() error, log *zap.Logger) (*Admin, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
@@ -39,11 +38,7 @@ func NewAdmin(addr string, metrics http.Handler, ready func() error, log *zap.Lo
 		fmt.Fprintln(w, "ready")
 	})
 	mux.Handle("GET /metrics", metrics)
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.Handle("GET /debug/pprof/", profiles)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: zap.NewStdLog(log)}
 	return &Admin{ln: ln, srv: srv, mux: mux, log: log}, nil
 }

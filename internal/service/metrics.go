@@ -19,8 +19,7 @@ func Registry() *prometheus.Registry {
 }
 
 // TextMetrics serves what g has in Prometheus's text format, and in no other:
-// promhttp's handler has protobuf and OpenMetrics too, and a third of a megabyte
-// of the agent.
+// promhttp's handler has protobuf and OpenMetrics too, and a third of a megabyte.
 func TextMetrics(g prometheus.Gatherer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		families, err := g.Gather()

@@ -50,7 +50,7 @@ func hold(ctx context.Context, cfg agent.Config, log *zap.Logger) error {
 	defer stop()
 	g, life := errgroup.WithContext(life)
 	if cfg.Admin != agent.AdminOff {
-		admin, err := service.NewAdmin(cfg.Admin, service.TextMetrics(reg), a.Ready, log.Named("admin"))
+		admin, err := service.NewAdmin(cfg.Admin, service.TextMetrics(reg), service.Profiles(), a.Ready, log.Named("admin"))
 		if err != nil {
 			a.Close()
 			return err

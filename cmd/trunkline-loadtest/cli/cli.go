@@ -12,12 +12,12 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"trunkline/internal/service"
+	"trunkline/internal/service/debug"
 	"trunkline/loadtest"
 )
 
@@ -130,7 +130,7 @@ func (f *runFlags) observed(ctx context.Context, t *loadtest.Test, reg *promethe
 	if f.admin == "off" {
 		return t.Run(ctx)
 	}
-	admin, err := service.NewAdmin(f.admin, promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}), func() error { return nil }, log)
+	admin, err := service.NewAdmin(f.admin, debug.Metrics(reg), debug.Profiles(), func() error { return nil }, log)
 	if err != nil {
 		return loadtest.Result{}, err
 	}

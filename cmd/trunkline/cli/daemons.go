@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -18,6 +17,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/selfca"
 	"trunkline/internal/service"
+	"trunkline/internal/service/debug"
 	"trunkline/relay"
 )
 
@@ -197,7 +197,7 @@ func (d daemon) run(ctx context.Context, start func(context.Context, *bus.Bus, p
 	defer stop()
 	g, life := errgroup.WithContext(life)
 	if d.admin != "" {
-		admin, err := service.NewAdmin(d.admin, promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}), p.Ready, d.log.Named("admin"))
+		admin, err := service.NewAdmin(d.admin, debug.Metrics(reg), debug.Profiles(), p.Ready, d.log.Named("admin"))
 		if err != nil {
 			return errors.Join(err, p.Close())
 		}

@@ -10,20 +10,20 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"trunkline/control"
 	"trunkline/internal/selfca"
 	"trunkline/internal/service"
+	"trunkline/internal/service/debug"
 )
 
 func (u *Up) admin(addr string, reg *prometheus.Registry, ready func() error) error {
 	if addr == "" {
 		return nil
 	}
-	a, err := service.NewAdmin(addr, promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}), ready, u.log.Named("admin"))
+	a, err := service.NewAdmin(addr, debug.Metrics(reg), debug.Profiles(), ready, u.log.Named("admin"))
 	if err != nil {
 		return err
 	}
