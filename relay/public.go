@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/internal/evtls"
+	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 )
 
@@ -23,6 +24,7 @@ type public struct {
 	relay   *Relay
 	tunnels *tls.Config
 	sites   *tls.Config
+	dated   *tls.Config // sites, for browsers without TLS 1.3
 	hosts   *tls.Config
 	shaking *handshakes
 	results *prometheus.CounterVec
@@ -62,6 +64,8 @@ func newPublic(r *Relay) (*public, error) {
 	if r.o.Edge.HTTP2 {
 		p.sites.NextProtos = []string{"h2", "http/1.1"}
 	}
+	p.dated = p.sites.Clone()
+	p.dated.SessionTicketsDisabled = true // who has a ticket's key reads such a session, also afterwards
 	p.hosts.NextProtos = []string{"h2", "http/1.1"}
 	p.tunnels.NextProtos = []string{tunnel.ALPN}
 	p.tunnels.MinVersion = tls.VersionTLS13
@@ -80,8 +84,22 @@ func (p *public) configFor(h *tls.ClientHelloInfo) (*tls.Config, error) {
 	switch {
 	case p.host(h.ServerName) != nil:
 		return p.hosts, nil
+	case !slices.Contains(h.SupportedVersions, tls.VersionTLS13):
+		return p.dated, nil
 	}
 	return p.sites, nil
+}
+
+// sealSessions makes a browser's session good at all relays, which know the
+// same keys (docs/adr/0019).
+func (p *public) sealSessions(keys []token.SealKey) {
+	var out [][32]byte
+	for _, k := range keys {
+		out = append(out, k.Ticket())
+	}
+	if len(out) > 0 {
+		p.sites.SetSessionTicketKeys(out)
+	}
 }
 
 var errShed = errors.New("too many agents at once")

@@ -109,6 +109,7 @@ func (r *Relay) wire() error {
 	r.guests = newGuests()
 	r.trust = trust.New(trust.Options{
 		Bus: o.Bus, Relay: o.Name, Report: r.report, Log: r.log.Named("trust"), Registerer: o.Registerer,
+		Sealing:       func(keys []token.SealKey) { r.public.sealSessions(keys) },
 		DeviceRevoked: func(d id.Device, at time.Time, cause *fault.Error) { r.uplink.End(d, at, cause) },
 	})
 	r.uplink = uplink.New(uplink.Options{

@@ -35,6 +35,8 @@ import (
 type coast struct {
 	t     testing.TB
 	relay *relay.Relay
+	bus   *bus.Bus
+	seal  token.SealKey
 	reg   *prometheus.Registry
 	ca    *selfca.CA
 	key   token.SigningKey
@@ -52,35 +54,20 @@ func newCoast(t testing.TB, change func(*relay.Config)) *coast {
 	if err := b.EnsureBuckets(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s := &coast{t: t, reg: prometheus.NewRegistry(), site: id.NewSite(), key: token.NewSigningKey(time.Now().Add(-time.Hour))}
+	s := &coast{t: t, bus: b, reg: prometheus.NewRegistry(), site: id.NewSite(), key: token.NewSigningKey(time.Now().Add(-time.Hour))}
 	if s.ca, err = selfca.Open(filepath.Join(t.TempDir(), "tls"), "localhost"); err != nil {
 		t.Fatal(err)
 	}
-	cfg := relay.Default()
-	cfg.Listen, cfg.Drain = "127.0.0.1:0", relay.Drain{}
-	cfg.Tunnels.FirstStatus, cfg.Tunnels.Ping = time.Hour, 10*time.Minute // agents are quiet here
-	change(&cfg)
-	if s.relay, err = relay.New(relay.Options{Config: cfg, Bus: b, Certificate: s.ca.Certificate, Log: zap.NewNop(), Registerer: s.reg}); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.relay.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		_ = b.Close()
-	})
-	seal := token.NewSealKey(time.Now().Add(-time.Hour))
+	t.Cleanup(func() { _ = b.Close() })
+	s.relay = s.start(s.reg, change)
+	s.seal = token.NewSealKey(time.Now().Add(-time.Hour))
 	_, err = bus.NewBucket[token.PassKey](b, bus.Keys).Put(t.Context(), "pass."+s.key.ID, s.key.Verifier())
 	if err == nil {
-		_, err = bus.NewBucket[token.SealKey](b, bus.Keys).Put(t.Context(), "visit."+seal.ID, seal)
+		_, err = bus.NewBucket[token.SealKey](b, bus.Keys).Put(t.Context(), "visit."+s.seal.ID, s.seal)
 	}
 	now := time.Now().UTC()
 	if err == nil {
-		s.as, err = token.SealVisit(seal, token.Visit{
+		s.as, err = token.SealVisit(s.seal, token.Visit{
 			ID: id.NewVisit(), Site: s.site, Account: id.NewAccount(), User: id.NewUser(), Who: "Ann", Method: token.MethodAccount,
 			Idle: time.Hour, Started: now, Expires: now.Add(time.Hour), Seen: now,
 		})
@@ -91,6 +78,29 @@ func newCoast(t testing.TB, change func(*relay.Config)) *coast {
 	s.agent = &tls.Config{RootCAs: s.ca.Pool(), ServerName: "localhost", MinVersion: tls.VersionTLS13, NextProtos: []string{tunnel.ALPN}}
 	s.servePBX()
 	return s
+}
+
+// start runs one relay of the coast.
+func (s *coast) start(reg *prometheus.Registry, change func(*relay.Config)) *relay.Relay {
+	s.t.Helper()
+	cfg := relay.Default()
+	cfg.Listen, cfg.Drain = "127.0.0.1:0", relay.Drain{}
+	cfg.Tunnels.FirstStatus, cfg.Tunnels.Ping = time.Hour, 10*time.Minute // agents are quiet here
+	change(&cfg)
+	r, err := relay.New(relay.Options{Config: cfg, Bus: s.bus, Certificate: s.ca.Certificate, Log: zap.NewNop(), Registerer: reg})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	s.t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
+	})
+	return r
 }
 
 // dial makes one attempt of a device of its own.

@@ -2,7 +2,9 @@ package token
 
 import (
 	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"time"
 
 	"trunkline/internal/id"
@@ -60,4 +62,14 @@ func NewSealKey(now time.Time) SealKey {
 	s := make([]byte, 32)
 	rand.Read(s)
 	return SealKey{ID: id.Ref(), Secret: s, NotBefore: now, NotAfter: now.Add(SealKeyActive + VisitLife + Leeway)}
+}
+
+// Ticket is the key that seals browsers' TLS sessions, as long as k seals their
+// visits. Nobody can tell k from it.
+func (k SealKey) Ticket() [32]byte {
+	b, err := hkdf.Key(sha256.New, k.Secret, nil, "trunkline session ticket 1", 32)
+	if err != nil {
+		panic("BUG: hkdf: " + err.Error())
+	}
+	return [32]byte(b)
 }

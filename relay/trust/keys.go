@@ -1,9 +1,11 @@
 package trust
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +36,13 @@ func (k *keyring) sealer(now time.Time) (token.SealKey, bool) {
 	return best, best.ID != ""
 }
 
+// sealing is all keys of visits, the newest first.
+func (k *keyring) sealing() []token.SealKey {
+	return slices.SortedFunc(maps.Values(k.seal), func(a, b token.SealKey) int {
+		return cmp.Or(b.NotBefore.Compare(a.NotBefore), strings.Compare(a.ID, b.ID)) // the same at every relay
+	})
+}
+
 // watchKeys never forgets a key because the bucket came back empty: control
 // refills it, and until then what was signed stays good.
 func (t *Trust) watchKeys(ctx context.Context) error {
@@ -61,6 +70,9 @@ func (t *Trust) watchKeys(ctx context.Context) error {
 			next.seal[kid] = k
 		default:
 			return
+		}
+		if kind == "visit" && t.o.Sealing != nil {
+			t.o.Sealing(next.sealing())
 		}
 		t.keys.Store(next)
 	})

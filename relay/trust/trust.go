@@ -24,11 +24,14 @@ import (
 	"trunkline/internal/tunnel"
 )
 
-// Options wires a Trust. All fields but Now are needed.
+// Options wires a Trust. Fields are needed unless they say otherwise.
 type Options struct {
 	Bus *bus.Bus
 	// DeviceRevoked is told of a device whose passes issued until at are void.
 	DeviceRevoked func(device id.Device, at time.Time, cause *fault.Error)
+	// Sealing is told, newest first, which keys seal and open visits, when that
+	// changes; may be nil.
+	Sealing func([]token.SealKey)
 	// Report takes a visit's opening or end; it must not block.
 	Report     func(bus.VisitEvent)
 	Relay      id.Relay
