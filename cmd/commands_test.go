@@ -48,6 +48,7 @@ type runningKey struct{}
 
 func setup(e *testscript.Env) error {
 	e.Values[runningKey{}] = processes{}
+	e.Setenv("GORACE", os.Getenv("GORACE"))
 	for i := range 6 {
 		e.Setenv(fmt.Sprintf("PORT%d", i+1), strconv.Itoa(freePort()))
 	}

@@ -36,6 +36,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// With the race detector a program that ends sleeps for a second, in case
+	// that some thread has a report to finish. The tests run hundreds.
+	if os.Getenv("GORACE") == "" {
+		os.Setenv("GORACE", "atexit_sleep_ms=20")
+	}
 	program := func(root func() *cobra.Command) func() {
 		return func() { os.Exit(service.Main(root())) }
 	}
