@@ -143,7 +143,7 @@ func Install(ctx context.Context, part, path string, now time.Time) (aside strin
 	if err := settle(ctx, path); err != nil {
 		return "", err
 	}
-	aside = path + ".before-" + now.UTC().Format("20060102T150405Z")
+	aside = path + ".before-" + now.UTC().Format("20060102T150405.000Z")
 	switch err := os.Link(path, aside); {
 	case errors.Is(err, fs.ErrNotExist):
 		aside = ""
