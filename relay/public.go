@@ -91,7 +91,7 @@ func (p *public) configFor(h *tls.ClientHelloInfo) (*tls.Config, error) {
 }
 
 // sealSessions makes a browser's session good at all relays, which know the
-// same keys (docs/adr/0019).
+// same keys (docs/adr/0020).
 func (p *public) sealSessions(keys []token.SealKey) {
 	var out [][32]byte
 	for _, k := range keys {
