@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/agent"
+	"trunkline/bench/load"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
 )
@@ -31,7 +32,7 @@ type proxy struct {
 	lacks []string // of what figures need
 	// endpoint is asked for before every measurement: a visit's cookie ages,
 	// and the relay would seal every request's anew.
-	endpoint func(ctx context.Context, edge string) (endpoint, error)
+	endpoint func(ctx context.Context, edge string) (load.Endpoint, error)
 }
 
 // cpu is what the process used during load.
@@ -138,24 +139,24 @@ func (w *world) startAgent(ctx context.Context, portal string) (id.Device, error
 }
 
 // endpoint is the relay's edge, with the cookie of a visit that has just begun.
-func (w *world) endpoint(ctx context.Context, d id.Device, edge string) (endpoint, error) {
+func (w *world) endpoint(ctx context.Context, d id.Device, edge string) (load.Endpoint, error) {
 	v, _, err := w.visit(ctx, d)
 	if err != nil {
-		return endpoint{}, err
+		return load.Endpoint{}, err
 	}
 	v.CloseIdleConnections()
 	origin, err := url.Parse(v.Origin)
 	if err != nil {
-		return endpoint{}, err
+		return load.Endpoint{}, err
 	}
-	e := endpoint{scheme: "https", host: origin.Hostname(), port: w.portTLS, headers: map[string]string{"Host": origin.Host}}
+	e := load.Endpoint{Scheme: "https", Host: origin.Hostname(), Port: w.portTLS, Headers: map[string]string{"Host": origin.Host}}
 	for _, c := range v.Jar.Cookies(origin) {
-		e.headers["Cookie"] = (&http.Cookie{Name: c.Name, Value: c.Value}).String()
+		e.Headers["Cookie"] = (&http.Cookie{Name: c.Name, Value: c.Value}).String()
 	}
 	if edge == edgeHTTP {
 		// As a load balancer that terminated TLS sends it.
-		e.scheme, e.port = "http", w.portPlain
-		e.headers["X-Forwarded-Proto"], e.headers["X-Forwarded-For"] = "https", "192.0.2.1"
+		e.Scheme, e.Port = "http", w.portPlain
+		e.Headers["X-Forwarded-Proto"], e.Headers["X-Forwarded-For"] = "https", "192.0.2.1"
 	}
 	return e, nil
 }

@@ -114,7 +114,7 @@ func requests(edge string, kib, conns int, goal float64) *figure {
 			return sample{}, err
 		}
 		// wrk takes a redirect to the console for a success.
-		if err := e.fetch(ctx, w.conf, path, int64(kib)<<10); err != nil {
+		if err := e.Fetch(ctx, w.conf, path, int64(kib)<<10); err != nil {
 			return sample{}, err
 		}
 		seconds := w.o.seconds

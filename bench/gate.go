@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"trunkline/bench/load"
 	"trunkline/internal/id"
 )
 
@@ -165,11 +166,11 @@ func countRequests(edge string, conns int) probe {
 		if err != nil {
 			return nil, err
 		}
-		defer hangUp(wires)
-		if err := getMany(wires, gateWarm, "/1kb", 1<<10); err != nil {
+		defer load.HangUp(wires)
+		if err := load.GetMany(wires, gateWarm, "/1kb", 1<<10); err != nil {
 			return nil, err
 		}
-		c, err := g.during(ctx, func() error { return getMany(wires, gateRequests, "/1kb", 1<<10) })
+		c, err := g.during(ctx, func() error { return load.GetMany(wires, gateRequests, "/1kb", 1<<10) })
 		return []entry{
 			count(name, "allocs/op", c.mallocs, gateRequests),
 			count(name, "writes/op", c.writes, gateRequests),
@@ -179,28 +180,28 @@ func countRequests(edge string, conns int) probe {
 }
 
 func countDownload(edge string) probe {
-	return countTransfer("Transfer/way=down/edge="+edge, edge, func(w *wire) error {
-		return w.get(fmt.Sprintf("/bytes?n=%d", gateBytes), gateBytes)
+	return countTransfer("Transfer/way=down/edge="+edge, edge, func(w *load.Wire) error {
+		return w.Get(fmt.Sprintf("/bytes?n=%d", gateBytes), gateBytes)
 	})
 }
 
 func countUpload(edge string) probe {
-	return countTransfer("Transfer/way=up/edge="+edge, edge, func(w *wire) error {
-		if err := w.send("POST", "/upload", gateBytes, &upload{left: gateBytes}, "Content-Type: application/octet-stream"); err != nil {
+	return countTransfer("Transfer/way=up/edge="+edge, edge, func(w *load.Wire) error {
+		if err := w.Send("POST", "/upload", gateBytes, &load.Body{Left: gateBytes}, "Content-Type: application/octet-stream"); err != nil {
 			return err
 		}
-		return w.success("POST /upload", int64(len(strconv.Itoa(gateBytes)))) // the portal says how many came
+		return w.Success("POST /upload", int64(len(strconv.Itoa(gateBytes)))) // the portal says how many came
 	})
 }
 
-func countTransfer(name, edge string, move func(*wire) error) probe {
+func countTransfer(name, edge string, move func(*load.Wire) error) probe {
 	return probe{name, func(ctx context.Context, g *gateWorld) ([]entry, error) {
 		wires, err := g.dialSite(ctx, edge, 1)
 		if err != nil {
 			return nil, err
 		}
-		defer hangUp(wires)
-		if err := wires[0].get("/1kb", 1<<10); err != nil { // handshake and first stream are not the transfer's
+		defer load.HangUp(wires)
+		if err := wires[0].Get("/1kb", 1<<10); err != nil { // handshake and first stream are not the transfer's
 			return nil, err
 		}
 		c, err := g.during(ctx, func() error { return move(wires[0]) })
@@ -211,12 +212,12 @@ func countTransfer(name, edge string, move func(*wire) error) probe {
 	}}
 }
 
-func (g *gateWorld) dialSite(ctx context.Context, edge string, conns int) ([]*wire, error) {
+func (g *gateWorld) dialSite(ctx context.Context, edge string, conns int) ([]*load.Wire, error) {
 	e, err := g.endpoint(ctx, g.device, edge)
 	if err != nil {
 		return nil, err
 	}
-	return dialMany(ctx, e, g.conf, conns)
+	return load.DialMany(ctx, e, g.conf, conns)
 }
 
 // countIdle is the relay with tunnels less the relay without.

@@ -117,36 +117,3 @@ func FuzzBaseline(f *testing.F) {
 		}
 	})
 }
-
-func TestWire(t *testing.T) {
-	e := portalEndpoint(t)
-	w, err := e.dial(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	for path, n := range map[string]int64{"/1kb": 1 << 10, "/64kb": 64 << 10, "/bytes?n=0": 0, "/bytes?n=100001": 100001} {
-		if err := w.get(path, n); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := w.send("POST", "/upload", 300001, &upload{left: 300001}); err != nil {
-		t.Error(err)
-	}
-	if err := w.success("POST /upload", int64(len("300001"))); err != nil {
-		t.Error(err)
-	}
-	if err := getMany([]*wire{w}, 3, "/1kb", 1<<10); err != nil {
-		t.Error(err)
-	}
-	if err := w.get("/1kb", 7); err == nil {
-		t.Error("a body of another length passes")
-	}
-	if w, err = e.dial(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.get("/else", 0); err == nil {
-		t.Error("a 404 passes for a success")
-	}
-}

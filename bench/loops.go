@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"trunkline/bench/load"
 )
 
 // Figures of load that bench makes itself.
@@ -17,15 +19,18 @@ const (
 	streamsSize, streams = 256 << 20, 4
 )
 
-// loop is a figure whose load is made by prepare's func, for about d.
-func loop(name, title, op string, needs []string, prepare func(ctx context.Context, e endpoint, w *world) (load func(d time.Duration) (outcome, error), done func(), err error), edge string) *figure {
+// runFor makes load for about d.
+type runFor func(d time.Duration) (load.Outcome, error)
+
+// loop is a figure whose load is made by what prepare returns; done ends it.
+func loop(name, title, op string, needs []string, prepare func(ctx context.Context, e load.Endpoint, w *world) (run runFor, done func(), err error), edge string) *figure {
 	f := &figure{name: name, title: title, unit: "cpu-ns/" + op, needs: append(needs, edge), show: micros}
 	f.measure = func(ctx context.Context, w *world, p proxy, warm bool) (sample, error) {
 		e, err := p.endpoint(ctx, edge)
 		if err != nil {
 			return sample{}, err
 		}
-		load, done, err := prepare(ctx, e, w)
+		run, done, err := prepare(ctx, e, w)
 		if err != nil {
 			return sample{}, err
 		}
@@ -37,15 +42,15 @@ func loop(name, title, op string, needs []string, prepare func(ctx context.Conte
 		case warm:
 			d = time.Second
 		}
-		var o outcome
+		var o load.Outcome
 		used, err := p.cpu(func() error {
-			o, err = load(d)
+			o, err = run(d)
 			return err
 		})
 		if err != nil {
 			return sample{}, err
 		}
-		return sample{o.ops(), float64(used.Nanoseconds()) / float64(o.ops()), o.extras(op)}, nil
+		return sample{o.Ops(), float64(used.Nanoseconds()) / float64(o.Ops()), o.Extras(op)}, nil
 	}
 	return f
 }
@@ -57,37 +62,37 @@ func echoes(edge string) *figure {
 		fmt.Sprintf("WebSocket/size=%dB/conns=%d/edge=%s", echoSize, echoConns, edge),
 		fmt.Sprintf("CPU per WebSocket echo, %d B, %d conn., %s", echoSize, echoConns, edge),
 		"echo", nil,
-		func(ctx context.Context, e endpoint, w *world) (func(time.Duration) (outcome, error), func(), error) {
-			wires, err := dialMany(ctx, e, w.conf, echoConns)
+		func(ctx context.Context, e load.Endpoint, w *world) (runFor, func(), error) {
+			wires, err := load.DialMany(ctx, e, w.conf, echoConns)
 			if err != nil {
 				return nil, nil, err
 			}
 			for _, w := range wires {
-				if err := w.upgrade("/ws"); err != nil {
-					hangUp(wires)
+				if err := w.Upgrade("/ws"); err != nil {
+					load.HangUp(wires)
 					return nil, nil, err
 				}
 			}
 			message := bytes.Repeat([]byte("m"), echoSize)
-			return func(d time.Duration) (outcome, error) {
-				return closedLoop(ctx, echoConns, d, func(i int) error { return wires[i].echo(message) })
-			}, func() { hangUp(wires) }, nil
+			return func(d time.Duration) (load.Outcome, error) {
+				return load.Closed(ctx, echoConns, d, func(i int) error { return wires[i].Echo(message) })
+			}, func() { load.HangUp(wires) }, nil
 		}, edge)
 }
 
 // pages are opened by a few people at once, each on connections of its own.
 func pages(edge, proto string) *figure {
-	open, needs := openPage, []string(nil)
+	open, needs := load.OpenPage, []string(nil)
 	if proto == "h2" {
-		open, needs = openPageH2, []string{needH2}
+		open, needs = load.OpenPageH2, []string{needH2}
 	}
 	return loop(
-		fmt.Sprintf("Page/assets=%d/proto=%s/edge=%s", pageAssets, proto, edge),
-		fmt.Sprintf("CPU per page of %d assets, %s, %s", pageAssets, proto, edge),
+		fmt.Sprintf("Page/assets=%d/proto=%s/edge=%s", load.PageAssets, proto, edge),
+		fmt.Sprintf("CPU per page of %d assets, %s, %s", load.PageAssets, proto, edge),
 		"page", needs,
-		func(ctx context.Context, e endpoint, w *world) (func(time.Duration) (outcome, error), func(), error) {
-			return func(d time.Duration) (outcome, error) {
-				return closedLoop(ctx, pagePeople, d, func(int) error { return open(ctx, e, w.conf) })
+		func(ctx context.Context, e load.Endpoint, w *world) (runFor, func(), error) {
+			return func(d time.Duration) (load.Outcome, error) {
+				return load.Closed(ctx, pagePeople, d, func(int) error { return open(ctx, e, w.conf) })
 			}, func() {}, nil
 		}, edge)
 }
@@ -98,13 +103,13 @@ func steady(edge string) *figure {
 		fmt.Sprintf("OpenLoop/size=1KiB/rate=%d/conns=%d/edge=%s", steadyRate, steadyConns, edge),
 		fmt.Sprintf("CPU per request, 1 KiB, %d/s on %d conn., %s", steadyRate, steadyConns, edge),
 		"req", nil,
-		func(ctx context.Context, e endpoint, w *world) (func(time.Duration) (outcome, error), func(), error) {
-			wires, err := dialMany(ctx, e, w.conf, steadyConns)
+		func(ctx context.Context, e load.Endpoint, w *world) (runFor, func(), error) {
+			wires, err := load.DialMany(ctx, e, w.conf, steadyConns)
 			if err != nil {
 				return nil, nil, err
 			}
-			return func(d time.Duration) (outcome, error) {
-				return openLoop(ctx, steadyConns, steadyRate, d, func(i int) error { return wires[i].get("/1kb", 1<<10) })
-			}, func() { hangUp(wires) }, nil
+			return func(d time.Duration) (load.Outcome, error) {
+				return load.Open(ctx, steadyConns, steadyRate, d, func(i int) error { return wires[i].Get("/1kb", 1<<10) })
+			}, func() { load.HangUp(wires) }, nil
 		}, edge)
 }

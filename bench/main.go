@@ -10,7 +10,8 @@
 //	make bench-gate                   counts only, seconds: is something worse?
 //
 // What the figures mean, and how to compare two runs, is in docs/performance.md.
-// Bench is not a load test of an installation; cmd/trunkline-loadtest is.
+// Bench is not a load test of an installation; cmd/trunkline-loadtest is. What
+// makes load is in load, what answers it in portal.
 package main
 
 import (

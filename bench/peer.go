@@ -100,7 +100,7 @@ func (w *world) secret(name, text string) (file string, err error) {
 // awaitPage waits until a page comes through the tunnel.
 func (s *webServer) awaitPage(ctx context.Context, w *world) error {
 	return s.await(ctx, startTime, func() error {
-		if err := s.endpoint(edgeHTTP).fetch(ctx, w.conf, "/1kb", 1<<10); err != nil {
+		if err := s.endpoint(edgeHTTP).Fetch(ctx, w.conf, "/1kb", 1<<10); err != nil {
 			return errors.Join(err, s.far.alive())
 		}
 		return nil

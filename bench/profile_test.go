@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"trunkline/bench/load"
 	"trunkline/internal/selfca"
 )
 
@@ -150,12 +151,12 @@ func TestTrace(t *testing.T) {
 		if err != nil {
 			return sample{}, err
 		}
-		c, err := e.dial(ctx, nil)
+		c, err := e.Dial(ctx, nil)
 		if err != nil {
 			return sample{}, err
 		}
 		defer c.Close()
-		return sample{ops: gets}, getMany([]*wire{c}, gets, "/1kb", 1<<10)
+		return sample{ops: gets}, load.GetMany([]*load.Wire{c}, gets, "/1kb", 1<<10)
 	}}
 	calls, err := w.trace(t.Context(), f, ready.server(c).proxy(viaDirect))
 	if err != nil {

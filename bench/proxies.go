@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 
+	"trunkline/bench/load"
 	"trunkline/internal/id"
 )
 
@@ -50,13 +51,13 @@ func startProxies(ctx context.Context, w *world, r *report) ([]proxy, error) {
 }
 
 func (w *world) relayProxy(relay *child, device id.Device) proxy {
-	return proxy{via: viaRelay, child: relay, endpoint: func(ctx context.Context, edge string) (endpoint, error) {
+	return proxy{via: viaRelay, child: relay, endpoint: func(ctx context.Context, edge string) (load.Endpoint, error) {
 		return w.endpoint(ctx, device, edge)
 	}}
 }
 
 func (s *webServer) proxy(via string, lacks ...string) proxy {
-	return proxy{via: via, child: s.child, lacks: lacks, endpoint: func(_ context.Context, edge string) (endpoint, error) {
+	return proxy{via: via, child: s.child, lacks: lacks, endpoint: func(_ context.Context, edge string) (load.Endpoint, error) {
 		return s.endpoint(edge), nil
 	}}
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"trunkline/bench/portal"
 	"trunkline/internal/service"
 	"trunkline/internal/tunnel"
 )
@@ -55,8 +56,8 @@ func portalChild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	go servePortal(plain)
-	go servePortal(portalTLS(secret, cert))
+	go portal.Serve(plain)
+	go portal.Serve(portal.TLS(secret, cert))
 	if err := json.NewEncoder(os.Stdout).Encode(portalReady{plain.Addr().String(), secret.Addr().String()}); err != nil {
 		return err
 	}
@@ -139,6 +140,6 @@ func dialTunnel(ctx context.Context, addr string, conf *tls.Config, d tunnelDevi
 func serveStream(ctx context.Context, _ tunnel.Header, c net.Conn) {
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	if tunnel.AcceptStream(c) == nil {
-		servePortalConn(c)
+		portal.ServeConn(c)
 	}
 }

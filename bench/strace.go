@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -59,14 +60,20 @@ func (w *world) trace(ctx context.Context, f *figure, relay proxy) ([]call, erro
 	return calls[:min(len(calls), callsShown)], err
 }
 
-// tracedBy is an error unless pid is traced by tracer.
+// tracedBy is an error unless all threads of pid are traced by tracer.
 func tracedBy(pid, tracer int) error {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return err
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(threads) == 0 {
+		return errors.Join(err, errors.New("the relay has no threads"))
 	}
-	if !bytes.Contains(b, fmt.Appendf(nil, "TracerPid:\t%d\n", tracer)) {
-		return errors.New("the relay is not traced: strace may not be allowed")
+	for _, file := range threads {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(b, fmt.Appendf(nil, "TracerPid:\t%d\n", tracer)) {
+			return errors.New("the relay is not traced: strace may not be allowed")
+		}
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -50,7 +49,7 @@ func moving(name, title, edge, way string, streams int, size func(options) int64
 		used, err := p.cpu(func() error {
 			var g errgroup.Group
 			for range streams {
-				g.Go(func() error { return e.move(ctx, e.client(w.conf), way, n) })
+				g.Go(func() error { return e.Move(ctx, e.Client(w.conf), way, n) })
 			}
 			return g.Wait()
 		})
@@ -63,13 +62,4 @@ func moving(name, title, edge, way string, streams int, size func(options) int64
 		}}, nil
 	}
 	return f
-}
-
-// move carries n bytes one way on c, which has no other use.
-func (e endpoint) move(ctx context.Context, c *http.Client, way string, n int64) error {
-	defer c.CloseIdleConnections()
-	if way == "up" {
-		return e.upload(ctx, c, n)
-	}
-	return e.download(ctx, c, bytesPath(n), n)
 }

@@ -9,6 +9,8 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+
+	"trunkline/bench/load"
 )
 
 // webServer is a process that takes browsers' requests on two ports, which
@@ -20,11 +22,11 @@ type webServer struct {
 	portPlain, portTLS string
 }
 
-func (s *webServer) endpoint(edge string) endpoint {
+func (s *webServer) endpoint(edge string) load.Endpoint {
 	if edge == edgeHTTP {
-		return endpoint{scheme: "http", host: s.host, port: s.portPlain}
+		return load.Endpoint{Scheme: "http", Host: s.host, Port: s.portPlain}
 	}
-	return endpoint{scheme: "https", host: s.host, port: s.portTLS}
+	return load.Endpoint{Scheme: "https", Host: s.host, Port: s.portTLS}
 }
 
 // awaitPort waits until somebody accepts on a port of loopback.

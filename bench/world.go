@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -251,4 +252,15 @@ func adminGet(ctx context.Context, admin, path string) error {
 		return err
 	}
 	return errors.Join(drained(resp), resp.Body.Close())
+}
+
+// drained reads a response to its end and makes an error of its status.
+func drained(resp *http.Response) error {
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %s", resp.Status)
+	}
+	return nil
 }

@@ -6,23 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"time"
+
+	"trunkline/bench/load"
 )
-
-// endpoint is where a measured proxy takes requests.
-type endpoint struct {
-	scheme, host, port string // dialled on loopback, whatever the name is
-	headers            map[string]string
-}
-
-func (e endpoint) url(path string) string {
-	return e.scheme + "://" + net.JoinHostPort(e.host, e.port) + path
-}
 
 // wrkResult is what the script below prints at the end.
 type wrkResult struct {
@@ -56,18 +47,18 @@ end
 }
 
 // runWrk loads url over conns kept connections. Anything but success is an error.
-func runWrk(ctx context.Context, w *world, e endpoint, path string, conns, seconds int) (wrkResult, error) {
+func runWrk(ctx context.Context, w *world, e load.Endpoint, path string, conns, seconds int) (wrkResult, error) {
 	program, err := lookup("wrk")
 	if err != nil {
 		return wrkResult{}, err
 	}
 	script := w.path("wrk.lua")
-	if err := os.WriteFile(script, wrkScript(e.headers), 0o600); err != nil {
+	if err := os.WriteFile(script, wrkScript(e.Headers), 0o600); err != nil {
 		return wrkResult{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+startTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-t1", "-c", strconv.Itoa(conns), "-d", strconv.Itoa(seconds)+"s", "-s", script, e.url(path))
+	cmd := exec.CommandContext(ctx, program, "-t1", "-c", strconv.Itoa(conns), "-d", strconv.Itoa(seconds)+"s", "-s", script, e.URL(path))
 	own(cmd)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -1,4 +1,7 @@
-package main
+// Package portal is the PBX's web server of the benchmarks: the cheapest that will
+// do, for it shares the machine's cores with what is measured. It is no HTTP
+// server for anybody else.
+package portal
 
 import (
 	"bufio"
@@ -12,9 +15,7 @@ import (
 	"strings"
 )
 
-// The portal is the cheapest web server that will do: it shares the machine's
-// cores with what is measured. It speaks just enough HTTP/1.1 for the relay and
-// nginx, who are its only clients:
+// It speaks just enough HTTP/1.1 for proxies, who are its only clients:
 //
 //	GET /1kb, /64kb      constant bodies
 //	GET /bytes?n=N       N bytes
@@ -22,28 +23,29 @@ import (
 //	GET /ws              a WebSocket that echoes
 
 var (
-	filler  = bytes.Repeat([]byte("0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ\n"), 4<<10) // 256 KiB
-	fixed1k = append(portalHead(1<<10), filler[:1<<10]...)
-	fixed64 = append(portalHead(64<<10), filler[:64<<10]...)
+	// Filler is what bodies are made of. Nobody writes to it.
+	Filler  = bytes.Repeat([]byte("0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ\n"), 4<<10) // 256 KiB
+	fixed1k = append(head(1<<10), Filler[:1<<10]...)
+	fixed64 = append(head(64<<10), Filler[:64<<10]...)
 )
 
-func portalHead(length int64) []byte {
+func head(length int64) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n", length)
 }
 
-// servePortal accepts until ln is closed.
-func servePortal(ln net.Listener) {
+// Serve accepts until ln is closed.
+func Serve(ln net.Listener) {
 	for {
 		c, err := ln.Accept()
 		if err != nil {
 			return
 		}
-		go servePortalConn(c)
+		go ServeConn(c)
 	}
 }
 
-// servePortalConn answers requests until either side ends. It owns c.
-func servePortalConn(c net.Conn) {
+// ServeConn answers requests until either side ends. It owns c.
+func ServeConn(c net.Conn) {
 	defer c.Close()
 	r := bufio.NewReaderSize(c, 64<<10)
 	for {
@@ -57,7 +59,7 @@ func servePortalConn(c net.Conn) {
 	}
 }
 
-type portalRequest struct {
+type request struct {
 	method, target string
 	length         int64  // of the body
 	key            string // of a WebSocket
@@ -65,7 +67,7 @@ type portalRequest struct {
 
 var errRequest = errors.New("portal: not a request that this server knows")
 
-func readRequest(r *bufio.Reader) (q portalRequest, err error) {
+func readRequest(r *bufio.Reader) (q request, err error) {
 	line, err := r.ReadSlice('\n')
 	if err != nil {
 		return q, err
@@ -97,7 +99,7 @@ func readRequest(r *bufio.Reader) (q portalRequest, err error) {
 	}
 }
 
-func (q portalRequest) answer(c io.Writer, body *bufio.Reader) error {
+func (q request) answer(c io.Writer, body *bufio.Reader) error {
 	switch {
 	case q.target == "/1kb":
 		return write(c, fixed1k)
@@ -108,11 +110,11 @@ func (q portalRequest) answer(c io.Writer, body *bufio.Reader) error {
 		if err != nil || n < 0 {
 			return errRequest
 		}
-		if err := write(c, portalHead(n)); err != nil {
+		if err := write(c, head(n)); err != nil {
 			return err
 		}
-		for ; n > 0; n -= int64(len(filler)) {
-			if err := write(c, filler[:min(n, int64(len(filler)))]); err != nil {
+		for ; n > 0; n -= int64(len(Filler)) {
+			if err := write(c, Filler[:min(n, int64(len(Filler)))]); err != nil {
 				return err
 			}
 		}
@@ -125,7 +127,7 @@ func (q portalRequest) answer(c io.Writer, body *bufio.Reader) error {
 			return err
 		}
 		text := strconv.FormatInt(n, 10)
-		return write(c, append(portalHead(int64(len(text))), text...))
+		return write(c, append(head(int64(len(text))), text...))
 	}
 	return write(c, []byte("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
 }
@@ -135,9 +137,9 @@ func write(w io.Writer, b []byte) error {
 	return err
 }
 
-// portalTLS is the same portal as nginx reaches it. Records are full from the
+// TLS is the same portal as nginx reaches it. Records are full from the
 // first: Go's small ones at a connection's start would make nginx look worse.
-func portalTLS(ln net.Listener, cert tls.Certificate) net.Listener {
+func TLS(ln net.Listener, cert tls.Certificate) net.Listener {
 	return tls.NewListener(ln, &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, DynamicRecordSizingDisabled: true,
 	})

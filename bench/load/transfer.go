@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"context"
@@ -9,20 +9,22 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"trunkline/bench/portal"
 )
 
 const clientBuffer = 256 << 10
 
-// client makes the transfers: one connection, large buffers, nothing checked
+// Client makes the transfers: one connection, large buffers, nothing checked
 // but how many bytes there were.
-func (e endpoint) client(conf *tls.Config) *http.Client {
+func (e Endpoint) Client(conf *tls.Config) *http.Client {
 	conf = conf.Clone()
-	conf.ServerName = e.host
+	conf.ServerName = e.Host
 	d := &net.Dialer{}
 	return &http.Client{
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return d.DialContext(ctx, network, loopback(e.port))
+				return d.DialContext(ctx, network, e.address())
 			},
 			TLSClientConfig: conf, DisableCompression: true, ReadBufferSize: clientBuffer, WriteBufferSize: clientBuffer,
 		},
@@ -30,29 +32,38 @@ func (e endpoint) client(conf *tls.Config) *http.Client {
 	}
 }
 
-func (e endpoint) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, method, e.url(path), body)
+func (e Endpoint) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, e.URL(path), body)
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range e.headers {
+	for name, value := range e.Headers {
 		req.Header.Set(name, value)
 	}
-	if host := e.headers["Host"]; host != "" {
+	if host := e.Headers["Host"]; host != "" {
 		req.Host = host
 	}
 	return req, nil
 }
 
-// fetch is one download on a connection of its own.
-func (e endpoint) fetch(ctx context.Context, conf *tls.Config, path string, n int64) error {
-	c := e.client(conf)
+// Move carries n bytes one way on c, which has no other use.
+func (e Endpoint) Move(ctx context.Context, c *http.Client, way string, n int64) error {
+	defer c.CloseIdleConnections()
+	if way == "up" {
+		return e.upload(ctx, c, n)
+	}
+	return e.download(ctx, c, BytesPath(n), n)
+}
+
+// Fetch is one download on a connection of its own.
+func (e Endpoint) Fetch(ctx context.Context, conf *tls.Config, path string, n int64) error {
+	c := e.Client(conf)
 	defer c.CloseIdleConnections()
 	return e.download(ctx, c, path, n)
 }
 
 // download gets what must be a success of n bytes.
-func (e endpoint) download(ctx context.Context, c *http.Client, path string, n int64) error {
+func (e Endpoint) download(ctx context.Context, c *http.Client, path string, n int64) error {
 	req, err := e.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
@@ -75,8 +86,9 @@ func (e endpoint) download(ctx context.Context, c *http.Client, path string, n i
 	return nil
 }
 
-func (e endpoint) upload(ctx context.Context, c *http.Client, n int64) error {
-	req, err := e.request(ctx, http.MethodPost, "/upload", &upload{left: n})
+// upload sends what the portal must have got in full.
+func (e Endpoint) upload(ctx context.Context, c *http.Client, n int64) error {
+	req, err := e.request(ctx, http.MethodPost, "/upload", &Body{Left: n})
 	if err != nil {
 		return err
 	}
@@ -97,25 +109,14 @@ func (e endpoint) upload(ctx context.Context, c *http.Client, n int64) error {
 	return nil
 }
 
-// upload is a body that costs the client one copy.
-type upload struct{ left int64 }
+// Upload is a body that costs the client one copy.
+type Body struct{ Left int64 }
 
-func (u *upload) Read(b []byte) (int, error) {
-	if u.left == 0 {
+func (b *Body) Read(p []byte) (int, error) {
+	if b.Left == 0 {
 		return 0, io.EOF
 	}
-	n := copy(b, filler[:min(u.left, int64(len(filler)))])
-	u.left -= int64(n)
+	n := copy(p, portal.Filler[:min(b.Left, int64(len(portal.Filler)))])
+	b.Left -= int64(n)
 	return n, nil
-}
-
-// drained reads a response to its end and makes an error of its status.
-func drained(resp *http.Response) error {
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %s", resp.Status)
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bufio"
@@ -16,12 +16,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// wire is one kept connection to an endpoint. It is no HTTP client for anybody
+// Wire is one kept connection to an Endpoint. It is no HTTP client for anybody
 // else: it costs next to nothing, and how many requests it makes is exact.
 // Whoever dialled it closes it; the end of the context that it was dialled with
 // ends it too.
-type wire struct {
-	e    endpoint
+type Wire struct {
+	e    Endpoint
 	c    net.Conn
 	stop func() bool
 	r    *bufio.Reader
@@ -35,33 +35,34 @@ const (
 	wirePatient = time.Minute // for one answer
 )
 
-// dial opens a connection as a browser does that speaks HTTP/1.1 only.
-func (e endpoint) dial(ctx context.Context, conf *tls.Config) (*wire, error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", loopback(e.port))
+// Dial opens a connection as a browser does that speaks HTTP/1.1 only.
+func (e Endpoint) Dial(ctx context.Context, conf *tls.Config) (*Wire, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", e.address())
 	if err != nil {
 		return nil, err
 	}
-	if e.scheme == "https" {
+	if e.Scheme == "https" {
 		conf = conf.Clone()
-		conf.ServerName, conf.NextProtos = e.host, []string{"http/1.1"}
+		conf.ServerName, conf.NextProtos = e.Host, []string{"http/1.1"}
 		secret := tls.Client(c, conf)
 		if err := secret.HandshakeContext(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("handshake: %w", err), c.Close())
 		}
 		c = secret
 	}
-	return &wire{e: e, c: c, r: bufio.NewReaderSize(c, wireBuffer), stop: context.AfterFunc(ctx, func() { c.Close() })}, nil
+	return &Wire{e: e, c: c, r: bufio.NewReaderSize(c, wireBuffer), stop: context.AfterFunc(ctx, func() { c.Close() })}, nil
 }
 
-func (w *wire) Close() error {
+// Close ends the connection.
+func (w *Wire) Close() error {
 	w.stop()
 	return w.c.Close()
 }
 
-// send writes a request and its body, which may be nil.
-func (w *wire) send(method, path string, length int64, body io.Reader, headers ...string) error {
+// Send writes a request and its body, which may be nil.
+func (w *Wire) Send(method, path string, length int64, body io.Reader, headers ...string) error {
 	w.head = fmt.Appendf(w.head[:0], "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, w.host())
-	for name, value := range w.e.headers {
+	for name, value := range w.e.Headers {
 		if name != "Host" {
 			w.head = fmt.Appendf(w.head, "%s: %s\r\n", name, value)
 		}
@@ -74,21 +75,21 @@ func (w *wire) send(method, path string, length int64, body io.Reader, headers .
 	}
 	w.head = append(w.head, "\r\n"...)
 	w.c.SetDeadline(time.Now().Add(wirePatient))
-	if err := write(w.c, w.head); err != nil || body == nil {
+	if _, err := w.c.Write(w.head); err != nil || body == nil {
 		return err
 	}
 	_, err := io.CopyBuffer(struct{ io.Writer }{w.c}, body, make([]byte, clientBuffer))
 	return err
 }
 
-func (w *wire) host() string {
-	return cmp.Or(w.e.headers["Host"], net.JoinHostPort(w.e.host, w.e.port))
+func (w *Wire) host() string {
+	return cmp.Or(w.e.Headers["Host"], net.JoinHostPort(w.e.Host, w.e.Port))
 }
 
 var errWire = errors.New("the answer is not one that bench understands")
 
 // answer reads a response's head: its status, and the length of its body.
-func (w *wire) answer() (status int, length int64, err error) {
+func (w *Wire) answer() (status int, length int64, err error) {
 	line, err := w.r.ReadSlice('\n')
 	if err != nil {
 		return 0, 0, err
@@ -117,15 +118,16 @@ func (w *wire) answer() (status int, length int64, err error) {
 	}
 }
 
-// get is one request whose answer must be a success with a body of n bytes.
-func (w *wire) get(path string, n int64) error {
-	if err := w.send("GET", path, 0, nil); err != nil {
+// Get is one request whose answer must be a success with a body of n bytes.
+func (w *Wire) Get(path string, n int64) error {
+	if err := w.Send("GET", path, 0, nil); err != nil {
 		return err
 	}
-	return w.success("GET "+path, n)
+	return w.Success("GET "+path, n)
 }
 
-func (w *wire) success(what string, n int64) error {
+// Success reads the answer to what was sent: 200, with a body of n bytes.
+func (w *Wire) Success(what string, n int64) error {
 	status, length, err := w.answer()
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -139,13 +141,13 @@ func (w *wire) success(what string, n int64) error {
 	return nil
 }
 
-// getMany makes exactly n requests, as many on each connection, one at a time.
-func getMany(wires []*wire, n int, path string, size int64) error {
+// GetMany makes exactly n requests, as many on each connection, one at a time.
+func GetMany(wires []*Wire, n int, path string, size int64) error {
 	var g errgroup.Group
 	for _, w := range wires {
 		g.Go(func() error {
 			for range n / len(wires) {
-				if err := w.get(path, size); err != nil {
+				if err := w.Get(path, size); err != nil {
 					return err
 				}
 			}
@@ -155,12 +157,12 @@ func getMany(wires []*wire, n int, path string, size int64) error {
 	return g.Wait()
 }
 
-// dialMany opens n connections, which hangUp closes.
-func dialMany(ctx context.Context, e endpoint, conf *tls.Config, n int) (wires []*wire, err error) {
+// DialMany opens n connections, which HangUp closes.
+func DialMany(ctx context.Context, e Endpoint, conf *tls.Config, n int) (wires []*Wire, err error) {
 	for range n {
-		w, err := e.dial(ctx, conf)
+		w, err := e.Dial(ctx, conf)
 		if err != nil {
-			hangUp(wires)
+			HangUp(wires)
 			return nil, err
 		}
 		wires = append(wires, w)
@@ -168,7 +170,7 @@ func dialMany(ctx context.Context, e endpoint, conf *tls.Config, n int) (wires [
 	return wires, nil
 }
 
-func hangUp(wires []*wire) {
+func HangUp(wires []*Wire) {
 	for _, w := range wires {
 		w.Close()
 	}

@@ -1,31 +1,29 @@
-package main
+package portal
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha1" //nolint:gosec // RFC 6455 wants it
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"time"
 )
 
 // Just enough of RFC 6455 for one message in one frame of under 64 KiB: the
 // portal sends back what it gets, the wire looks at what comes back.
 
 const (
-	frameText  = 0x81 // and the last of its message
+	FrameText  = 0x81 // and the last of its message
 	frameClose = 0x88
-	longFrame  = 126 // a length of two bytes follows
-	masked     = 0x80
+	longFrame  = 126  // a length of two bytes follows
+	Masked     = 0x80 // is set in the second byte of what a client sends
 
-	maxFrame = 1<<16 - 1
-	maxHead  = 8 // of a frame of ours
+	MaxFrame = 1<<16 - 1 // bytes of payload
 )
 
-var errFrame = errors.New("websocket: not a frame that bench understands")
+// ErrFrame is what is no such frame.
+var ErrFrame = errors.New("websocket: not a frame that bench understands")
 
 func acceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // as above
@@ -39,13 +37,13 @@ func echoFrames(c io.Writer, r *bufio.Reader, key string) error {
 	}
 	var in, out []byte
 	for {
-		kind, payload, err := readFrame(r, in)
+		kind, payload, err := ReadFrame(r, in)
 		if err != nil {
 			return err
 		}
 		in = payload
-		if out = appendFrame(out[:0], kind, 0, payload); len(out) == 0 {
-			return errFrame
+		if out = AppendFrame(out[:0], kind, 0, payload); len(out) == 0 {
+			return ErrFrame
 		}
 		if err := write(c, out); err != nil || kind == frameClose {
 			return errors.Join(err, io.EOF)
@@ -53,13 +51,13 @@ func echoFrames(c io.Writer, r *bufio.Reader, key string) error {
 	}
 }
 
-// readFrame reads one frame, its payload unmasked and in buf if it is long enough.
-func readFrame(r *bufio.Reader, buf []byte) (kind byte, payload []byte, err error) {
+// ReadFrame reads one frame, its payload unmasked and in buf if it is long enough.
+func ReadFrame(r *bufio.Reader, buf []byte) (kind byte, payload []byte, err error) {
 	var head [2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return 0, nil, err
 	}
-	n := int(head[1] &^ masked)
+	n := int(head[1] &^ Masked)
 	switch {
 	case n == longFrame:
 		var long [2]byte
@@ -68,10 +66,10 @@ func readFrame(r *bufio.Reader, buf []byte) (kind byte, payload []byte, err erro
 		}
 		n = int(binary.BigEndian.Uint16(long[:]))
 	case n > longFrame:
-		return 0, nil, errFrame
+		return 0, nil, ErrFrame
 	}
 	var mask [4]byte
-	if head[1]&masked != 0 {
+	if head[1]&Masked != 0 {
 		if _, err := io.ReadFull(r, mask[:]); err != nil {
 			return 0, nil, err
 		}
@@ -91,13 +89,13 @@ func readFrame(r *bufio.Reader, buf []byte) (kind byte, payload []byte, err erro
 	return head[0], buf, nil
 }
 
-// appendFrame frames a payload. With mask set it is a client's, under a mask
+// AppendFrame frames a payload. With mask set it is a client's, under a mask
 // of zeros: that is as good as another, and costs bench nothing.
-func appendFrame(b []byte, kind, mask byte, payload []byte) []byte {
+func AppendFrame(b []byte, kind, mask byte, payload []byte) []byte {
 	switch n := len(payload); {
 	case n < longFrame:
 		b = append(b, kind, mask|byte(n))
-	case n <= maxFrame:
+	case n <= MaxFrame:
 		b = append(b, kind, mask|longFrame, byte(n>>8), byte(n))
 	default:
 		return b
@@ -106,37 +104,4 @@ func appendFrame(b []byte, kind, mask byte, payload []byte) []byte {
 		b = append(b, 0, 0, 0, 0)
 	}
 	return append(b, payload...)
-}
-
-// upgrade makes the connection a WebSocket's.
-func (w *wire) upgrade(path string) error {
-	const key = "dHJ1bmtsaW5lIGJlbmNoIQ=="
-	err := w.send("GET", path, 0, nil, "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
-		"Sec-WebSocket-Key: "+key, "Origin: https://"+w.host())
-	if err != nil {
-		return err
-	}
-	status, _, err := w.answer()
-	if err != nil || status != 101 {
-		return errors.Join(err, fmt.Errorf("upgrade of %s: status %d", path, status))
-	}
-	return nil
-}
-
-// echo sends a message and takes the same back.
-func (w *wire) echo(message []byte) error {
-	w.c.SetDeadline(time.Now().Add(wirePatient))
-	w.head = appendFrame(w.head[:0], frameText, masked, message)
-	if err := write(w.c, w.head); err != nil {
-		return err
-	}
-	kind, got, err := readFrame(w.r, w.frame)
-	if err != nil {
-		return fmt.Errorf("echo: %w", err)
-	}
-	w.frame = got
-	if kind != frameText || !bytes.Equal(got, message) {
-		return errFrame
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"context"
@@ -14,33 +14,34 @@ import (
 // A portal's page as a browser opens it that was not there before: the document,
 // then assets of 1 to 64 KiB, a megabyte in all.
 const (
-	pageAssets = 60
+	PageAssets = 60
 	pageSize   = 8 << 10
 	pageConns  = 6 // that a browser has to one host over HTTP/1.1
 )
 
 func assetSize(i int) int64 { return 1 << (10 + i%7) }
 
-func bytesPath(n int64) string { return fmt.Sprintf("/bytes?n=%d", n) }
+// BytesPath is where the portal has n bytes.
+func BytesPath(n int64) string { return fmt.Sprintf("/bytes?n=%d", n) }
 
-// openPage gets the document and then all assets over six new connections.
-func openPage(ctx context.Context, e endpoint, conf *tls.Config) error {
-	first, err := e.dial(ctx, conf)
+// OpenPage gets the document and then all assets over six new connections.
+func OpenPage(ctx context.Context, e Endpoint, conf *tls.Config) error {
+	first, err := e.Dial(ctx, conf)
 	if err != nil {
 		return err
 	}
 	defer first.Close()
-	if err := first.get(bytesPath(pageSize), pageSize); err != nil {
+	if err := first.Get(BytesPath(pageSize), pageSize); err != nil {
 		return err
 	}
 	var next atomic.Int64
-	rest := func(w *wire) error {
+	rest := func(w *Wire) error {
 		for {
 			i := int(next.Add(1)) - 1
-			if i >= pageAssets {
+			if i >= PageAssets {
 				return nil
 			}
-			if err := w.get(bytesPath(assetSize(i)), assetSize(i)); err != nil {
+			if err := w.Get(BytesPath(assetSize(i)), assetSize(i)); err != nil {
 				return err
 			}
 		}
@@ -49,7 +50,7 @@ func openPage(ctx context.Context, e endpoint, conf *tls.Config) error {
 	g.Go(func() error { return rest(first) })
 	for range pageConns - 1 {
 		g.Go(func() error {
-			w, err := e.dial(ctx, conf)
+			w, err := e.Dial(ctx, conf)
 			if err != nil {
 				return err
 			}
@@ -60,25 +61,25 @@ func openPage(ctx context.Context, e endpoint, conf *tls.Config) error {
 	return g.Wait()
 }
 
-// openPageH2 gets them over one new connection, all assets at once.
-func openPageH2(ctx context.Context, e endpoint, conf *tls.Config) error {
+// OpenPageH2 gets them over one new connection, all assets at once.
+func OpenPageH2(ctx context.Context, e Endpoint, conf *tls.Config) error {
 	conf = conf.Clone()
-	conf.ServerName = e.host
+	conf.ServerName = e.Host
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, loopback(e.port))
+			return (&net.Dialer{}).DialContext(ctx, network, e.address())
 		},
 		TLSClientConfig: conf, DisableCompression: true, Protocols: new(http.Protocols),
 	}
 	t.Protocols.SetHTTP2(true)
 	c := &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer c.CloseIdleConnections()
-	if err := e.download(ctx, c, bytesPath(pageSize), pageSize); err != nil {
+	if err := e.download(ctx, c, BytesPath(pageSize), pageSize); err != nil {
 		return err
 	}
 	var g errgroup.Group
-	for i := range pageAssets {
-		g.Go(func() error { return e.download(ctx, c, bytesPath(assetSize(i)), assetSize(i)) })
+	for i := range PageAssets {
+		g.Go(func() error { return e.download(ctx, c, BytesPath(assetSize(i)), assetSize(i)) })
 	}
 	return g.Wait()
 }
