@@ -174,14 +174,14 @@ func TestClicks(t *testing.T) {
 	for _, text := range documents(t, "control/console/*.go", "control/console/templates/*.html", "control/console/templates/*/*.html", "agent/page/*.go") {
 		screens.WriteString(strings.ReplaceAll(text, "…", ""))
 	}
-	clicks := 0
+	all, clicks := screens.String(), 0
 	how := documents(t, "docs/*.md")
 	delete(how, "docs/performance.md") // figures
 	for path, text := range how {
 		for _, m := range regexp.MustCompile(`\*\*([A-Z][^*.]*)\*\*`).FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
 			for _, label := range strings.Split(m[1], " > ") {
 				clicks++
-				if !regexp.MustCompile(`[>"]` + regexp.QuoteMeta(label) + `[<"]`).MatchString(screens.String()) {
+				if !strings.Contains(all, ">"+label+"<") && !strings.Contains(all, `"`+label+`"`) {
 					t.Errorf("%s: nothing is called %q", path, label)
 				}
 			}
