@@ -1,0 +1,203 @@
+package mux
+
+import "time"
+
+const (
+	backlogMax = 256     // streams opened and not acknowledged
+	repliesMax = 64      // pings to be answered, and resets to be sent, at once
+	smallMax   = 4 << 10 // bytes of small writes that a stream may have waiting
+
+	// pingEvery is how often at most the round trip is measured.
+	pingEvery = 10 * time.Second
+	// closeTime is the peer's to answer a stream's FIN, before it gets a RST.
+	closeTime = 5 * time.Second
+)
+
+// core is the session's state. It does nothing by itself, and is told the time,
+// which only ever passes.
+type core struct {
+	client   bool // opens streams of odd ids
+	accepts  bool // the peer may open streams
+	bothWays bool // a close ends both directions
+	window   int  // the largest of a stream
+	most     int  // streams at once
+	budget   *Budget
+
+	streams map[uint32]*Stream // nil while there are none
+	lastID  uint32             // of ours
+	unacked int                // of those opened by us
+	ackedAt time.Duration      // when one of them was last acknowledged, or the first of them was opened
+
+	// What comes in: a header, perhaps in pieces, then a body.
+	head [headerLen]byte
+	have int
+	body uint32  // bytes of it still to come
+	in   *Stream // whose it is; nil: nobody's
+	fin  bool    // a FIN stands behind it
+
+	// What goes out.
+	control  list // streams with something other than data to send
+	data     list // streams with data, and a window for it
+	pongs    []uint32
+	resets   []uint32
+	lastWord bool // no more data but an urgent stream's
+
+	// The round-trip time, by pings while there is traffic.
+	rtt      time.Duration // 0: not known
+	pingID   uint32
+	pingSent time.Duration // the last one; 0: none yet
+	pinging  bool          // it is not answered yet
+	pingDue  bool          // nor sent
+
+	peerAway bool // the peer takes no more streams
+	closing  list // streams that we have closed and the peer has not, the oldest first
+	touched  list // streams with events
+}
+
+// The events of a stream.
+const (
+	readable = 1 << iota // data, or the end of data
+	writable             // what was to be written has been taken, or never will be
+	opened               // by the peer
+	acked                // another one may be opened
+)
+
+func newCore(c Config) core {
+	k := core{
+		client: c.Client, accepts: c.Accept != nil, bothWays: c.BothWays,
+		window: min(max(c.Window, initialWindow), maxWindow), most: c.MaxStreams, budget: c.Budget,
+		control: list{at: inControl}, data: list{at: inData}, closing: list{at: inClosing}, touched: list{at: inTouched},
+	}
+	return k
+}
+
+func (c *core) touch(s *Stream, event uint8) {
+	s.events |= event
+	c.touched.push(s)
+}
+
+// open makes a stream of ours, whose SYN goes out with what it sends first.
+func (c *core) open(now time.Duration) (*Stream, error) {
+	switch {
+	case c.peerAway:
+		return nil, ErrPeerClosed
+	case c.unacked >= backlogMax:
+		return nil, errBacklog
+	case c.lastID >= 1<<32-4:
+		return nil, ErrExhausted
+	case c.lastID == 0 && c.client:
+		c.lastID = 1
+	default:
+		c.lastID += 2
+	}
+	s := c.add(c.lastID)
+	s.synDue, s.unacked = true, true
+	if c.unacked++; c.unacked == 1 {
+		c.ackedAt = now
+	}
+	c.control.push(s)
+	return s, nil
+}
+
+func (c *core) add(id uint32) *Stream {
+	s := &Stream{id: id, window: initialWindow, credit: initialWindow, allowed: initialWindow}
+	if c.streams == nil {
+		c.streams = make(map[uint32]*Stream)
+	}
+	c.streams[id] = s
+	return s
+}
+
+// ack counts a stream of ours as acknowledged.
+func (c *core) ack(s *Stream, now time.Duration) {
+	if !s.unacked {
+		return
+	}
+	s.unacked, c.ackedAt = false, now
+	if c.unacked--; c.unacked == backlogMax-1 {
+		c.touch(s, acked)
+	}
+}
+
+// forget drops a stream that is over on both sides, or of which the peer must
+// speak no more. What it has received stays readable.
+func (c *core) forget(s *Stream, now time.Duration) {
+	if s.forgotten {
+		return
+	}
+	s.forgotten = true
+	c.ack(s, now)
+	c.dropUnsent(s)
+	c.control.remove(s)
+	c.data.remove(s)
+	c.closing.remove(s)
+	if c.in == s {
+		c.in = nil
+	}
+	c.budget.giveBack(s.window - initialWindow)
+	delete(c.streams, s.id)
+	if len(c.streams) == 0 {
+		c.streams = nil // a map does not shrink
+	}
+}
+
+// dropUnsent forgets what a stream had to send; who waits for that hears it.
+func (c *core) dropUnsent(s *Stream) {
+	if s.small != nil {
+		s.small.Release()
+		s.small, s.smallR, s.smallW = nil, 0, 0
+	}
+	s.dropped += len(s.pend)
+	s.pend = nil
+	c.data.remove(s)
+	c.touch(s, writable)
+}
+
+// closeWrite has a FIN sent behind what is still to be sent.
+func (c *core) closeWrite(s *Stream, now time.Duration) {
+	if s.finDue || s.finSent || s.forgotten {
+		return
+	}
+	s.finDue, s.closedAt = true, now
+	c.control.push(s)
+}
+
+// discard drops what a stream has received, and will.
+func (c *core) discard(s *Stream) {
+	s.discards = true
+	s.queue.clear()
+	s.unread.Store(0)
+}
+
+// expire resets streams whose close nobody has answered, and says when the
+// next one is due; 0: there is none.
+func (c *core) expire(now time.Duration) time.Duration {
+	for {
+		s := c.closing.first
+		if s == nil {
+			return 0
+		}
+		if at := s.closedAt + closeTime; at > now {
+			return at
+		}
+		c.resets = append(c.resets, s.id) // at most as many as there were streams
+		c.forget(s, now)
+	}
+}
+
+// wantRTT has the round trip measured, if that was long ago.
+func (c *core) wantRTT(now time.Duration) {
+	if c.pinging || c.pingSent != 0 && now-c.pingSent < pingEvery {
+		return
+	}
+	c.pinging, c.pingDue = true, true
+}
+
+// hasOutput reports whether fill has anything to give.
+func (c *core) hasOutput() bool {
+	if c.pingDue || c.control.first != nil || len(c.pongs)+len(c.resets) > 0 {
+		return true
+	}
+	s := c.data.first
+	return s != nil && (!c.lastWord || s.urgent)
+}

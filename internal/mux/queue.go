@@ -1,0 +1,91 @@
+package mux
+
+// piece is data that waits for its reader: b is part of seg.
+type piece struct {
+	seg *Segment
+	b   []byte
+	own bool // seg is of this queue alone, and behind b there may be room
+}
+
+// queue is a stream's data that nobody has read yet. Empty, it holds nothing.
+type queue struct {
+	pieces []piece
+	first  int
+	len    int // bytes
+}
+
+// keepPieces is what an empty queue keeps room for.
+const keepPieces = 4
+
+// add appends b, which is part of seg.
+func (q *queue) add(seg *Segment, b []byte) {
+	q.len += len(b)
+	if len(b) > copyMax {
+		seg.hold()
+		q.push(piece{seg: seg, b: b})
+		return
+	}
+	if n := len(q.pieces); n > q.first {
+		if p := &q.pieces[n-1]; p.own && cap(p.b)-len(p.b) >= len(b) {
+			p.b = append(p.b, b...)
+			return
+		}
+	}
+	own := segmentFor(len(b))
+	q.push(piece{seg: own, b: append(own.B[:0], b...), own: true})
+}
+
+// push makes use of the room of those that are read before it asks for more.
+func (q *queue) push(p piece) {
+	if q.first > 0 && len(q.pieces) == cap(q.pieces) {
+		n := copy(q.pieces, q.pieces[q.first:])
+		clear(q.pieces[n:])
+		q.pieces, q.first = q.pieces[:n], 0
+	}
+	q.pieces = append(q.pieces, p)
+}
+
+// read copies what is there, at most len(b) bytes.
+func (q *queue) read(b []byte) (n int) {
+	for n < len(b) && q.first < len(q.pieces) {
+		p := &q.pieces[q.first]
+		m := copy(b[n:], p.b)
+		n += m
+		if p.b = p.b[m:]; len(p.b) == 0 {
+			p.seg.Release()
+			q.drop()
+		}
+	}
+	q.len -= n
+	return n
+}
+
+// next takes the first piece, of which the caller holds the segment from then on.
+func (q *queue) next() (seg *Segment, b []byte) {
+	if q.first == len(q.pieces) {
+		return nil, nil
+	}
+	p := q.pieces[q.first]
+	q.len -= len(p.b)
+	q.drop()
+	return p.seg, p.b
+}
+
+// drop forgets the first piece.
+func (q *queue) drop() {
+	q.pieces[q.first] = piece{}
+	if q.first++; q.first < len(q.pieces) {
+		return
+	}
+	q.first = 0
+	if q.pieces = q.pieces[:0]; cap(q.pieces) > keepPieces {
+		q.pieces = nil
+	}
+}
+
+func (q *queue) clear() {
+	for _, p := range q.pieces[q.first:] {
+		p.seg.Release()
+	}
+	*q = queue{}
+}

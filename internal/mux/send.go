@@ -1,0 +1,138 @@
+package mux
+
+import "time"
+
+// fill puts frames into b, which holds four full ones or more, and returns how
+// many bytes there are; 0: there is nothing to send. Control comes first, then
+// the streams take turns.
+func (c *core) fill(now time.Duration, b []byte) (n int) {
+	const room = 2 * headerLen // of what a stream's control can take
+	for len(c.pongs) > 0 && len(b)-n >= room {
+		n += header{typ: typePing, flags: flagACK, length: c.pongs[0]}.put(b[n:])
+		if c.pongs = c.pongs[1:]; len(c.pongs) == 0 {
+			c.pongs = nil
+		}
+	}
+	for len(c.resets) > 0 && len(b)-n >= room {
+		n += header{typ: typeWindow, flags: flagRST, id: c.resets[0]}.put(b[n:])
+		if c.resets = c.resets[1:]; len(c.resets) == 0 {
+			c.resets = nil
+		}
+	}
+	if c.pingDue && len(b)-n >= room {
+		c.pingID++
+		c.pingDue, c.pingSent = false, max(now, 1)
+		n += header{typ: typePing, flags: flagSYN, length: c.pingID}.put(b[n:])
+	}
+	for len(b)-n >= room {
+		s := c.control.pop()
+		if s == nil {
+			break
+		}
+		n += c.sendControl(s, b[n:], now)
+	}
+	for len(b)-n > headerLen {
+		s := c.data.first
+		if s == nil || c.lastWord && !s.urgent {
+			break
+		}
+		// The rest of b is not worth a frame of its own.
+		if free := len(b) - n - headerLen; free < min(s.unsent(), int(s.allowed), MaxBody) && free < MaxBody/4 {
+			break
+		}
+		c.data.remove(s)
+		n += c.sendData(s, b[n:], now)
+		c.queueData(s)
+	}
+	return n
+}
+
+// due takes the flags that a stream's next frame has to carry.
+func (s *Stream) due() (flags uint16) {
+	if s.synDue {
+		flags |= flagSYN
+	}
+	if s.ackDue {
+		flags |= flagACK
+	}
+	s.synDue, s.ackDue = false, false
+	return flags
+}
+
+// sendControl sends all but data: in a frame of its own what cannot ride on
+// data that comes next.
+func (c *core) sendControl(s *Stream, b []byte, now time.Duration) int {
+	rides := c.data.has(s) && !(c.lastWord && !s.urgent)
+	fin := s.finDue && s.unsent() == 0
+	if rides && s.grant == 0 || !fin && s.grant == 0 && !s.synDue && !s.ackDue {
+		return 0
+	}
+	h := header{typ: typeWindow, flags: s.due(), id: s.id, length: s.grant}
+	s.grant = 0
+	if fin {
+		h.flags |= flagFIN
+	}
+	n := h.put(b)
+	if fin {
+		c.sentFIN(s, now)
+	}
+	return n
+}
+
+func (c *core) sentFIN(s *Stream, now time.Duration) {
+	s.finDue, s.finSent = false, true
+	switch {
+	case s.finGot:
+		c.forget(s, now)
+	case s.discards: // nobody waits for the far side's end
+		s.closedAt = now
+		c.closing.push(s)
+	}
+}
+
+// sendData makes one frame of a stream's data.
+func (c *core) sendData(s *Stream, b []byte, now time.Duration) int {
+	n := min(s.unsent(), int(s.allowed), MaxBody, len(b)-headerLen)
+	body := b[headerLen : headerLen+n]
+	if s.small != nil {
+		m := copy(body, s.small.B[s.smallR:s.smallW])
+		body = body[m:]
+		if s.smallR += m; s.smallR == s.smallW {
+			s.small.Release()
+			s.small, s.smallR, s.smallW = nil, 0, 0
+		}
+	}
+	if len(body) > 0 {
+		copy(body, s.pend)
+		if s.pend = s.pend[len(body):]; len(s.pend) == 0 {
+			s.pend = nil
+			c.touch(s, writable)
+		}
+	}
+	s.allowed -= uint32(n)
+	h := header{typ: typeData, flags: s.due(), id: s.id, length: uint32(n)}
+	fin := s.finDue && s.unsent() == 0
+	if fin {
+		h.flags |= flagFIN
+	}
+	h.put(b)
+	if fin {
+		c.control.remove(s)
+		c.sentFIN(s, now)
+	}
+	return headerLen + n
+}
+
+// unsent is how many bytes wait to be sent.
+func (s *Stream) unsent() int { return s.smallW - s.smallR + len(s.pend) }
+
+// queueData gives a stream its turn, if it can use one.
+func (c *core) queueData(s *Stream) {
+	switch {
+	case s.forgotten || s.unsent() == 0 || s.allowed == 0:
+	case s.urgent:
+		c.data.pushFront(s)
+	default:
+		c.data.push(s)
+	}
+}

@@ -1,0 +1,326 @@
+package mux
+
+import (
+	"errors"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// Config makes a Session. Write is needed.
+type Config struct {
+	// Client is the side whose streams have odd ids. Each side may open some.
+	Client bool
+	// Write sends b to the peer, whole or with an error, and may wait. It is
+	// called by one goroutine at a time, and b is SegmentSize at most.
+	Write func(b []byte) error
+	// Accept is called by Receive for every stream that the peer opens, and must
+	// not wait. Nil: the peer may open none.
+	Accept func(*Stream)
+	// BothWays makes a close by either side end both directions.
+	BothWays bool
+	// Window is how far a stream's receive window may grow, up to 16 MiB;
+	// 256 KiB if it is less.
+	Window int
+	// Budget, of one session or of many, bounds by how much in sum.
+	Budget *Budget
+	// MaxStreams is how many streams there may be; the peer's beyond it are
+	// reset. 1024 if it is 0.
+	MaxStreams int
+	// Lost is what reads and writes return when the session is over; ErrLost if
+	// it is nil.
+	Lost error
+	// Addrs has the addresses that streams say are theirs.
+	Addrs Addrs
+}
+
+// Addrs is a part of net.Conn.
+type Addrs interface {
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+}
+
+// Session is many streams on one connection. Safe for concurrent use.
+type Session struct {
+	write  func([]byte) error
+	accept func(*Stream)
+	lost   error
+	addrs  Addrs
+
+	mu       sync.Mutex // guards what follows, and the streams
+	core     core
+	flushing bool // somebody writes; others leave what they have to them
+	over     error
+	then     func() // of Finish
+	openers  []chan struct{}
+	expiry   *time.Timer // while a close is unanswered
+	calls    []call      // Receive's
+}
+
+var began = time.Now()
+
+// clock is monotonic, and not 0.
+func clock() time.Duration { return time.Since(began) + 1 }
+
+// New makes a session of a connection that is used by nobody else.
+func New(c Config) *Session {
+	if c.MaxStreams <= 0 {
+		c.MaxStreams = 1024
+	}
+	if c.Lost == nil {
+		c.Lost = ErrLost
+	}
+	return &Session{write: c.Write, accept: c.Accept, lost: c.Lost, addrs: c.Addrs, core: newCore(c)}
+}
+
+var errBacklog = errors.New("mux: the peer has to acknowledge streams first")
+
+// Open makes a stream. The peer hears of it with the first Write, Read or
+// Close. If 256 are not acknowledged yet it waits, until cancel is closed.
+func (s *Session) Open(cancel <-chan struct{}) (*Stream, error) {
+	for {
+		s.mu.Lock()
+		if s.over != nil || s.core.lastWord {
+			s.mu.Unlock()
+			return nil, s.lost
+		}
+		st, err := s.core.open(clock())
+		if st != nil {
+			st.session = s
+		}
+		if !errors.Is(err, errBacklog) {
+			s.mu.Unlock()
+			return st, err
+		}
+		wake := make(chan struct{})
+		s.openers = append(s.openers, wake)
+		s.mu.Unlock()
+		select {
+		case <-wake:
+		case <-cancel:
+			return nil, err
+		}
+	}
+}
+
+// Receive takes bytes that the peer has sent, cut anywhere: seg.B[from:to]. It
+// keeps a hold on seg where that saves a copy, so the caller writes there no
+// more unless seg is Alone. One goroutine at a time calls it. It never waits.
+// After an error nothing more can be received, and the session should Fail.
+func (s *Session) Receive(seg *Segment, from, to int) error {
+	s.mu.Lock()
+	if s.over != nil {
+		s.mu.Unlock()
+		return s.over
+	}
+	err := s.core.receive(clock(), seg, from, to)
+	s.dispatchLocked()
+	calls := s.calls
+	s.calls = nil
+	s.kickLocked()
+	s.mu.Unlock()
+	for _, c := range calls {
+		if c.opened {
+			s.accept(c.stream)
+		}
+		if f := c.stream.notify.Load(); f != nil {
+			(*f)()
+		}
+	}
+	return err
+}
+
+// call is what Receive has to tell when it has freed the lock.
+type call struct {
+	stream *Stream
+	opened bool
+}
+
+// dispatchLocked wakes who waits for an event, and notes whom Receive has to
+// call.
+func (s *Session) dispatchLocked() {
+	for st := s.core.touched.pop(); st != nil; st = s.core.touched.pop() {
+		e := st.events
+		st.events = 0
+		if e&readable != 0 {
+			st.reader.wake()
+		}
+		if e&writable != 0 {
+			st.writer.wake()
+		}
+		if e&acked != 0 {
+			s.wakeOpenersLocked()
+		}
+		if e&opened != 0 {
+			st.session = s
+		}
+		if e&opened != 0 || e&readable != 0 && st.notify.Load() != nil {
+			s.calls = append(s.calls, call{st, e&opened != 0})
+		}
+	}
+	if s.core.closing.first != nil && s.expiry == nil {
+		s.expiry = time.AfterFunc(closeTime, s.expire)
+	}
+}
+
+func (s *Session) wakeOpenersLocked() {
+	for _, c := range s.openers {
+		close(c)
+	}
+	s.openers = nil
+}
+
+func (s *Session) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expiry = nil
+	if next := s.core.expire(clock()); next != 0 && s.over == nil {
+		s.expiry = time.AfterFunc(next-clock()+time.Millisecond, s.expire)
+	}
+	s.dispatchLocked()
+	s.kickLocked()
+}
+
+// kickLocked has what is to be sent sent by somebody else.
+func (s *Session) kickLocked() {
+	if s.flushing || s.over != nil || !s.core.hasOutput() && s.then == nil {
+		return
+	}
+	s.flushing = true
+	go func() {
+		runtime.Gosched() // what others have to send goes along
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.flushLocked(nil)
+	}()
+}
+
+// own is how many times who has written what it wanted goes on for others,
+// before it leaves that to a goroutine.
+const own = 4
+
+// flushLocked is for who has set flushing. It writes what there is to be
+// written, by all; or, after what mine had, a part of it. The lock is free
+// while it does.
+func (s *Session) flushLocked(mine *Stream) {
+	seg := NewSegment()
+	defer seg.Release()
+	for turns := 0; s.over == nil; {
+		n := s.core.fill(clock(), seg.B)
+		s.dispatchLocked()
+		if n == 0 {
+			break
+		}
+		s.mu.Unlock()
+		err := s.write(seg.B[:n])
+		s.mu.Lock()
+		if err != nil {
+			s.failLocked(err)
+			break
+		}
+		if mine == nil || mine.unsent() > 0 && mine.allowed > 0 {
+			continue
+		}
+		if turns++; turns >= own && s.core.hasOutput() {
+			go func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.flushLocked(nil)
+			}()
+			return
+		}
+	}
+	s.flushing = false
+	if then := s.then; then != nil && s.over == nil {
+		s.then = nil
+		s.mu.Unlock()
+		then()
+		s.mu.Lock()
+	}
+}
+
+// Finish has nothing more sent but what urgent streams have, and the ends of
+// all others, and then calls f, in another goroutine; unless the session fails
+// before.
+func (s *Session) Finish(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over != nil || s.core.lastWord {
+		return
+	}
+	s.core.lastWord, s.then = true, f
+	now := clock()
+	for _, st := range s.core.streams {
+		if !st.urgent {
+			s.core.dropUnsent(st)
+			s.core.closeWrite(st, now)
+		}
+	}
+	s.wakeOpenersLocked()
+	s.dispatchLocked()
+	s.kickLocked()
+}
+
+// Fail ends the session at once: nothing is sent or received any more. What
+// streams have received stays readable. It does not close the connection.
+func (s *Session) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failLocked(err)
+}
+
+func (s *Session) failLocked(err error) {
+	if s.over != nil {
+		return
+	}
+	if err == nil {
+		err = s.lost
+	}
+	s.over = err
+	now := clock()
+	for _, st := range s.core.streams {
+		st.broken = true
+		s.core.touch(st, readable|writable)
+		s.core.forget(st, now)
+	}
+	s.core.pongs, s.core.resets = nil, nil
+	s.wakeOpenersLocked()
+	if s.expiry != nil {
+		s.expiry.Stop()
+		s.expiry = nil
+	}
+	s.dispatchLocked()
+}
+
+// Err is what the session failed by, nil while it has not.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
+}
+
+// Len is how many streams there are of which either side may still speak.
+func (s *Session) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.core.streams)
+}
+
+// Unacknowledged is for how long the peer has acknowledged none of the streams
+// that wait for it.
+func (s *Session) Unacknowledged() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.core.unacked == 0 {
+		return 0
+	}
+	return clock() - s.core.ackedAt
+}
+
+// RTT is the round-trip time when it was last measured; 0: it never was.
+func (s *Session) RTT() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core.rtt
+}
