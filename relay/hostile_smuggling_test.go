@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,19 +141,31 @@ func methodOf(request string) string {
 	return m
 }
 
-// What is sent as two requests arrives as two, each answered for itself.
+// What is sent as two requests arrives as two, each answered for itself. An
+// answer may come before the relay has noticed that the request's body is
+// through, on a machine that is busy; it says then that it closes, which is
+// its right, and the client's turn to try again.
 func (s *stage) pipelined(t *testing.T, p *testnet.PBX, portal *recorder, here string) {
-	conn := s.open(t, s.host(p))
-	io.WriteString(conn, "POST /one HTTP/1.1\r\n"+here+"\r\nContent-Length: 3\r\n\r\nabcGET /two HTTP/1.1\r\n"+here+
-		"\r\n\r\nPOST /three HTTP/1.1\r\n"+here+"\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /four HTTP/1.1\r\n"+here+"\r\nConnection: close\r\n\r\n")
-	r := bufio.NewReader(conn)
-	for range 4 {
-		if a, err := hear(r, http.MethodGet); err != nil || a.StatusCode != http.StatusOK {
-			t.Fatalf("%v, %v", a.Response, err)
+	want := []string{"POST /one HTTP/1.1", "GET /two HTTP/1.1", "POST /three HTTP/1.1", "GET /four HTTP/1.1"}
+	for range 10 {
+		conn := s.open(t, s.host(p))
+		io.WriteString(conn, "POST /one HTTP/1.1\r\n"+here+"\r\nContent-Length: 3\r\n\r\nabcGET /two HTTP/1.1\r\n"+here+
+			"\r\n\r\nPOST /three HTTP/1.1\r\n"+here+"\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /four HTTP/1.1\r\n"+here+"\r\nConnection: close\r\n\r\n")
+		r := bufio.NewReader(conn)
+		answered := 0
+		for closes := false; !closes; answered++ {
+			a, err := hear(r, http.MethodGet)
+			if err != nil || a.StatusCode != http.StatusOK {
+				t.Fatalf("%v, %v", a.Response, err)
+			}
+			closes = a.Close
+		}
+		if lines, wrong := portal.take(); !slices.Equal(lines, want[:answered]) || len(wrong) > 0 {
+			t.Fatalf("the portal saw %q, %q; %d were answered", lines, wrong, answered)
+		}
+		if answered == len(want) {
+			return
 		}
 	}
-	want := "POST /one HTTP/1.1|GET /two HTTP/1.1|POST /three HTTP/1.1|GET /four HTTP/1.1"
-	if lines, wrong := portal.take(); strings.Join(lines, "|") != want || len(wrong) > 0 {
-		t.Errorf("the portal saw %q, %q", lines, wrong)
-	}
+	t.Error("never were all answered")
 }
