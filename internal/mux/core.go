@@ -22,6 +22,7 @@ type core struct {
 	window   int  // the largest of a stream
 	most     int  // streams at once
 	budget   *Budget
+	allows   func() bool // a ping or GoAway of the peer's; nil: always
 
 	streams map[uint32]*Stream // nil while there are none
 	lastID  uint32             // of ours
@@ -65,7 +66,7 @@ const (
 func newCore(c Config) core {
 	k := core{
 		client: c.Client, accepts: c.Accept != nil, bothWays: c.BothWays,
-		window: min(max(c.Window, initialWindow), maxWindow), most: c.MaxStreams, budget: c.Budget,
+		window: min(max(c.Window, initialWindow), maxWindow), most: c.MaxStreams, budget: c.Budget, allows: c.Control,
 		control: list{at: inControl}, data: list{at: inData}, closing: list{at: inClosing}, touched: list{at: inTouched},
 	}
 	return k

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -67,7 +68,11 @@ func drive(_ testing.TB, c net.Conn, cfg mux.Config) *ours {
 		var r mux.Reader
 		defer r.Release()
 		for {
-			if err := r.Feed(o.Session, c.Read); err != nil {
+			n, err := c.Read(r.Room())
+			if n > 0 {
+				err = errors.Join(r.Took(o.Session, n), err)
+			}
+			if err != nil {
 				o.Fail(err)
 				c.Close()
 				return

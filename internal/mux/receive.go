@@ -55,12 +55,14 @@ func (c *core) frame(now time.Duration, h header) error {
 	if h.version != 0 {
 		return ErrVersion
 	}
-	switch h.typ {
-	case typeData, typeWindow:
+	switch {
+	case h.typ == typeData || h.typ == typeWindow:
 		return c.streamFrame(now, h)
-	case typePing:
+	case c.allows != nil && !c.allows():
+		return ErrFlood
+	case h.typ == typePing:
 		return c.ping(now, h)
-	case typeGoAway:
+	case h.typ == typeGoAway:
 		if h.length != 0 {
 			return ErrGoAway
 		}

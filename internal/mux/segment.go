@@ -26,8 +26,8 @@ type Segment struct {
 
 var (
 	pools  [len(sizes)]sync.Pool
-	inUse  atomic.Int64                          // segments
-	byFits = func() (p [copyMax/1024 + 1]int8) { // the pool for so many KiB
+	inUse  atomic.Int64                              // segments
+	byFits = func() (p [SegmentSize/1024 + 1]int8) { // the pool for so many KiB
 		for kib := range p {
 			for i, s := range sizes {
 				if kib<<10 <= s {
@@ -43,7 +43,7 @@ var (
 // NewSegment gives an empty segment of SegmentSize.
 func NewSegment() *Segment { return newSegment(len(sizes) - 1) }
 
-// segmentFor gives one that holds n bytes, at most copyMax.
+// segmentFor gives one that holds n bytes, at most SegmentSize.
 func segmentFor(n int) *Segment { return newSegment(int(byFits[(n+1023)>>10])) }
 
 func newSegment(class int) *Segment {

@@ -110,17 +110,19 @@ func (c *core) sendData(s *Stream, b []byte, now time.Duration) int {
 		}
 	}
 	s.allowed -= uint32(n)
-	h := header{typ: typeData, flags: s.due(), id: s.id, length: uint32(n)}
-	fin := s.finDue && s.unsent() == 0
-	if fin {
-		h.flags |= flagFIN
-	}
-	h.put(b)
-	if fin {
+	n += header{typ: typeData, flags: s.due(), id: s.id, length: uint32(n)}.put(b)
+	if s.finDue && s.unsent() == 0 {
+		if len(b)-n < headerLen {
+			c.control.push(s)
+			return n
+		}
+		// In a frame of its own: hashicorp's and libp2p's readers may see a flag
+		// before the body that it stands on, and take that for the end.
 		c.control.remove(s)
+		n += header{typ: typeWindow, flags: flagFIN, id: s.id}.put(b[n:])
 		c.sentFIN(s, now)
 	}
-	return headerLen + n
+	return n
 }
 
 // unsent is how many bytes wait to be sent.

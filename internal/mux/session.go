@@ -15,6 +15,9 @@ type Config struct {
 	// Write sends b to the peer, whole or with an error, and may wait. It is
 	// called by one goroutine at a time, and b is SegmentSize at most.
 	Write func(b []byte) error
+	// Control is asked, under the session's lock, for every ping and GoAway of
+	// the peer; false is ErrFlood. Nil: all are taken.
+	Control func() bool
 	// Accept is called by Receive for every stream that the peer opens, and must
 	// not wait. Nil: the peer may open none.
 	Accept func(*Stream)
@@ -50,8 +53,9 @@ type Session struct {
 
 	mu       sync.Mutex // guards what follows, and the streams
 	core     core
-	flushing bool // somebody writes; others leave what they have to them
-	over     error
+	flushing bool   // somebody writes; others leave what they have to them
+	mute     bool   // nothing can be sent any more
+	over     error  // nor received
 	then     func() // of Finish
 	openers  []chan struct{}
 	expiry   *time.Timer // while a close is unanswered
@@ -81,7 +85,7 @@ var errBacklog = errors.New("mux: the peer has to acknowledge streams first")
 func (s *Session) Open(cancel <-chan struct{}) (*Stream, error) {
 	for {
 		s.mu.Lock()
-		if s.over != nil || s.core.lastWord {
+		if s.over != nil || s.mute || s.core.lastWord {
 			s.mu.Unlock()
 			return nil, s.lost
 		}
@@ -184,7 +188,7 @@ func (s *Session) expire() {
 
 // kickLocked has what is to be sent sent by somebody else.
 func (s *Session) kickLocked() {
-	if s.flushing || s.over != nil || !s.core.hasOutput() && s.then == nil {
+	if s.flushing || s.mute || s.over != nil || !s.core.hasOutput() && s.then == nil {
 		return
 	}
 	s.flushing = true
@@ -196,7 +200,7 @@ func (s *Session) kickLocked() {
 	}()
 }
 
-// own is how many times who has written what it wanted goes on for others,
+// own is how often who has written what it wanted goes on for others,
 // before it leaves that to a goroutine.
 const own = 4
 
@@ -206,7 +210,7 @@ const own = 4
 func (s *Session) flushLocked(mine *Stream) {
 	seg := NewSegment()
 	defer seg.Release()
-	for turns := 0; s.over == nil; {
+	for turns := 0; s.over == nil && !s.mute; {
 		n := s.core.fill(clock(), seg.B)
 		s.dispatchLocked()
 		if n == 0 {
@@ -216,7 +220,7 @@ func (s *Session) flushLocked(mine *Stream) {
 		err := s.write(seg.B[:n])
 		s.mu.Lock()
 		if err != nil {
-			s.failLocked(err)
+			s.muteLocked()
 			break
 		}
 		if mine == nil || mine.unsent() > 0 && mine.allowed > 0 {
@@ -232,7 +236,7 @@ func (s *Session) flushLocked(mine *Stream) {
 		}
 	}
 	s.flushing = false
-	if then := s.then; then != nil && s.over == nil {
+	if then := s.then; then != nil && s.over == nil && !s.mute {
 		s.then = nil
 		s.mu.Unlock()
 		then()
@@ -246,7 +250,7 @@ func (s *Session) flushLocked(mine *Stream) {
 func (s *Session) Finish(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over != nil || s.core.lastWord {
+	if s.over != nil || s.mute || s.core.lastWord {
 		return
 	}
 	s.core.lastWord, s.then = true, f
@@ -260,6 +264,17 @@ func (s *Session) Finish(f func()) {
 	s.wakeOpenersLocked()
 	s.dispatchLocked()
 	s.kickLocked()
+}
+
+// muteLocked is for a connection that takes nothing any more. The peer may have
+// said something that is still to be received.
+func (s *Session) muteLocked() {
+	s.mute = true
+	for _, st := range s.core.streams {
+		s.core.dropUnsent(st)
+	}
+	s.wakeOpenersLocked()
+	s.dispatchLocked()
 }
 
 // Fail ends the session at once: nothing is sent or received any more. What

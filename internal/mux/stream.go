@@ -116,7 +116,7 @@ func (t *Stream) awaitLocked(wait bool) error {
 		case !wait:
 			return ErrWouldBlock
 		}
-		if t.synDue {
+		if t.synDue || t.unsent() > 0 {
 			s.kickLocked()
 		}
 		if !waitLocked(&s.mu, &t.reader, t.readBy) {
@@ -136,10 +136,10 @@ func (t *Stream) Write(b []byte) (int, error) {
 	if err := t.writeErrorLocked(); err != nil || len(b) == 0 {
 		return 0, err
 	}
-	t.pend, t.dropped = b, 0
-	if s.flushing && t.keepLocked() {
+	if s.flushing && t.keepLocked(b) {
 		return len(b), nil
 	}
+	t.pend, t.dropped = b, 0
 	s.core.queueData(t)
 	if t.allowed > 0 && !s.flushing {
 		s.flushing = true
@@ -168,20 +168,24 @@ func (t *Stream) Write(b []byte) (int, error) {
 
 // keepLocked copies a small write, so that its writer need not wait for who
 // flushes just now.
-func (t *Stream) keepLocked() bool {
-	n := len(t.pend)
-	if t.smallW-t.smallR+n > smallMax {
+func (t *Stream) keepLocked(b []byte) bool {
+	limit := smallMax
+	if t.urgent {
+		limit = SegmentSize
+	}
+	old, had := t.small, t.smallW-t.smallR
+	switch {
+	case had+len(b) > limit:
 		return false
+	case old == nil:
+		t.small = segmentFor(len(b))
+	case t.smallW+len(b) > len(old.B):
+		t.small = segmentFor(had + len(b))
+		copy(t.small.B, old.B[t.smallR:t.smallW])
+		t.smallR, t.smallW = 0, had
+		old.Release()
 	}
-	if t.small == nil {
-		t.small = segmentFor(smallMax)
-	}
-	if t.smallW+n > len(t.small.B) {
-		t.smallW = copy(t.small.B, t.small.B[t.smallR:t.smallW])
-		t.smallR = 0
-	}
-	t.smallW += copy(t.small.B[t.smallW:], t.pend)
-	t.pend = nil
+	t.smallW += copy(t.small.B[t.smallW:], b)
 	t.session.core.queueData(t)
 	return true
 }
@@ -202,7 +206,7 @@ func (t *Stream) writeErrorLocked() error {
 		return net.ErrClosed
 	case t.wasReset:
 		return ErrReset
-	case t.broken:
+	case t.broken || t.session.mute:
 		return t.session.lost
 	case t.finGot && t.session.core.bothWays:
 		return ErrPeerClosed
@@ -214,21 +218,34 @@ func (t *Stream) writeErrorLocked() error {
 	return nil
 }
 
-// Post is Write of at most 4 KiB that never waits; false: there is no room.
+// Post is Write of at most 4 KiB, or 64 KiB if the stream is urgent, that never
+// waits; false: there is no room.
 func (t *Stream) Post(b []byte) bool {
 	s := t.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t.writeErrorLocked() != nil || len(t.pend) > 0 {
-		return false
-	}
-	t.pend = b
-	if !t.keepLocked() {
-		t.pend = nil
-		return false
-	}
+	ok := t.holdLocked(b)
 	s.kickLocked()
-	return true
+	return ok
+}
+
+// Hold is Post that sends nothing by itself: what it takes goes with what is
+// sent next, or when somebody waits in Read.
+func (t *Stream) Hold(b []byte) bool {
+	t.session.mu.Lock()
+	defer t.session.mu.Unlock()
+	return t.holdLocked(b)
+}
+
+func (t *Stream) holdLocked(b []byte) bool {
+	return t.writeErrorLocked() == nil && len(t.pend) == 0 && t.keepLocked(b)
+}
+
+// Announce tells the peer of a new stream now.
+func (t *Stream) Announce() {
+	t.session.mu.Lock()
+	defer t.session.mu.Unlock()
+	t.session.kickLocked()
 }
 
 // CloseWrite ends what we send, behind what is still to be sent. With
