@@ -127,7 +127,7 @@ func (a *Agent) lineOf(i Identity, key ed25519.PrivateKey) (line, error) {
 	if err != nil {
 		return line{}, fmt.Errorf("server: %w", err)
 	}
-	conf := tunnel.Config{MaxStreams: a.cfg.Portal.MaxStreams, Log: a.log.Named("tunnel")}
+	conf := tunnel.Config{MaxStreams: a.cfg.Portal.MaxStreams}
 	return line{ask: client.RenewPass, dial: relayDialer(roots, key, conf), close: idle}, nil
 }
 

@@ -41,7 +41,7 @@ type core struct {
 	data     list // streams with data, and a window for it
 	pongs    []uint32
 	resets   []uint32
-	lastWord bool // no more data but an urgent stream's
+	lastWord bool // nothing is added to it, but by urgent streams
 
 	// The round-trip time, by pings while there is traffic.
 	rtt      time.Duration // 0: not known
@@ -142,16 +142,23 @@ func (c *core) forget(s *Stream, now time.Duration) {
 	}
 }
 
-// dropUnsent forgets what a stream had to send; who waits for that hears it.
+// dropPending ends the wait of who writes.
+func (c *core) dropPending(s *Stream) {
+	s.dropped += len(s.pend)
+	s.pend = nil
+	if s.unsent() == 0 {
+		c.data.remove(s)
+	}
+	c.touch(s, writable)
+}
+
+// dropUnsent forgets all that a stream had to send.
 func (c *core) dropUnsent(s *Stream) {
 	if s.small != nil {
 		s.small.Release()
 		s.small, s.smallR, s.smallW = nil, 0, 0
 	}
-	s.dropped += len(s.pend)
-	s.pend = nil
-	c.data.remove(s)
-	c.touch(s, writable)
+	c.dropPending(s)
 }
 
 // closeWrite has a FIN sent behind what is still to be sent.
@@ -196,9 +203,5 @@ func (c *core) wantRTT(now time.Duration) {
 
 // hasOutput reports whether fill has anything to give.
 func (c *core) hasOutput() bool {
-	if c.pingDue || c.control.first != nil || len(c.pongs)+len(c.resets) > 0 {
-		return true
-	}
-	s := c.data.first
-	return s != nil && (!c.lastWord || s.urgent)
+	return c.pingDue || c.control.first != nil || c.data.first != nil || len(c.pongs)+len(c.resets) > 0
 }

@@ -33,7 +33,7 @@ func (c *core) fill(now time.Duration, b []byte) (n int) {
 	}
 	for len(b)-n > headerLen {
 		s := c.data.first
-		if s == nil || c.lastWord && !s.urgent {
+		if s == nil {
 			break
 		}
 		// The rest of b is not worth a frame of its own.
@@ -62,7 +62,7 @@ func (s *Stream) due() (flags uint16) {
 // sendControl sends all but data: in a frame of its own what cannot ride on
 // data that comes next.
 func (c *core) sendControl(s *Stream, b []byte, now time.Duration) int {
-	rides := c.data.has(s) && !(c.lastWord && !s.urgent)
+	rides := c.data.has(s)
 	fin := s.finDue && s.unsent() == 0
 	if rides && s.grant == 0 || !fin && s.grant == 0 && !s.synDue && !s.ackDue {
 		return 0

@@ -244,9 +244,9 @@ func (s *Session) flushLocked(mine *Stream) {
 	}
 }
 
-// Finish has nothing more sent but what urgent streams have, and the ends of
-// all others, and then calls f, in another goroutine; unless the session fails
-// before.
+// Finish has nothing more sent but what was taken already, the ends of all
+// streams and what urgent ones say, and then calls f, in another goroutine;
+// unless the session fails before. Streams are lost to their readers.
 func (s *Session) Finish(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,7 +257,9 @@ func (s *Session) Finish(f func()) {
 	now := clock()
 	for _, st := range s.core.streams {
 		if !st.urgent {
-			s.core.dropUnsent(st)
+			st.broken = !st.finGot
+			s.core.dropPending(st)
+			s.core.touch(st, readable)
 			s.core.closeWrite(st, now)
 		}
 	}
@@ -295,7 +297,7 @@ func (s *Session) failLocked(err error) {
 	s.over = err
 	now := clock()
 	for _, st := range s.core.streams {
-		st.broken = true
+		st.broken = !st.finGot
 		s.core.touch(st, readable|writable)
 		s.core.forget(st, now)
 	}

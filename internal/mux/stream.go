@@ -109,10 +109,10 @@ func (t *Stream) awaitLocked(wait bool) error {
 			return nil
 		case t.wasReset:
 			return ErrReset
-		case t.finGot:
-			return io.EOF
 		case t.broken:
 			return s.lost
+		case t.finGot:
+			return io.EOF
 		case !wait:
 			return ErrWouldBlock
 		}
@@ -273,19 +273,12 @@ func (t *Stream) Close() error {
 	now := clock()
 	s.core.discard(t)
 	s.core.closeWrite(t, now)
-	if len(t.pend) > 0 { // of a writer that hears of the close instead
-		t.dropped += len(t.pend)
-		t.pend = nil
-		if t.unsent() == 0 {
-			s.core.data.remove(t)
-		}
-	}
+	s.core.dropPending(t) // its writer hears of the close instead
 	if t.finSent && !t.finGot && !t.forgotten {
 		t.closedAt = now
 		s.core.closing.push(t)
 	}
-	t.reader.wake()
-	t.writer.wake()
+	s.core.touch(t, readable)
 	s.dispatchLocked()
 	s.kickLocked()
 	s.mu.Unlock()

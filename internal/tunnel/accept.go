@@ -10,8 +10,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/hashicorp/yamux"
-
 	"trunkline/internal/fault"
 )
 
@@ -30,27 +28,14 @@ func Accept(ctx context.Context, c *tls.Conn, cfg Config, admit func(h Hello, ex
 		refuse(ctx, c, err)
 		return nil, err
 	}
-	r := &Relay{session: newSession(c, cfg, false), welcome: w}
-	if err := r.start(yamuxClient); err != nil {
-		c.NetConn().Close()
+	r := &Relay{session: newSession(c, cfg, nil), welcome: w}
+	if r.ctl, err = r.mux.Open(nil); err != nil {
 		return nil, err
 	}
-	err = bounded(ctx, c.NetConn(), cfg.HelloTimeout, func() error {
-		m, err := r.mux.OpenStream()
-		if err == nil {
-			r.ctl = r.attach(m)
-		}
-		return err
-	})
-	if err != nil || r.ctl == nil {
-		_ = r.mux.Close()
-		return nil, fault.New(fault.ConnectionLost, "The connection broke after the hello.")
-	}
+	r.ctl.SetUrgent()
+	r.ctl.Announce()
 	return r, nil
 }
-
-func yamuxClient(w *wire, c *yamux.Config) (*yamux.Session, error) { return yamux.Client(w, c) }
-func yamuxServer(w *wire, c *yamux.Config) (*yamux.Session, error) { return yamux.Server(w, c) }
 
 // serveHello does everything before the multiplexer. Its errors are faults.
 func serveHello(ctx context.Context, c *tls.Conn, cfg Config, admit func(Hello, []byte) (Welcome, error)) (Welcome, error) {

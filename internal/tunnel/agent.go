@@ -9,6 +9,7 @@ import (
 
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/mux"
 )
 
 // Agent is the agent's end of a tunnel. Safe for concurrent use.
@@ -19,6 +20,8 @@ type Agent struct {
 	stopping atomic.Bool
 	leave    atomic.Pointer[fault.Error] // why the agent itself ends the tunnel
 	idle     chan struct{}               // has a token when the last stream of a stopping agent ended
+	serve    func(*mux.Stream)           // nil before Run
+	early    []*mux.Stream               // that came before it
 }
 
 // AgentHandlers get what the relay does. OnStream is needed.
@@ -46,70 +49,76 @@ func (a *Agent) Run(ctx context.Context, h AgentHandlers) error {
 	stop := context.AfterFunc(ctx, func() { a.end(errStopped, true) })
 	defer stop()
 	streams, cancel := context.WithCancel(ctx)
-	a.spawn(func() {
-		defer cancel()
-		a.accept(streams, h.OnStream)
-	})
-	err := a.run(func(m message) {
-		switch {
-		case m.Type == typeDrain && h.OnDrain != nil:
-			h.OnDrain(Drain{Deadline: time.Duration(m.DeadlineMS) * time.Millisecond, Within: time.Duration(m.WithinMS) * time.Millisecond})
-		case m.Type == typeRefused && h.OnRefused != nil:
-			if f, err := m.Fault.fault(); err == nil {
-				h.OnRefused(f)
-			}
-		case m.Type == typeVisit && h.OnVisit != nil:
-			h.OnVisit(m.Visit.visit())
-		case m.Type == typeVisitEnd && h.OnVisitEnd != nil:
-			h.OnVisitEnd(m.Visit.ID, m.Code)
-		case m.Type == typeGoodbye:
-			if f, err := m.Fault.fault(); err == nil {
-				a.end(f, false)
-			}
-		}
-	})
-	if err == errStopped || err == a.leave.Load() { // ours, not another of its code
+	a.serve = a.server(streams, h.OnStream)
+	for _, s := range a.early {
+		a.admit(s)
+	}
+	a.early = nil
+	a.cut = cancel
+	over := make(chan struct{})
+	a.begin(func(m message) { a.heed(h, m) }, func(*fault.Error) { close(over) })
+	<-over
+	if a.cause == errStopped || a.cause == a.leave.Load() { // ours, not another of its code
 		return nil
 	}
-	return err
+	return a.cause
 }
 
-// accept takes streams until the multiplexer ends.
-func (a *Agent) accept(ctx context.Context, serve func(context.Context, Header, net.Conn)) {
-	for {
-		m, err := a.mux.AcceptStream()
-		if a.mux.IsClosed() {
-			return
+func (a *Agent) heed(h AgentHandlers, m message) {
+	switch {
+	case m.Type == typeDrain && h.OnDrain != nil:
+		h.OnDrain(Drain{Deadline: time.Duration(m.DeadlineMS) * time.Millisecond, Within: time.Duration(m.WithinMS) * time.Millisecond})
+	case m.Type == typeRefused && h.OnRefused != nil:
+		if f, err := m.Fault.fault(); err == nil {
+			h.OnRefused(f)
 		}
-		if err != nil {
-			continue // this stream's acknowledgement could not be sent in time
-		}
-		c := a.attach(m)
-		if c == nil {
-			continue
-		}
-		switch n := a.running.Add(1); {
-		case a.stopping.Load():
-			a.refuse(c, fault.New(fault.AgentStopped, "The agent is stopping."))
-		case n > int64(a.cfg.MaxStreams):
-			// In this goroutine: a relay that opens streams without end waits
-			// for its refusals.
-			a.refuse(c, fault.New(fault.TooMany, "The agent serves %d streams already.", a.cfg.MaxStreams))
-		default:
-			if !a.spawn(func() { a.serve(ctx, c, serve) }) {
-				a.release(c)
-			}
+	case m.Type == typeVisit && h.OnVisit != nil:
+		h.OnVisit(m.Visit.visit())
+	case m.Type == typeVisitEnd && h.OnVisitEnd != nil:
+		h.OnVisitEnd(m.Visit.ID, m.Code)
+	case m.Type == typeGoodbye:
+		if f, err := m.Fault.fault(); err == nil {
+			a.end(f, false)
 		}
 	}
 }
 
-func (a *Agent) refuse(c *conn, f *fault.Error) {
-	_ = RefuseStream(c, f) // if it does not get there, neither would anything else
-	a.release(c)
+// arrive is called by the reader for every stream that the relay opens.
+func (a *Agent) arrive(s *mux.Stream) {
+	switch {
+	case a.ctl == nil:
+		a.ctl = s
+		s.SetUrgent()
+	case a.serve == nil:
+		a.early = append(a.early, s)
+	default:
+		a.admit(s)
+	}
 }
 
-func (a *Agent) release(c *conn) {
-	c.Close()
+// admit serves a stream, or refuses it.
+func (a *Agent) admit(s *mux.Stream) {
+	switch n := a.running.Add(1); {
+	case a.stopping.Load():
+		a.refuse(s, fault.New(fault.AgentStopped, "The agent is stopping."))
+	case n > int64(a.cfg.MaxStreams):
+		a.refuse(s, fault.New(fault.TooMany, "The agent serves %d streams already.", a.cfg.MaxStreams))
+	default:
+		a.wg.Go(func() {
+			defer a.release(s)
+			a.serve(s)
+		})
+	}
+}
+
+// refuse does not wait: the reader calls it.
+func (a *Agent) refuse(s *mux.Stream, f *fault.Error) {
+	s.Post(encodeReply(f)) // if it does not get there, neither would anything else
+	a.release(s)
+}
+
+func (a *Agent) release(s *mux.Stream) {
+	s.Close()
 	if a.running.Add(-1) == 0 && a.stopping.Load() {
 		a.signalIdle()
 	}
@@ -122,16 +131,18 @@ func (a *Agent) signalIdle() {
 	}
 }
 
-func (a *Agent) serve(ctx context.Context, c *conn, serve func(context.Context, Header, net.Conn)) {
-	defer a.release(c)
-	_ = c.SetReadDeadline(time.Now().Add(a.cfg.HelloTimeout))
-	h, err := readHeader(c)
-	if err != nil {
-		_ = RefuseStream(c, fault.New(fault.Protocol, "The stream's header is malformed or late."))
-		return
+// server reads a stream's header and has it served.
+func (a *Agent) server(ctx context.Context, serve func(context.Context, Header, net.Conn)) func(*mux.Stream) {
+	return func(s *mux.Stream) {
+		_ = s.SetReadDeadline(time.Now().Add(a.cfg.HelloTimeout))
+		h, err := readHeader(s)
+		if err != nil {
+			_ = RefuseStream(s, fault.New(fault.Protocol, "The stream's header is malformed or late."))
+			return
+		}
+		_ = s.SetReadDeadline(time.Time{})
+		serve(ctx, h, s)
 	}
-	_ = c.SetReadDeadline(time.Time{})
-	serve(ctx, h, c)
 }
 
 // SendStatus queues what is behind the tunnel, for the relay.
@@ -170,14 +181,14 @@ func (a *Agent) Leave(ctx context.Context, why *fault.Error) error {
 	case <-a.idle:
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-a.mux.CloseChan():
+	case <-a.down:
 	}
 	a.end(why, true)
-	<-a.mux.CloseChan()
+	<-a.down
 	return err
 }
 
 func (a *Agent) Welcome() Welcome { return a.welcome }
 
 // Done is closed when the connection is.
-func (a *Agent) Done() <-chan struct{} { return a.mux.CloseChan() }
+func (a *Agent) Done() <-chan struct{} { return a.down }

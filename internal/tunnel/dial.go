@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -26,20 +27,21 @@ func Dial(ctx context.Context, c *tls.Conn, cfg Config, pass string, key ed25519
 	}
 	cfg.Ping = w.Ping
 	cfg = cfg.withDefaults()
-	a := &Agent{session: newSession(c, cfg, true), welcome: w, idle: make(chan struct{}, 1)}
-	if err := a.start(yamuxServer); err != nil {
-		c.NetConn().Close()
-		return nil, err
-	}
+	a := &Agent{welcome: w, idle: make(chan struct{}, 1)}
+	a.session = newSession(c, cfg, a.arrive)
 	err = bounded(ctx, c.NetConn(), cfg.HelloTimeout, func() error {
-		m, err := a.mux.AcceptStream()
-		if err == nil {
-			a.ctl = a.attach(m)
+		for a.ctl == nil && !a.ended {
+			a.take(a.wire.Read(a.reader.Room()))
 		}
-		return err
+		return nil
 	})
 	if err != nil || a.ctl == nil {
-		_ = a.mux.Close()
+		a.reader.Release()
+		a.mux.Fail(nil)
+		c.NetConn().Close()
+		if err == nil {
+			err = io.ErrUnexpectedEOF
+		}
 		return nil, fmt.Errorf("wait for the control stream: %w", err)
 	}
 	return a, nil

@@ -216,22 +216,3 @@ func FuzzLogin(f *testing.F) {
 		}
 	})
 }
-
-// The scanner sees the same frames wherever the bytes are cut.
-func FuzzScanner(f *testing.F) {
-	f.Add([]byte("\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x03abc\x00\x01\x00\x04\x00\x00\x00\x01\x00\x00\x00\x03"), uint8(5))
-	f.Fuzz(func(t *testing.T, b []byte, cut uint8) {
-		frames := func(step int) (out []frame) {
-			var s scanner
-			for rest := b; len(rest) > 0; {
-				n := min(step, len(rest))
-				_ = s.scan(rest[:n], func(f frame) error { out = append(out, f); return nil })
-				rest = rest[n:]
-			}
-			return out
-		}
-		if whole, cut := frames(max(len(b), 1)), frames(int(cut)+1); !reflect.DeepEqual(whole, cut) {
-			t.Fatalf("%v, cut: %v", whole, cut)
-		}
-	})
-}

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
-	"go.uber.org/zap/zaptest"
 
 	"trunkline/internal/fault"
 	"trunkline/internal/tunnel"
@@ -32,7 +31,6 @@ type stranger struct {
 
 func meetStranger(t *testing.T, cfg tunnel.Config) *stranger {
 	t.Helper()
-	cfg.Log = zaptest.NewLogger(t)
 	server, client := tcpPair(t)
 	pub, key, _ := ed25519.GenerateKey(rand.Reader)
 	s := &stranger{tls: tls.Client(client, clientTLS()), run: make(chan error, 1), got: make(chan tunnel.Status, 100)}

@@ -18,8 +18,7 @@ type Relay struct {
 	open    atomic.Int64
 }
 
-// Handlers get what the agent says, one call at a time, in order. They must
-// not block for long: the agent's pings stand behind them.
+// Handlers get what the agent says, one call at a time, in order.
 type Handlers struct {
 	OnStatus func(Status)
 	// OnPass judges a renewed pass. Its error is told to the agent; the tunnel
@@ -36,32 +35,38 @@ type Handlers struct {
 // the cause given to Kill, peer_silent, agent_stopped, protocol_error,
 // too_many_requests, connection_lost, or draining if ctx ended.
 func (r *Relay) Run(ctx context.Context, h Handlers) error {
+	over := make(chan error, 1)
+	r.Start(ctx, h, func(err error) { over <- err })
+	return <-over
+}
+
+// Start is Run for who does not wait: ended gets what Run would return, after
+// the last call of a handler, in a goroutine of its own.
+func (r *Relay) Start(ctx context.Context, h Handlers, ended func(error)) {
 	stop := context.AfterFunc(ctx, func() {
 		r.end(fault.New(fault.Draining, "The relay stopped."), true)
 	})
-	defer stop()
-	return r.run(func(m message) {
-		switch {
-		case m.Type == typeStatus && h.OnStatus != nil:
-			h.OnStatus(*m.Status)
-		case m.Type == typePass && h.OnPass != nil:
-			if err := h.OnPass(m.Pass); err != nil {
-				_ = r.post(message{Type: typeRefused, Fault: toWire(asFault(err))})
-			}
-		case m.Type == typeEndVisit && h.OnEndVisit != nil:
-			h.OnEndVisit(m.Visit.ID)
-		case m.Type == typeGoodbye:
-			if r.leaving.CompareAndSwap(nil, agentsReason(m.Fault)) && h.OnGoodbye != nil {
-				h.OnGoodbye()
-			}
-		}
+	r.begin(func(m message) { r.heed(h, m) }, func(cause *fault.Error) {
+		stop()
+		ended(cause)
 	})
 }
 
-// Start is Run for who does not wait: ended gets what Run would return, in a
-// goroutine of its own, after the last call of a handler.
-func (r *Relay) Start(ctx context.Context, h Handlers, ended func(error)) {
-	go func() { ended(r.Run(ctx, h)) }()
+func (r *Relay) heed(h Handlers, m message) {
+	switch {
+	case m.Type == typeStatus && h.OnStatus != nil:
+		h.OnStatus(*m.Status)
+	case m.Type == typePass && h.OnPass != nil:
+		if err := h.OnPass(m.Pass); err != nil {
+			_ = r.post(message{Type: typeRefused, Fault: toWire(asFault(err))})
+		}
+	case m.Type == typeEndVisit && h.OnEndVisit != nil:
+		h.OnEndVisit(m.Visit.ID)
+	case m.Type == typeGoodbye:
+		if r.leaving.CompareAndSwap(nil, agentsReason(m.Fault)) && h.OnGoodbye != nil {
+			h.OnGoodbye()
+		}
+	}
 }
 
 // agentsReason lets an agent say only what is its own to say.
@@ -77,67 +82,35 @@ func agentsReason(w *wireFault) *fault.Error {
 	return fault.New(fault.ConnectionLost, "The agent ended the tunnel.")
 }
 
-// Open opens a stream and sends its header. It does not wait for the agent:
-// the stream's Read tells whether it was taken. The caller closes the stream.
+// Open opens a stream; its header goes with what is sent first. It does not
+// wait for the agent, unless 256 streams wait for it already: the stream's Read
+// tells whether it was taken. The caller closes the stream.
 func (r *Relay) Open(ctx context.Context, h Header) (*Stream, error) {
 	b, err := h.encode()
-	if err != nil {
+	switch f := r.leaving.Load(); {
+	case err != nil:
 		return nil, err
-	}
-	if f := r.leaving.Load(); f != nil {
+	case f != nil:
 		return nil, f
-	}
-	if r.isEnding() {
+	case r.isEnding():
 		return nil, errLost
-	}
-	type opened struct {
-		s   *Stream
-		err error
-	}
-	done := make(chan opened)
-	// yamux's open knows no context, and waits for the socket and for the agent
-	// to have taken earlier streams.
-	ok := r.spawn(func() {
-		s, err := r.openStream(b)
-		select {
-		case done <- opened{s, err}:
-		case <-ctx.Done():
-			if s != nil {
-				s.Close()
-			}
-		}
-	})
-	if !ok {
-		return nil, errLost
-	}
-	select {
-	case o := <-done:
-		return o.s, o.err
-	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return nil, fault.New(fault.PortalTimeout, "The agent did not take the request in time.")
-		}
+	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
-}
-
-func (r *Relay) openStream(header []byte) (*Stream, error) {
-	r.open.Add(1)
-	var c *conn
-	if m, err := r.mux.OpenStream(); err == nil {
-		c = r.attach(m)
-	}
-	if c == nil {
-		r.open.Add(-1)
+	m, err := r.mux.Open(ctx.Done())
+	switch {
+	case err == nil:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, fault.New(fault.PortalTimeout, "The agent did not take the request in time.")
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	default:
 		return nil, errLost
 	}
-	s := &Stream{conn: c}
-	s.onClose = func() { r.open.Add(-1) }
-	if _, err := s.Write(header); err != nil && !errors.Is(err, errClosedByPeer) {
-		s.Close()
-		return nil, err
-	}
-	return s, nil // closed by the agent already: Read has the reason
+	r.open.Add(1)
+	m.OnClose(func() { r.open.Add(-1) })
+	m.Hold(b) // if not, the tunnel has ended, and Read says so
+	return &Stream{Stream: m, t: r.session}, nil
 }
 
 // Drain asks the agent to open a tunnel elsewhere, at a moment within hint,
@@ -154,10 +127,10 @@ func (r *Relay) Drain(deadline, hint time.Duration) error {
 func (r *Relay) Kill(cause error) { r.end(asFault(cause), true) }
 
 // Done is closed when the connection is.
-func (r *Relay) Done() <-chan struct{} { return r.mux.CloseChan() }
+func (r *Relay) Done() <-chan struct{} { return r.down }
 
 // Streams is the number of streams that Open returned and nobody closed yet.
 func (r *Relay) Streams() int { return int(r.open.Load()) }
 
 func (r *Relay) Welcome() Welcome     { return r.welcome }
-func (r *Relay) RemoteAddr() net.Addr { return r.wire.RemoteAddr() }
+func (r *Relay) RemoteAddr() net.Addr { return r.wire.raw.RemoteAddr() }

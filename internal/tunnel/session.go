@@ -10,57 +10,67 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/yamux"
 	"golang.org/x/time/rate"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/mux"
 )
+
+// past is a deadline that has gone by, to wake whoever waits.
+var past = time.Unix(1, 0)
 
 // session is what both ends of a tunnel have in common: the multiplexer on its
 // wire, the control stream, pings, and one way to end.
+//
+// Where the raw connection tells when there is something to read, no goroutine
+// belongs to a tunnel on which nothing happens.
 type session struct {
-	cfg     Config
-	accepts bool // streams: the agent does, the relay does not
-	wire    *wire
-	mux     *yamux.Session
-	ctl     *conn
-	outbox  chan []byte   // to the control stream; run is its only reader
-	flood   *rate.Limiter // of what the peer may send beside streams' data
+	cfg    Config
+	wire   wire
+	mux    *mux.Session
+	ctl    *mux.Stream
+	flood  rate.Limiter // of what the peer may send beside streams' data
+	reader mux.Reader
+	heard  atomic.Int64 // when bytes last came, since start
+	start  time.Time
+	deaf   bool // the peer broke the protocol: read on, so that the goodbye is not cut off by a reset, but believe nothing
+	ended  bool // by the one who reads: there is no more to be read
+
+	words  []byte // the beginning of a control message
+	handle func(message)
+	inbox  inbox
 
 	ending  chan struct{} // closed by end
 	cause   *fault.Error  // why; set before ending is closed
-	say     bool          // tell the peer
 	endOnce sync.Once
 	leaving atomic.Pointer[fault.Error] // the peer's goodbye
 
-	mu      sync.Mutex
-	streams map[uint32]*conn // those that we have not closed
-	done    bool             // spawn no more
-	fins    sync.RWMutex     // held for reading by every FIN on its way
-	wg      sync.WaitGroup
-}
-
-func newSession(c *tls.Conn, cfg Config, accepts bool) *session {
-	t := &session{
-		cfg:     cfg,
-		accepts: accepts,
-		wire:    newWire(c),
-		outbox:  make(chan []byte, outboxLen),
-		// Statuses and passes are rare; the rest is twice what pings cost.
-		flood:   rate.NewLimiter(5+4*rate.Every(cfg.Ping), 60),
-		ending:  make(chan struct{}),
-		streams: make(map[uint32]*conn),
+	timers struct {
+		sync.Mutex
+		next    *time.Timer // the ping's, or the one that notices silence
+		ping    time.Time
+		linger  *time.Timer
+		stopped bool
 	}
-	t.wire.inbound, t.wire.outbound = t.inbound, t.outbound
-	return t
+	down chan struct{}      // closed when there is no more to be read
+	cut  func()             // called then, if there is one
+	over func(*fault.Error) // gets the reason, at the very end
+	wg   sync.WaitGroup     // of streams' handlers
 }
 
-// start begins multiplexing.
-func (t *session) start(mux func(*wire, *yamux.Config) (*yamux.Session, error)) error {
-	tuneSocket(t.wire.raw, t.cfg.Silence)
-	var err error
-	t.mux, err = mux(t.wire, t.cfg.yamux())
-	return err
+func newSession(c *tls.Conn, cfg Config, accept func(*mux.Stream)) *session {
+	t := &session{
+		cfg: cfg, wire: newWire(c), start: time.Now(),
+		ending: make(chan struct{}), down: make(chan struct{}),
+		// Statuses and passes are rare; the rest is twice what pings cost.
+		flood: *rate.NewLimiter(5+4*rate.Every(cfg.Ping), 60),
+	}
+	t.mux = mux.New(mux.Config{
+		Client: accept == nil, Accept: accept, BothWays: true, Control: t.flood.Allow, Write: t.write,
+		Window: cfg.Window, Budget: cfg.Budget, MaxStreams: cfg.MaxStreams + acceptBacklog, Lost: errLost, Addrs: t.wire.raw,
+	})
+	tuneSocket(t.wire.raw, cfg.Silence)
+	return t
 }
 
 // end makes the tunnel stop for cause, which the peer is told if say. The
@@ -68,10 +78,22 @@ func (t *session) start(mux func(*wire, *yamux.Config) (*yamux.Session, error)) 
 // and the socket may be stuck.
 func (t *session) end(cause *fault.Error, say bool) {
 	t.endOnce.Do(func() {
-		t.cause, t.say = cause, say
+		t.cause = cause
 		close(t.ending)
-		_ = t.wire.raw.SetWriteDeadline(time.Now().Add(linger))
-		time.AfterFunc(linger, func() { _ = t.wire.Close() })
+		if say && t.ctl != nil {
+			if b, err := goodbye(cause).encode(); err == nil {
+				t.ctl.Post(b)
+			}
+		}
+		by := time.Now().Add(linger)
+		_ = t.wire.raw.SetWriteDeadline(by)
+		t.mux.Finish(func() { t.wire.hangUp(by) })
+		t.timers.Lock()
+		defer t.timers.Unlock()
+		if !t.timers.stopped {
+			// At once: a TLS close could wait for a stuck socket.
+			t.timers.linger = time.AfterFunc(linger, func() { _ = t.wire.raw.Close() })
+		}
 	})
 }
 
@@ -79,93 +101,153 @@ func (t *session) isEnding() bool {
 	select {
 	case <-t.ending:
 		return true
-	case <-t.mux.CloseChan():
-		return true
 	default:
 		return false
 	}
 }
 
-// run holds the tunnel until it ended, for whatever reason, and waits for all
-// its goroutines. handle gets the peer's messages, one at a time.
-func (t *session) run(handle func(message)) *fault.Error {
-	var reader sync.WaitGroup
-	reader.Go(func() { t.readControl(handle) })
-	stopPing := t.every(func() time.Duration { return t.cfg.Ping*3/4 + rand.N(t.cfg.Ping/2+1) }, func() {
-		_ = t.post(message{Type: typePing}) // if it finds no room, enough is waiting to be sent
-	})
-	stopWatch := t.every(func() time.Duration { return max(t.cfg.Silence-t.wire.silence(), time.Millisecond) }, func() {
-		if t.wire.silence() >= t.cfg.Silence {
-			t.end(fault.New(fault.PeerSilent, "Nothing was heard from the other end for %v.", t.cfg.Silence), true)
-		}
-	})
-
-	t.writeControl()
-	stopPing()
-	stopWatch()
-	_ = t.mux.Close() // waits for the multiplexer's goroutines
-	reader.Wait()     // it may yet find a goodbye
-	t.mu.Lock()
-	t.done = true
-	t.mu.Unlock()
-	t.wg.Wait()
-	return t.reason()
-}
-
-// every calls f after each wait, until stopped. It costs a timer instead of a
-// goroutine. f must not block.
-func (t *session) every(wait func() time.Duration, f func()) (stop func()) {
-	var mu sync.Mutex
-	stopped := false
-	var timer *time.Timer
-	mu.Lock()
-	defer mu.Unlock()
-	timer = time.AfterFunc(wait(), func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if !stopped {
-			f()
-			timer.Reset(wait())
-		}
-	})
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		stopped = true
-		timer.Stop()
+// begin holds the tunnel until it ends, for whatever reason; over gets that
+// when nothing of it is left. handle gets the peer's messages, one at a time.
+func (t *session) begin(handle func(message), over func(*fault.Error)) {
+	t.handle, t.over = handle, over
+	t.ctl.OnReadable(t.hear)
+	t.hear() // what came before
+	t.keepAlive()
+	if t.wire.poll != nil && t.wire.poll.Watch(t.wire.tls, t.ready) == nil {
+		return
 	}
+	go func() {
+		for !t.ended {
+			t.take(t.wire.Read(t.reader.Room()))
+		}
+		t.finish()
+	}()
 }
 
-// reason is why the tunnel ended, when it has.
-func (t *session) reason() *fault.Error {
+// turns is how often a tunnel that has much to read is read before others have
+// their turn.
+const turns = 4
+
+// ready reads what is there.
+func (t *session) ready() (again bool) {
+	for range turns {
+		if t.ended {
+			return false
+		}
+		n, err := t.wire.poll.TryRead(t.reader.Room())
+		if nothingNow(err) {
+			t.reader.Release()
+			return false
+		}
+		if t.take(n, err); t.ended {
+			go t.finish()
+			return false
+		}
+	}
+	return true
+}
+
+// take gives the multiplexer what was read.
+func (t *session) take(n int, err error) {
+	if n > 0 && !t.deaf {
+		t.heard.Store(int64(time.Since(t.start)))
+		if breach := t.reader.Took(t.mux, n); breach != nil {
+			t.deaf = true
+			t.end(t.blame(breach), true)
+		}
+	}
+	t.ended = err != nil
+}
+
+// write is the multiplexer's. After an error the reader may yet find a goodbye.
+func (t *session) write(b []byte) error {
+	err := t.wire.write(b)
+	if err != nil {
+		t.end(t.lost(), false)
+	}
+	return err
+}
+
+// finish is the end of a tunnel that is read no more.
+func (t *session) finish() {
+	t.reader.Release()
+	t.mux.Fail(nil)
+	_ = t.wire.raw.Close()
+	close(t.down)
+	if t.cut != nil {
+		t.cut()
+	}
+	t.inbox.wait()         // there may be a goodbye in it
 	t.end(t.lost(), false) // stands only if nobody knew better
-	return t.cause
+	t.timers.Lock()
+	t.timers.stopped = true
+	t.timers.next.Stop()
+	if l := t.timers.linger; l != nil {
+		l.Stop()
+	}
+	t.timers.Unlock()
+	t.wg.Wait()
+	t.over(t.cause)
 }
 
-// lost is the reason when the connection went: what the peer said before, a
-// breach of the multiplexer's protocol, or just that.
+// silence is how long nothing has been heard.
+func (t *session) silence() time.Duration {
+	return time.Since(t.start) - time.Duration(t.heard.Load())
+}
+
+// keepAlive sends pings, and notices when nothing comes.
+func (t *session) keepAlive() {
+	t.timers.Lock()
+	defer t.timers.Unlock()
+	t.timers.ping = time.Now().Add(t.pingIn())
+	t.timers.next = time.AfterFunc(min(time.Until(t.timers.ping), t.cfg.Silence), t.tick)
+}
+
+func (t *session) pingIn() time.Duration { return t.cfg.Ping*3/4 + rand.N(t.cfg.Ping/2+1) }
+
+func (t *session) tick() {
+	if t.silence() >= t.cfg.Silence {
+		t.end(fault.New(fault.PeerSilent, "Nothing was heard from the other end for %v.", t.cfg.Silence), true)
+	}
+	if t.mux.Unacknowledged() >= t.cfg.Silence {
+		t.end(fault.New(fault.PeerSilent, "The other end takes no streams."), true)
+	}
+	t.timers.Lock()
+	defer t.timers.Unlock()
+	if t.timers.stopped {
+		return
+	}
+	if now := time.Now(); !now.Before(t.timers.ping) {
+		_ = t.post(message{Type: typePing}) // if it finds no room, enough is waiting to be sent
+		t.timers.ping = now.Add(t.pingIn())
+	}
+	wait := min(time.Until(t.timers.ping), max(t.cfg.Silence-t.silence(), time.Millisecond))
+	if t.isEnding() {
+		wait = linger
+	}
+	t.timers.next.Reset(wait)
+}
+
+// lost is the reason when the connection went: what the peer said before, or
+// just that.
 func (t *session) lost() *fault.Error {
 	if f := t.leaving.Load(); f != nil {
 		return f
 	}
-	for _, breach := range []error{yamux.ErrInvalidVersion, yamux.ErrInvalidMsgType, yamux.ErrRecvWindowExceeded, yamux.ErrUnexpectedFlag, yamux.ErrDuplicateStream} {
-		if errors.Is(t.muxError(), breach) {
-			return fault.New(fault.Protocol, "The multiplexer: %v.", breach)
-		}
-	}
 	return fault.New(fault.ConnectionLost, "The connection broke.")
 }
 
-// muxError is why the multiplexer stopped; only Accept tells.
-func (t *session) muxError() error {
-	if !t.mux.IsClosed() {
-		return nil
+// blame is the reason when the peer broke the multiplexer's protocol.
+func (t *session) blame(breach error) *fault.Error {
+	switch {
+	case errors.Is(breach, mux.ErrFlood):
+		return errFlood
+	case errors.Is(breach, mux.ErrOpened):
+		return fault.New(fault.Protocol, "The agent opened a stream; only the relay may.")
+	case errors.As(breach, new(mux.ProtocolError)):
+		return fault.New(fault.Protocol, "The multiplexer: %v.", breach)
 	}
-	for {
-		if _, err := t.mux.AcceptStream(); err != nil {
-			return err
-		}
-	}
+	return t.lost()
 }
 
 // bounded runs f, whose waits end when the connection is closed, and closes it
@@ -180,3 +262,5 @@ func bounded(ctx context.Context, c net.Conn, d time.Duration, f func() error) e
 	}
 	return err
 }
+
+var errLost = fault.New(fault.ConnectionLost, "The connection to the other end of the tunnel broke.")

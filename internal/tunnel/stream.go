@@ -7,13 +7,15 @@ import (
 	"sync/atomic"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/mux"
 )
 
 // Stream is a relay's stream to a device: a net.Conn whose close, by either
 // side, ends both directions. The agent's reply is read when the first bytes
 // are: if it refused, Read returns its *fault.Error.
 type Stream struct {
-	*conn
+	*mux.Stream
+	t        *session
 	answered atomic.Bool // the reply is read and was good
 
 	mu    sync.Mutex // of the reply
@@ -22,39 +24,48 @@ type Stream struct {
 }
 
 func (s *Stream) Read(b []byte) (int, error) {
-	if !s.answered.Load() {
-		if err := s.readReply(); err != nil {
-			return 0, err
+	if !s.answered.Load() && len(b) > 0 {
+		if n, err := s.first(b); n > 0 || err != nil {
+			return n, err
 		}
 	}
-	return s.conn.Read(b)
+	return s.Stream.Read(b)
 }
 
-// readReply goes on where an earlier call ran into its deadline.
-func (s *Stream) readReply() error {
+// first reads the reply, and what came with it. It goes on where an earlier
+// call ran into its deadline.
+func (s *Stream) first(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil || s.answered.Load() {
-		return s.err
+		return 0, s.err
+	}
+	if len(s.reply) == 0 {
+		n, err := s.Stream.Read(b)
+		if err != nil {
+			return 0, unfinished(err)
+		}
+		if b[0] == replyAccepted {
+			s.answered.Store(true)
+			return copy(b, b[1:n]), nil
+		}
+		s.reply = append(s.reply, b[:n]...)
 	}
 	for {
 		need, err := replyNeed(s.reply)
 		if err != nil {
 			s.err = err
-			return err
+			return 0, err
 		}
-		if len(s.reply) == need {
+		if len(s.reply) >= need {
+			s.reply = s.reply[:need]
 			break
 		}
 		buf := make([]byte, need-len(s.reply))
-		n, err := s.conn.Read(buf)
+		n, err := s.Stream.Read(buf)
 		s.reply = append(s.reply, buf[:n]...)
-		if errors.Is(err, io.EOF) {
-			// Without a reply an end is no end of anything.
-			return io.ErrUnexpectedEOF
-		}
 		if err != nil {
-			return err
+			return 0, unfinished(err)
 		}
 	}
 	refusal, err := parseReply(s.reply)
@@ -62,7 +73,15 @@ func (s *Stream) readReply() error {
 		err = agentsRefusal(refusal)
 	}
 	s.reply, s.err = nil, err
-	s.answered.Store(err == nil)
+	return 0, err
+}
+
+// unfinished is the error of a reply that has not come: an end without one is
+// no end of anything.
+func unfinished(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
 	return err
 }
 
@@ -80,14 +99,14 @@ func agentsRefusal(f *fault.Error) *fault.Error {
 
 // Alive reports whether an idle stream can carry another request: neither end
 // nor tunnel has closed it, the agent is not leaving, and no byte waits that
-// nobody asked for. It costs a few atomic loads. What the agent did within the
-// last round trip it cannot know.
+// nobody asked for. What the agent did within the last round trip it cannot
+// know.
 func (s *Stream) Alive() bool {
-	waiting := s.arrived.Load() - s.consumed.Load()
+	waiting := s.Unread()
 	if waiting == 1 && !s.answered.Load() {
 		waiting = 0 // the reply on a stream that nothing was asked on yet
 	}
-	return waiting == 0 && !s.closed.Load() && !s.ended.Load() && s.t.leaving.Load() == nil && !s.t.isEnding()
+	return waiting == 0 && s.Open() && s.t.leaving.Load() == nil && !s.t.isEnding()
 }
 
 // Reset is Close for a stream that did not come to its end. On the wire it is

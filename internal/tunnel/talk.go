@@ -1,10 +1,13 @@
 package tunnel
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/mux"
 )
 
 // post queues a control message. It never blocks.
@@ -13,92 +16,107 @@ func (t *session) post(m message) error {
 	if err != nil {
 		return fmt.Errorf("control message: %w", err)
 	}
-	if t.isEnding() {
+	switch {
+	case t.isEnding():
 		return errLost
-	}
-	select {
-	case t.outbox <- b:
-		return nil
-	default:
+	case !t.ctl.Post(b):
 		return fault.New(fault.Unavailable, "The tunnel takes no more control messages at the moment.")
 	}
+	return nil
 }
 
-// writeControl sends what is posted until the multiplexer has ended or end was
-// called; then it sends the goodbye and waits for the peer to close. The write
-// deadline and the timer that end has set bound that.
-func (t *session) writeControl() {
+// hear reads what has come on the control stream. After end it still looks for
+// a goodbye.
+func (t *session) hear() {
 	for {
-		select {
-		case b := <-t.outbox:
-			if _, err := t.ctl.Write(b); err != nil {
-				// The reader finds out why, and ends the tunnel: a goodbye may be
-				// waiting there.
-				<-t.mux.CloseChan()
-				return
-			}
-		case <-t.mux.CloseChan():
-			return
-		case <-t.ending:
-			t.sayGoodbye()
-			t.hangUp()
-			<-t.mux.CloseChan()
-			return
-		}
-	}
-}
-
-// hangUp lets the ends of finished streams go first.
-func (t *session) hangUp() {
-	t.fins.Lock()
-	defer t.fins.Unlock()
-	t.wire.hangUp()
-}
-
-// sayGoodbye sends what is posted and why the tunnel ends. If the socket does
-// not take that any more, its end is message enough.
-func (t *session) sayGoodbye() {
-	for range len(t.outbox) {
-		if _, err := t.ctl.Write(<-t.outbox); err != nil {
-			return
-		}
-	}
-	if b, err := goodbye(t.cause).encode(); err == nil && t.say {
-		_, _ = t.ctl.Write(b)
-	}
-}
-
-// readControl reads the peer's messages to the end of the control stream.
-// After end it still looks for a goodbye.
-func (t *session) readControl(handle func(message)) {
-	for {
-		b, err := readBlock(t.ctl, controlMax)
+		var b [512]byte
+		n, err := t.ctl.TryRead(b[:])
 		switch {
-		case errors.Is(err, errTooLong):
-			t.end(fault.New(fault.Protocol, "A control message is too long."), true)
+		case errors.Is(err, mux.ErrWouldBlock):
 			return
 		case err != nil:
 			// Its close is the tunnel's, even if nothing else was said.
 			t.end(t.lost(), false)
 			return
 		}
-		if !t.flood.Allow() {
-			t.end(errFlood, true)
+		t.words = append(t.words, b[:n]...)
+		if err := t.listen(); err != nil {
+			t.words = nil
+			t.end(err, true)
 			return
 		}
-		m, err := parseMessage(b)
+	}
+}
+
+// listen takes the messages that are complete.
+func (t *session) listen() *fault.Error {
+	for len(t.words) >= 4 {
+		n := binary.BigEndian.Uint32(t.words)
+		switch {
+		case n > controlMax:
+			return fault.New(fault.Protocol, "A control message is too long.")
+		case uint32(len(t.words)-4) < n:
+			return nil
+		}
+		if !t.flood.Allow() {
+			return errFlood
+		}
+		m, err := parseMessage(t.words[4 : 4+n])
 		if err != nil {
-			t.end(fault.New(fault.Protocol, "A control message is malformed."), true)
-			return
+			return fault.New(fault.Protocol, "A control message is malformed.")
+		}
+		if t.words = t.words[4+n:]; len(t.words) == 0 {
+			t.words = nil
 		}
 		switch m.Type {
 		case typePing:
 			_ = t.post(message{Type: typePong, ID: m.ID}) // if there is no room, other words show that we live
 		case typePong: // heard, and that is all it is for
 		default:
-			handle(m)
+			t.inbox.add(m, t.handle)
 		}
 	}
+	return nil
 }
+
+// inbox has messages handled one after the other, by a goroutine that exists
+// only while there are any: who reads the tunnel may not wait. The limit on
+// control messages bounds it.
+type inbox struct {
+	mu      sync.Mutex
+	waiting []message
+	running bool
+	wg      sync.WaitGroup
+}
+
+func (i *inbox) add(m message, handle func(message)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.waiting = append(i.waiting, m)
+	if i.running {
+		return
+	}
+	i.running = true
+	i.wg.Go(func() {
+		for m, ok := i.take(); ok; m, ok = i.take() {
+			handle(m)
+		}
+	})
+}
+
+func (i *inbox) take() (m message, ok bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.waiting) == 0 {
+		i.waiting, i.running = nil, false
+		return message{}, false
+	}
+	m = i.waiting[0]
+	i.waiting[0] = message{}
+	i.waiting = i.waiting[1:]
+	return m, true
+}
+
+func (i *inbox) wait() { i.wg.Wait() }
 
 var errFlood = fault.New(fault.TooMany, "More control messages or pings came than a peer may send.")

@@ -83,7 +83,6 @@ type Uplink struct {
 func New(o Options) *Uplink {
 	u := &Uplink{o: o, tunnels: tunnel.Config{
 		HelloTimeout: o.Hello, Ping: o.Ping, Window: o.Window,
-		Log: o.Log.Named("mux"), // also because a tunnel without one makes its own, of a KiB
 	}}
 	u.metrics = newMetrics(o.Registerer, func() float64 { return float64(u.Count()) })
 	return u
