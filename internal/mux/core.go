@@ -32,6 +32,7 @@ type core struct {
 	// What comes in: a header, perhaps in pieces, then a body.
 	head [headerLen]byte
 	have int
+	size uint32  // the body's
 	body uint32  // bytes of it still to come
 	in   *Stream // whose it is; nil: nobody's
 	fin  bool    // a FIN stands behind it

@@ -17,10 +17,18 @@ type queue struct {
 // keepPieces is what an empty queue keeps room for.
 const keepPieces = 4
 
-// add appends b, which is part of seg.
-func (q *queue) add(seg *Segment, b []byte) {
+// add appends b, which is part of seg and of a frame's body of size bytes. The
+// pieces of a large one stay where they are: next to each other, as far as they
+// are in one segment.
+func (q *queue) add(seg *Segment, b []byte, size int) {
 	q.len += len(b)
-	if len(b) > copyMax {
+	if size > copyMax {
+		if n := len(q.pieces); n > q.first {
+			if p := &q.pieces[n-1]; p.seg == seg && cap(p.b) > len(p.b) && &p.b[:len(p.b)+1][len(p.b)] == &b[0] {
+				p.b = p.b[:len(p.b)+len(b)]
+				return
+			}
+		}
 		seg.hold()
 		q.push(piece{seg: seg, b: b})
 		return

@@ -1,7 +1,7 @@
 package mux
 
-// readMin is the least room to read into: a TLS record.
-const readMin = 16 << 10
+// readMin is the least room to read into. Less is left unused.
+const readMin = 4 << 10
 
 // Reader is the buffer between a connection and its session. It belongs to who
 // calls Session.Receive, and the zero value is ready.
@@ -10,7 +10,7 @@ type Reader struct {
 	at  int // seg.B[:at] may be in use
 }
 
-// Room is where to read the next bytes to: one TLS record or more.
+// Room is where to read the next bytes to.
 func (r *Reader) Room() []byte {
 	if r.seg != nil && len(r.seg.B)-r.at < readMin {
 		r.Release()

@@ -9,7 +9,7 @@ func (c *core) receive(now time.Duration, seg *Segment, from, to int) error {
 	for len(b) > 0 {
 		if c.body > 0 {
 			n := min(int(c.body), len(b))
-			c.deliver(seg, b[:n:n], now)
+			c.deliver(seg, b[:n], now)
 			b = b[n:]
 			continue
 		}
@@ -39,7 +39,7 @@ func (c *core) deliver(seg *Segment, b []byte, now time.Duration) {
 	c.body -= uint32(len(b))
 	s := c.in
 	if s != nil && !s.discards {
-		s.queue.add(seg, b)
+		s.queue.add(seg, b, int(c.size))
 		s.unread.Store(int64(s.queue.len))
 		c.touch(s, readable)
 	}
@@ -81,7 +81,12 @@ func (c *core) ping(now time.Duration, h header) error {
 		c.pongs = append(c.pongs, h.length)
 	case c.pinging && !c.pingDue && h.length == c.pingID:
 		c.pinging = false
-		c.rtt = max(now-c.pingSent, 1)
+		// What is smaller is nearer the truth: queues only add to it.
+		if rtt := max(now-c.pingSent, 1); c.rtt == 0 || rtt < c.rtt {
+			c.rtt = rtt
+		} else {
+			c.rtt += (rtt - c.rtt) / 8
+		}
 	}
 	return nil
 }
@@ -95,7 +100,7 @@ func (c *core) streamFrame(now time.Duration, h header) error {
 		}
 	}
 	if h.typ == typeData {
-		c.body, c.in, c.fin = h.length, nil, false
+		c.body, c.size, c.in, c.fin = h.length, h.length, nil, false
 	}
 	if s == nil {
 		// Of a stream that we have forgotten: the peer may not have heard yet.

@@ -12,8 +12,8 @@ const SegmentSize = 64 << 10
 // ones: a piece that nobody reads must not pin 64 KiB.
 var sizes = [...]int{1 << 10, 4 << 10, 16 << 10, SegmentSize}
 
-// copyMax is the largest piece that is copied. A larger one pins at most eight
-// times as much as it is.
+// copyMax is the longest body of a frame that is copied. A longer one pins at
+// most a few times as much as it is.
 const copyMax = SegmentSize / 8
 
 // Segment is a buffer that several pieces of data may share. Whoever holds one
