@@ -20,8 +20,12 @@ const (
 	// initialWindow is what both sides start every stream with.
 	initialWindow = 256 << 10
 
-	// MaxBody makes a data frame as long as the largest TLS record.
-	MaxBody = 16384 - headerLen
+	// MaxBody is the longest body we send: four to what people write at once,
+	// and little for others to stand behind.
+	MaxBody = 16 << 10
+	// FlushSize is what one call of Config.Write has at most: four such frames,
+	// and control.
+	FlushSize = 4*(headerLen+MaxBody) + 4<<10
 )
 
 type header struct {

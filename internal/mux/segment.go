@@ -10,7 +10,7 @@ const SegmentSize = 64 << 10
 
 // The sizes of segments. What arrives in small pieces is copied into small
 // ones: a piece that nobody reads must not pin 64 KiB.
-var sizes = [...]int{1 << 10, 4 << 10, 16 << 10, SegmentSize}
+var sizes = [...]int{1 << 10, 4 << 10, 16 << 10, SegmentSize, FlushSize}
 
 // copyMax is the longest body of a frame that is copied. A longer one pins at
 // most a few times as much as it is.
@@ -41,7 +41,7 @@ var (
 )
 
 // NewSegment gives an empty segment of SegmentSize.
-func NewSegment() *Segment { return newSegment(len(sizes) - 1) }
+func NewSegment() *Segment { return newSegment(len(sizes) - 2) }
 
 // segmentFor gives one that holds n bytes, at most SegmentSize.
 func segmentFor(n int) *Segment { return newSegment(int(byFits[(n+1023)>>10])) }

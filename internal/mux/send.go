@@ -2,7 +2,7 @@ package mux
 
 import "time"
 
-// fill puts frames into b, which holds four full ones or more, and returns how
+// fill puts frames into b, which is of FlushSize, and returns how
 // many bytes there are; 0: there is nothing to send. Control comes first, then
 // the streams take turns.
 func (c *core) fill(now time.Duration, b []byte) (n int) {

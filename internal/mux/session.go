@@ -13,7 +13,7 @@ type Config struct {
 	// Client is the side whose streams have odd ids. Each side may open some.
 	Client bool
 	// Write sends b to the peer, whole or with an error, and may wait. It is
-	// called by one goroutine at a time, and b is SegmentSize at most.
+	// called by one goroutine at a time, and b is FlushSize at most.
 	Write func(b []byte) error
 	// Control is asked, under the session's lock, for every ping and GoAway of
 	// the peer; false is ErrFlood. Nil: all are taken.
@@ -208,7 +208,7 @@ const own = 4
 // written, by all; or, after what mine had, a part of it. The lock is free
 // while it does.
 func (s *Session) flushLocked(mine *Stream) {
-	seg := NewSegment()
+	seg := newSegment(len(sizes) - 1)
 	defer seg.Release()
 	for turns := 0; s.over == nil && !s.mute; {
 		n := s.core.fill(clock(), seg.B)
