@@ -159,8 +159,11 @@ func checkTunnels(c uplink.Config, bad func(key string, err error)) {
 	if c.FirstStatus <= 0 {
 		bad("tunnels.first_status", errors.New("need a time longer than 0"))
 	}
-	if c.Window < 256<<10 || c.Window > 64<<20 {
-		bad("tunnels.window", errors.New("need 262144 to 67108864 bytes"))
+	if c.Window < 256<<10 || c.Window > 16<<20 {
+		bad("tunnels.window", errors.New("need 262144 to 16777216 bytes"))
+	}
+	if c.Windows < 0 {
+		bad("tunnels.windows", errors.New("need 0 bytes or more"))
 	}
 }
 

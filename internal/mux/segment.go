@@ -5,16 +5,17 @@ import (
 	"sync/atomic"
 )
 
-// SegmentSize is how much a reader of the connection should offer at once.
-const SegmentSize = 64 << 10
+// SegmentSize is how much is read at once. Two frames of ours fill it: what
+// nobody reads pins little more than itself.
+const SegmentSize = 32 << 10
 
 // The sizes of segments. What arrives in small pieces is copied into small
-// ones: a piece that nobody reads must not pin 64 KiB.
+// ones: a piece that nobody reads must not pin a large one.
 var sizes = [...]int{1 << 10, 4 << 10, 16 << 10, SegmentSize, FlushSize}
 
 // copyMax is the longest body of a frame that is copied. A longer one pins at
 // most a few times as much as it is.
-const copyMax = SegmentSize / 8
+const copyMax = SegmentSize / 4
 
 // Segment is a buffer that several pieces of data may share. Whoever holds one
 // gives it back by Release.

@@ -218,7 +218,7 @@ func (t *Stream) writeErrorLocked() error {
 	return nil
 }
 
-// Post is Write of at most 4 KiB, or 64 KiB if the stream is urgent, that never
+// Post is Write of at most 4 KiB, or SegmentSize if the stream is urgent, that never
 // waits; false: there is no room.
 func (t *Stream) Post(b []byte) bool {
 	s := t.session

@@ -19,6 +19,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/mux"
 	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 )
@@ -29,12 +30,13 @@ type Config struct {
 	Rate        int           `yaml:"rate"`         // new ones a second; more are closed before their TLS, by whoever listens; 0: no limit
 	Ping        time.Duration `yaml:"ping"`         // between pings of an idle tunnel
 	Hello       time.Duration `yaml:"hello"`        // an agent's time from TLS to the end of its hello
-	Window      int           `yaml:"window"`       // bytes a stream may send unread
+	Window      int           `yaml:"window"`       // bytes a stream may come to send unread
+	Windows     int64         `yaml:"windows"`      // bytes by which all streams' windows together may grow beyond their first 256 KiB
 	FirstStatus time.Duration `yaml:"first_status"` // an agent's time from welcome to its first status
 }
 
 func Default() Config {
-	return Config{Max: 50_000, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, FirstStatus: 10 * time.Second}
+	return Config{Max: 50_000, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, Windows: 256 << 20, FirstStatus: 10 * time.Second}
 }
 
 // Options wires an Uplink. All fields are needed.
@@ -82,7 +84,7 @@ type Uplink struct {
 
 func New(o Options) *Uplink {
 	u := &Uplink{o: o, tunnels: tunnel.Config{
-		HelloTimeout: o.Hello, Ping: o.Ping, Window: o.Window,
+		HelloTimeout: o.Hello, Ping: o.Ping, Window: o.Window, Budget: mux.NewBudget(o.Windows),
 	}}
 	u.metrics = newMetrics(o.Registerer, func() float64 { return float64(u.Count()) })
 	return u
