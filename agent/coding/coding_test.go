@@ -1,6 +1,7 @@
 package coding_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -119,6 +120,16 @@ func TestEnds(t *testing.T) {
 		got, _ := look(w.s.out.Bytes(), "GET", false)
 		if len(got) != 1 || got[0].cut || got[0].body != page || strings.Count(w.s.out.String(), "Connection: close") != 1 {
 			t.Errorf("%q: %+v", head, got)
+		}
+	}
+
+	for _, ask := range []string{ask, askZstd} {
+		w = newWorld(t, coder(), ask)
+		if err := errors.Join(w.say("HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n"), w.Finish()); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := look(w.s.out.Bytes(), "GET", false); len(got) != 1 || got[0].cut || got[0].body != "" {
+			t.Errorf("nothing became %q", w.s.out.String())
 		}
 	}
 

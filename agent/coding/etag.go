@@ -43,8 +43,9 @@ func unmarked(list []byte) ([]byte, bool) {
 		}
 		end := open + 1 + n + 1
 		tag := list[open:end]
-		if bytes.HasSuffix(tag, []byte(mark)) && bytes.HasSuffix(list[:open], []byte("W/")) {
-			out = append(out, list[:open-2]...)
+		if len(tag) > len(mark) && bytes.HasSuffix(tag, []byte(mark)) {
+			// Scripts take W/ off, for portals that know of no weak ones.
+			out = append(out, bytes.TrimSuffix(list[:open], []byte("W/"))...)
 			out = append(append(out, tag[:len(tag)-len(mark)]...), '"')
 			changed = true
 		} else {

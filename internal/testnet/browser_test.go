@@ -121,6 +121,10 @@ func (d *desk) dashboard(q *tab) {
 	if n := read[int](q, `performance.getEntriesByType("resource").filter((r) => r.responseStatus === 200).length`); n < 50 {
 		q.t.Errorf("%d assets loaded", n)
 	}
+	// The portal compresses its assets and not its pages: that is the agent's.
+	if got := read[bool](q, `(([n]) => n.encodedBodySize > 0 && n.encodedBodySize < n.decodedBodySize / 2)(performance.getEntriesByType("navigation"))`); !got {
+		q.t.Error("the page came as it is")
+	}
 	q.becomes(`Number(document.querySelector("#sse-tick").textContent) >= 1`)
 	first := read[int](q, `Number(document.querySelector("#sse-tick").textContent)`)
 	q.becomes(fmt.Sprintf(`Number(document.querySelector("#sse-tick").textContent) > %d`, first))
