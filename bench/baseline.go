@@ -91,6 +91,18 @@ func joined(tries [][]entry, how func(summary) float64) []entry {
 func lowest(s summary) float64 { return s.low } // noise only adds
 func median(s summary) float64 { return s.median }
 
+// renewed is the baseline that follows another: what is the same but for noise
+// stays as it was, or every renewal would let a little more pass.
+func renewed(baseline, now []entry) []entry {
+	out := slices.Clone(now)
+	for i, e := range out {
+		if was, ok := find(baseline, e); ok && e.Value <= was.atMost() && was.Value <= e.atMost() {
+			out[i] = was
+		}
+	}
+	return out
+}
+
 func parseBaseline(b []byte) ([]entry, error) {
 	var out []entry
 	d := json.NewDecoder(bytes.NewReader(b))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 )
 
@@ -22,26 +23,26 @@ const (
 // gate takes all counts and compares them with the baseline file, or writes it.
 func gate(ctx context.Context, o options, file string, update bool) error {
 	o.tunnels = []int{gateTunnels}
+	b, err := os.ReadFile(file)
+	if err != nil && !(update && errors.Is(err, fs.ErrNotExist)) {
+		return err
+	}
 	var baseline []entry
-	if !update {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
+	if err == nil {
 		if baseline, err = parseBaseline(b); err != nil {
 			return err
 		}
 	}
 	var now []entry
-	err := inFamily(o, func(o options, fam *family) (err error) {
-		now, err = takeCounts(ctx, o, fam, baseline)
+	err = inFamily(o, func(o options, fam *family) (err error) {
+		now, err = takeCounts(ctx, o, fam, baseline, update)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	if update {
-		b, err := writeBaseline(now)
+		b, err := writeBaseline(renewed(baseline, now))
 		if err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func gate(ctx context.Context, o options, file string, update bool) error {
 	return nil
 }
 
-func takeCounts(ctx context.Context, o options, fam *family, baseline []entry) ([]entry, error) {
+func takeCounts(ctx context.Context, o options, fam *family, baseline []entry, update bool) ([]entry, error) {
 	w, err := newWorld(ctx, o, fam)
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func takeCounts(ctx context.Context, o options, fam *family, baseline []entry) (
 	var now []entry
 	for _, p := range probes() {
 		o.say("counting %s", p.name)
-		got, err := p.repeat(ctx, g, baseline)
+		got, err := p.repeat(ctx, g, baseline, update)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", p.name, err), g.relay.alive())
 		}
@@ -84,8 +85,8 @@ func takeCounts(ctx context.Context, o options, fam *family, baseline []entry) (
 	return now, nil
 }
 
-// repeat takes a probe until it is not worse than the baseline, or enough.
-func (p probe) repeat(ctx context.Context, g *gateWorld, baseline []entry) ([]entry, error) {
+// repeat takes a probe until it is not worse than the baseline, or enough times.
+func (p probe) repeat(ctx context.Context, g *gateWorld, baseline []entry, update bool) ([]entry, error) {
 	var tries [][]entry
 	for range gateTries {
 		got, err := p.take(ctx, g)
@@ -93,11 +94,11 @@ func (p probe) repeat(ctx context.Context, g *gateWorld, baseline []entry) ([]en
 			return nil, err
 		}
 		tries = append(tries, got)
-		if baseline != nil && worse(joined(tries, lowest), baseline) == nil {
+		if !update && worse(joined(tries, lowest), baseline) == nil {
 			break
 		}
 	}
-	if baseline == nil {
+	if update {
 		return joined(tries, median), nil
 	}
 	return joined(tries, lowest), nil

@@ -77,6 +77,17 @@ func TestJoined(t *testing.T) {
 	}
 }
 
+// A new baseline has what is new, clearly better or clearly worse, and not what
+// only differs by noise: that would let worse counts in bit by bit.
+func TestRenewed(t *testing.T) {
+	base := []entry{{Name: "A", Unit: "allocs/op", Value: 20}, {Name: "B", Unit: "allocs/op", Value: 20}, {Name: "C", Unit: "allocs/op", Value: 20}, {Name: "D", Unit: "allocs/op", Value: 20}}
+	now := []entry{{Name: "A", Unit: "allocs/op", Value: 21}, {Name: "B", Unit: "allocs/op", Value: 10}, {Name: "C", Unit: "allocs/op", Value: 30}, {Name: "E", Unit: "allocs/op", Value: 7}}
+	want := []entry{base[0], now[1], now[2], now[3]}
+	if got := renewed(base, now); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v", got)
+	}
+}
+
 // The file in the repository is one that the gate takes, and writes the same.
 func TestBaselineFile(t *testing.T) {
 	b, err := os.ReadFile("gate.json")
