@@ -25,7 +25,7 @@ var limits = map[string]limit{
 	"reads/MiB":         {0.30, 2},
 	"goroutines/tunnel": {0, 0.1},
 	"heap-B/tunnel":     {0.10, 512},
-	"stack-B/tunnel":    {0.10, 1024},
+	"stack-B/tunnel":    {0.10, 512},
 }
 
 // crowded is added to the share where many requests are under way: how many

@@ -12,7 +12,7 @@ import (
 // call the kernel, hold goroutines and bytes. It counts and takes no times, so
 // it may run on a machine that is busy.
 const (
-	gateTunnels  = 60
+	gateTunnels  = 200
 	gateWarm     = 256 // requests before those that are counted
 	gateRequests = 4096
 	gateEchoes   = 2048
