@@ -58,6 +58,8 @@ func (a *answers) feed(b []byte) error {
 		var n int
 		var err error
 		switch {
+		case a.blind && len(a.waiting) == 0:
+			n, err = len(b), a.write(b)
 		case a.blind:
 			n, err = len(b), a.put(b)
 		case a.body == noBody:
@@ -65,7 +67,9 @@ func (a *answers) feed(b []byte) error {
 		case a.enc != nil:
 			n, err = a.code(b)
 		default:
-			n = a.pass(b)
+			for n < len(b) && a.body != noBody && !a.blind {
+				n += a.pass(b[n:])
+			}
 			err = a.put(b[:n])
 		}
 		if err != nil {
@@ -77,7 +81,10 @@ func (a *answers) feed(b []byte) error {
 		}
 		b = b[n:]
 	}
-	return a.leave()
+	if err := a.leave(); err != nil {
+		a.broken = err
+	}
+	return a.broken
 }
 
 // put lets b out before feed returns: gathered, since each write to a stream is
@@ -108,7 +115,10 @@ func (a *answers) leave() error {
 
 func (a *answers) flush() error {
 	b := a.waiting
-	if a.waiting = nil; len(b) == 0 {
+	if a.waiting = b[:0]; a.body == noBody || a.blind {
+		a.waiting = nil // who is idle holds nothing
+	}
+	if len(b) == 0 {
 		return nil
 	}
 	return a.write(b)
@@ -143,6 +153,7 @@ func (a *answers) head(b []byte) (n int, err error) {
 		return len(b), nil
 	}
 	var f facts
+	defer a.h.forget()
 	if !a.h.parse(in[:end]) || !f.learn(&a.h) || f.status == 101 {
 		return a.dark(in, len(b))
 	}
@@ -272,11 +283,16 @@ func (a *answers) chunk() error {
 	if len(a.z) == 0 {
 		return nil
 	}
-	b := append(strconv.AppendInt(make([]byte, 0, len(a.z)+12), int64(len(a.z)), 16), "\r\n"...)
-	b = append(append(b, a.z...), "\r\n"...)
+	if len(a.waiting)+len(a.z) > waitingMax {
+		if err := a.flush(); err != nil {
+			return err
+		}
+	}
+	b := append(strconv.AppendInt(a.waiting, int64(len(a.z)), 16), "\r\n"...)
+	a.waiting = append(append(b, a.z...), "\r\n"...)
 	a.out += int64(len(a.z))
 	a.z = a.z[:0]
-	return a.put(b)
+	return nil
 }
 
 // finish ends a coded body.

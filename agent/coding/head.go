@@ -60,6 +60,12 @@ func (h *head) parse(b []byte) bool {
 	}
 }
 
+// forget lets go of what it was parsed from.
+func (h *head) forget() {
+	clear(h.fields)
+	h.start, h.fields = nil, h.fields[:0]
+}
+
 // append writes the head without the empty line at its end.
 func (h *head) append(b []byte) []byte {
 	b = append(append(b, h.start...), "\r\n"...)

@@ -106,6 +106,7 @@ func (r *requests) body(b []byte) int {
 // not as it came.
 func (r *requests) take(b []byte) (q request, edited []byte) {
 	opaque := request{opaque: true}
+	defer r.h.forget()
 	if !r.h.parse(b) {
 		return opaque, nil
 	}
