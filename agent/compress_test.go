@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
@@ -162,5 +164,51 @@ func TestCompression(t *testing.T) {
 		f("/log", text, 3000)
 		r.CloseIdleConnections()
 		s.Close()
+	}
+}
+
+// The whole agent, by its configuration.
+func TestCompressionIsConfigured(t *testing.T) {
+	text := strings.Repeat("A page that compresses well.\n", 1000)
+	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, text)
+	}))
+	t.Cleanup(portal.Close)
+	for on, want := range map[bool]string{true: "zstd", false: ""} {
+		data := t.TempDir()
+		i := identity()
+		r := newRelay(t, agent.StoreForTest(t, data, i))
+		_, port, _ := net.SplitHostPort(r.ln.Addr().String())
+		ca, err := os.ReadFile(r.ca.File())
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.Relays, i.CA, i.Portal = []string{"relay-1.localhost:" + port}, string(ca), portal.URL
+		agent.StoreForTest(t, data, i)
+		c := agent.Default()
+		c.Data, c.Portal.Compression = data, on
+		a, err := agent.New(c, zap.NewNop(), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- a.Run(ctx) }()
+		tun := next(t, r.tunnels)
+		l := &line{Client: &http.Client{Transport: &http.Transport{
+			DisableCompression: true, DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return tun.Open(ctx, tunnel.Header{Service: tunnel.ServicePortal, Visit: id.NewVisit()})
+			},
+		}}}
+		resp, body := l.get(t, "/")
+		if got := resp.Header.Get("Content-Encoding"); got != want || body != text {
+			t.Errorf("portal.compression %v: %d bytes, coded as %q", on, len(body), got)
+		}
+		stop()
+		if err := next(t, ended); err != nil {
+			t.Error(err)
+		}
 	}
 }
