@@ -33,3 +33,29 @@ func BenchmarkAnswer(b *testing.B) {
 		})
 	}
 }
+
+// looped says the same for ever.
+type looped struct {
+	stream
+	say []byte
+}
+
+func (l *looped) Read(b []byte) (int, error)  { return copy(b, l.say), nil }
+func (l *looped) Write(b []byte) (int, error) { return len(b), nil }
+
+// What reading along costs one small exchange that passes as it is.
+func BenchmarkExchange(b *testing.B) {
+	l := &looped{say: []byte(strings.Replace(ask, "\r\n\r\n", "\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\nAccept-Language: en\r\nReferer: https://pbx/\r\nCookie: sid=0123456789abcdef\r\n\r\n", 1))}
+	c := coder().Wrap(l, true)
+	buf := make([]byte, 32<<10)
+	answer := []byte("HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Wed, 25 Nov 2026 22:00:00 GMT\r\nContent-Type: application/json\r\nContent-Length: 512\r\nConnection: keep-alive\r\n\r\n" + page[:512])
+	b.ReportAllocs()
+	for b.Loop() {
+		if n, err := c.Read(buf); n != len(l.say) || err != nil {
+			b.Fatal(n, err)
+		}
+		if _, err := c.Write(answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
