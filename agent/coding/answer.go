@@ -58,10 +58,8 @@ func (a *answers) feed(b []byte) error {
 		var n int
 		var err error
 		switch {
-		case a.blind && len(a.waiting) == 0:
-			n, err = len(b), a.write(b)
 		case a.blind:
-			n, err = len(b), a.put(b)
+			n, err = len(b), a.putLast(b)
 		case a.body == noBody:
 			n, err = a.head(b)
 		case a.enc != nil:
@@ -70,7 +68,11 @@ func (a *answers) feed(b []byte) error {
 			for n < len(b) && a.body != noBody && !a.blind {
 				n += a.pass(b[n:])
 			}
-			err = a.put(b[:n])
+			if n == len(b) {
+				err = a.putLast(b)
+			} else {
+				err = a.put(b[:n])
+			}
 		}
 		if err != nil {
 			if errors.Is(err, errBody) {
@@ -100,6 +102,15 @@ func (a *answers) put(b []byte) error {
 	}
 	a.waiting = append(a.waiting, b...)
 	return nil
+}
+
+// putLast is put for what nothing follows in this feed: most of what passes is
+// not copied.
+func (a *answers) putLast(b []byte) error {
+	if len(a.waiting) == 0 {
+		return a.write(b)
+	}
+	return a.put(b)
 }
 
 // leave lets everything out.
