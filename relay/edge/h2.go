@@ -116,12 +116,14 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request, remote netip.Addr) {
 		h.refuse(w)
 		return
 	}
-	near, far := net.Pipe()
+	near, pipe := net.Pipe()
+	far := &farEnd{Conn: pipe}
+	end := func() { far.disarm(); _ = near.Close() } // both ways
 	var wg sync.WaitGroup
-	stop := context.AfterFunc(r.Context(), func() { _ = near.Close() })
+	stop := context.AfterFunc(r.Context(), end)
 	defer wg.Wait()
 	defer r.Body.Close() // ends the upload
-	defer near.Close()   // ends both ways
+	defer end()
 	defer stop()
 	c := &conn{Conn: far, remote: remote, sni: sniOf(*r.TLS)}
 	wg.Go(func() { _ = h.e.serveConn(c) })
@@ -129,6 +131,39 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request, remote netip.Addr) {
 	if err := h.answer(w, r, near); err != nil {
 		panic(http.ErrAbortHandler) // RST_STREAM: nobody takes a part for the whole
 	}
+}
+
+// farEnd is the edge's end of a pipe. A closed pipe's timers run on to their
+// deadlines and hold all that hangs on it; these are stopped before.
+type farEnd struct {
+	net.Conn
+	mu   sync.Mutex
+	over bool
+}
+
+func (f *farEnd) disarm() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+	_ = f.Conn.SetDeadline(time.Time{})
+}
+
+func (f *farEnd) Close() error {
+	f.disarm()
+	return f.Conn.Close()
+}
+
+func (f *farEnd) SetDeadline(t time.Time) error      { return f.set(f.Conn.SetDeadline, t) }
+func (f *farEnd) SetReadDeadline(t time.Time) error  { return f.set(f.Conn.SetReadDeadline, t) }
+func (f *farEnd) SetWriteDeadline(t time.Time) error { return f.set(f.Conn.SetWriteDeadline, t) }
+
+func (f *farEnd) set(what func(time.Time) error, t time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over {
+		return net.ErrClosed
+	}
+	return what(t)
 }
 
 // refuse answers a head that HTTP/1.1 could not carry unambiguously.
