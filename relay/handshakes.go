@@ -23,8 +23,9 @@ const (
 
 // handshakes are the TLS handshakes under way.
 type handshakes struct {
-	rate int           // of tunnels' a second; 0: no limit
-	room chan struct{} // has a token when somebody has gone
+	rate    int           // of tunnels' a second; 0: no limit
+	pushOut func() bool   // turns an agent away that waits, if one does
+	room    chan struct{} // has a token when somebody has gone
 
 	mu      sync.Mutex // guards what follows
 	order   *list.List // of *handshake, the oldest first
@@ -38,19 +39,24 @@ type handshake struct {
 	began  time.Time
 	hello  bool // the client's has come, whole
 	tunnel bool // and it is an agent's
-	waits  bool // which waits for us, not we for it
+	waits  bool // for us, not we for it
 }
 
-func newHandshakes(rate int) *handshakes {
-	return &handshakes{rate: rate, room: make(chan struct{}, 1), order: list.New(), byConn: make(map[net.Conn]*list.Element)}
+func newHandshakes(rate int, pushOut func() bool) *handshakes {
+	return &handshakes{rate: rate, pushOut: pushOut, room: make(chan struct{}, 1), order: list.New(), byConn: make(map[net.Conn]*list.Element)}
 }
 
-// begin takes c in, waiting for room or closing one that stands still if there
-// is none. Who comes after c waits meanwhile, where it costs nothing: in the
-// kernel. It is false, and c has cost nothing, if that does not help.
+// begin takes c in. If there is no room it pushes out an agent that waits, for c
+// may be a browser; if none does it closes one that stands still. Not before:
+// where many wait, it may be we who have not come to read what it said.
+// Who comes after c waits meanwhile, where it costs nothing: in the kernel. It
+// is false, and c has cost nothing, if nothing helps.
 func (h *handshakes) begin(c net.Conn) bool {
-	for until := time.Now().Add(silentFor); !h.enter(c); {
-		if !time.Now().Before(until) {
+	for until := time.Now().Add(silentFor); !h.enter(c, false); {
+		switch {
+		case !h.pushOut() && h.enter(c, true):
+			return true
+		case !time.Now().Before(until):
 			return false
 		}
 		select {
@@ -61,14 +67,14 @@ func (h *handshakes) begin(c net.Conn) bool {
 	return true
 }
 
-func (h *handshakes) enter(c net.Conn) bool {
+func (h *handshakes) enter(c net.Conn, evict bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	if h.order.Len() >= maxHandshakes && !h.evictLocked(now, false) {
+	if h.order.Len() >= maxHandshakes && !(evict && h.evictLocked(now, false)) {
 		return false
 	}
-	h.byConn[c] = h.order.PushBack(&handshake{conn: c, began: now})
+	h.byConn[c] = h.order.PushBack(&handshake{conn: c, began: now, waits: true})
 	return true
 }
 
@@ -127,7 +133,7 @@ func (h *handshakes) heardAgent(c net.Conn) (shed string) {
 	return ""
 }
 
-// goesOn notes that an agent has waited, and that it is to answer now.
+// goesOn notes that c has waited, and that it is for the client to say something.
 func (h *handshakes) goesOn(c net.Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

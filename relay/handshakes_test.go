@@ -21,12 +21,13 @@ func (c *shaken) Close() error { c.closed = true; return nil }
 // stand still make room for others; who waits for the relay does not.
 func TestAgentsLeaveRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := relay.NewHandshakes(0)
+		h := relay.NewHandshakes(0, nobody)
 		comes := func() *shaken {
 			c := new(shaken)
 			if !h.Begin(c) {
 				t.Fatal("no room")
 			}
+			h.GoesOn(c)
 			return c
 		}
 		still, waits := comes(), comes()
@@ -59,13 +60,8 @@ func TestAgentsLeaveRoom(t *testing.T) {
 // Full is not for long, and whoever comes then is not turned away at once.
 func TestRoomIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := relay.NewHandshakes(0)
-		var last *shaken
-		for range relay.MaxHandshakes {
-			last = new(shaken)
-			h.Begin(last)
-			h.Heard(last)
-		}
+		h := relay.NewHandshakes(0, nobody)
+		last := fill(h)
 		began := time.Now()
 		if h.Begin(new(shaken)) || time.Since(began) != 500*time.Millisecond {
 			t.Errorf("beyond the bound, after %v", time.Since(began))
@@ -81,9 +77,37 @@ func TestRoomIsWaitedFor(t *testing.T) {
 	})
 }
 
+// Agents that wait make room for who may be a browser.
+func TestAgentsArePushedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h relay.Handshakes
+		var waits *shaken
+		h = relay.NewHandshakes(0, func() bool {
+			h.End(waits) // as its own goroutine does
+			return true
+		})
+		waits = fill(h)
+		if began := time.Now(); !h.Begin(new(shaken)) || time.Since(began) != 0 {
+			t.Errorf("no room, after %v", time.Since(began))
+		}
+	})
+}
+
+// fill takes in as many as there may be, and gives the last.
+func fill(h relay.Handshakes) (last *shaken) {
+	for range relay.MaxHandshakes {
+		last = new(shaken)
+		h.Begin(last)
+		h.Heard(last)
+	}
+	return last
+}
+
+func nobody() bool { return false }
+
 func TestRateOfAgents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := relay.NewHandshakes(10)
+		h := relay.NewHandshakes(10, nobody)
 		admitted := func() (n int) {
 			for range 50 {
 				c := new(shaken)

@@ -35,7 +35,7 @@ type public struct {
 
 func newPublic(r *Relay) (*public, error) {
 	p := &public{
-		relay: r, log: r.log.Named("public"), shaking: newHandshakes(r.o.Tunnels.Rate),
+		relay: r, log: r.log.Named("public"), shaking: newHandshakes(r.o.Tunnels.Rate, r.turns.pushOut),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_relay_connections_total",
 			Help: "Connections to the public listener: tunnel, site, host (served by another plane), failed (no TLS came about) or shed.",
@@ -156,6 +156,7 @@ func (p *public) Run(ctx context.Context) error {
 }
 
 func (p *public) serve(ctx context.Context, raw *evtls.Conn, cfg *tls.Config) {
+	p.shaking.goesOn(raw)
 	c := tls.Server(raw, cfg)
 	hctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	err := c.HandshakeContext(hctx)

@@ -49,8 +49,7 @@ func (t *turns) takeFirst(done <-chan struct{}) bool {
 		return true
 	}
 	if len(t.fresh) == maxFresh {
-		t.fresh[0] <- false
-		t.fresh = slices.Delete(t.fresh, 0, 1)
+		t.pushOutLocked()
 	}
 	c := make(chan bool, 1)
 	t.fresh = append(t.fresh, c)
@@ -71,6 +70,23 @@ func (t *turns) takeFirst(done <-chan struct{}) bool {
 		t.give()
 	}
 	return false
+}
+
+// pushOut turns away the agent that has waited longest for its first turn, if
+// any does.
+func (t *turns) pushOut() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pushOutLocked()
+}
+
+func (t *turns) pushOutLocked() bool {
+	if len(t.fresh) == 0 {
+		return false
+	}
+	t.fresh[0] <- false
+	t.fresh = slices.Delete(t.fresh, 0, 1)
+	return true
 }
 
 // give ends a turn.
