@@ -72,6 +72,9 @@ func newPublic(r *Relay) (*public, error) {
 	// A tunnel carries bulk from its first byte on; small first records are
 	// for pages.
 	p.tunnels.DynamicRecordSizingDisabled = true
+	if !r.o.Tunnels.PostQuantum {
+		p.tunnels.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
+	}
 	p.tunnels.SessionTicketsDisabled = true // resumption would save a tenth of a handshake and cost an allocation each
 	return p, nil
 }

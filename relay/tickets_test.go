@@ -108,3 +108,28 @@ func TestSessionsAreResumedAtOtherRelays(t *testing.T) {
 		return nil
 	})
 }
+
+// Agents' key exchange is a choice, browsers' is not.
+func TestPostQuantum(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		s := newCoast(t, func(c *relay.Config) { c.Tunnels.PostQuantum = on })
+		curve := func(cfg *tls.Config) tls.CurveID {
+			c, err := tls.Dial("tcp", s.relay.Addr().String(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			return c.ConnectionState().CurveID
+		}
+		want := tls.X25519
+		if on {
+			want = tls.X25519MLKEM768
+		}
+		if got := curve(s.agent); got != want {
+			t.Errorf("post_quantum %v: an agent has %v", on, got)
+		}
+		if got := curve(&tls.Config{ServerName: string(s.site) + ".localhost", RootCAs: s.ca.Pool()}); got != tls.X25519MLKEM768 {
+			t.Errorf("post_quantum %v: a browser has %v", on, got)
+		}
+	}
+}

@@ -28,6 +28,7 @@ import (
 type Config struct {
 	Max         int           `yaml:"max"`          // tunnels held at once; more are refused
 	Rate        int           `yaml:"rate"`         // new ones a second; more are closed before their TLS, by whoever listens; 0: no limit
+	PostQuantum bool          `yaml:"post_quantum"` // whether the listener's key exchange with agents is a hybrid one
 	Ping        time.Duration `yaml:"ping"`         // between pings of an idle tunnel
 	Hello       time.Duration `yaml:"hello"`        // an agent's time from TLS to the end of its hello
 	Window      int           `yaml:"window"`       // bytes a stream may come to send unread
@@ -36,7 +37,7 @@ type Config struct {
 }
 
 func Default() Config {
-	return Config{Max: 50_000, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, Windows: 256 << 20, FirstStatus: 10 * time.Second}
+	return Config{Max: 50_000, PostQuantum: true, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, Windows: 256 << 20, FirstStatus: 10 * time.Second}
 }
 
 // Options wires an Uplink. All fields are needed.
