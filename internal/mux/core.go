@@ -39,7 +39,9 @@ type core struct {
 
 	// What goes out.
 	control  list // streams with something other than data to send
-	data     list // streams with data, and a window for it
+	fresh    list // streams that have just got data, and a window for it
+	data     list // those that have more than a turn of it
+	ahead    int  // turns of the fresh since the last of another one
 	pongs    []uint32
 	resets   []uint32
 	lastWord bool // nothing is added to it, but by urgent streams
@@ -68,7 +70,7 @@ func newCore(c Config) core {
 	k := core{
 		client: c.Client, accepts: c.Accept != nil, bothWays: c.BothWays,
 		window: min(max(c.Window, initialWindow), maxWindow), most: c.MaxStreams, budget: c.Budget, allows: c.Control,
-		control: list{at: inControl}, data: list{at: inData}, closing: list{at: inClosing}, touched: list{at: inTouched},
+		control: list{at: inControl}, fresh: list{at: inFresh}, data: list{at: inData}, closing: list{at: inClosing}, touched: list{at: inTouched},
 	}
 	return k
 }
@@ -131,7 +133,6 @@ func (c *core) forget(s *Stream, now time.Duration) {
 	c.ack(s, now)
 	c.dropUnsent(s)
 	c.control.remove(s)
-	c.data.remove(s)
 	c.closing.remove(s)
 	if c.in == s {
 		c.in = nil
@@ -148,7 +149,7 @@ func (c *core) dropPending(s *Stream) {
 	s.dropped += len(s.pend)
 	s.pend = nil
 	if s.unsent() == 0 {
-		c.data.remove(s)
+		c.unqueue(s)
 	}
 	c.touch(s, writable)
 }
@@ -204,5 +205,5 @@ func (c *core) wantRTT(now time.Duration) {
 
 // hasOutput reports whether fill has anything to give.
 func (c *core) hasOutput() bool {
-	return c.pingDue || c.control.first != nil || c.data.first != nil || len(c.pongs)+len(c.resets) > 0
+	return c.pingDue || c.control.first != nil || c.fresh.first != nil || c.data.first != nil || len(c.pongs)+len(c.resets) > 0
 }

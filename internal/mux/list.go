@@ -9,6 +9,7 @@ type list struct {
 
 const (
 	inControl = iota
+	inFresh
 	inData
 	inClosing
 	inTouched

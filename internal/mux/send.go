@@ -32,7 +32,7 @@ func (c *core) fill(now time.Duration, b []byte) (n int) {
 		n += c.sendControl(s, b[n:], now)
 	}
 	for len(b)-n > headerLen {
-		s := c.data.first
+		s := c.turn()
 		if s == nil {
 			break
 		}
@@ -40,9 +40,18 @@ func (c *core) fill(now time.Duration, b []byte) (n int) {
 		if free := len(b) - n - headerLen; free < min(s.unsent(), int(s.allowed), MaxBody) && free < MaxBody/4 {
 			break
 		}
-		c.data.remove(s)
+		if c.fresh.has(s) {
+			c.ahead++
+		} else {
+			c.ahead = 0
+		}
+		c.unqueue(s)
 		n += c.sendData(s, b[n:], now)
-		c.queueData(s)
+		if s.hasTurn() && !s.urgent {
+			c.data.push(s)
+		} else {
+			c.queueData(s)
+		}
 	}
 	return n
 }
@@ -62,7 +71,7 @@ func (s *Stream) due() (flags uint16) {
 // sendControl sends all but data: in a frame of its own what cannot ride on
 // data that comes next.
 func (c *core) sendControl(s *Stream, b []byte, now time.Duration) int {
-	rides := c.data.has(s)
+	rides := c.data.has(s) || c.fresh.has(s)
 	fin := s.finDue && s.unsent() == 0
 	if rides && s.grant == 0 || !fin && s.grant == 0 && !s.synDue && !s.ackDue {
 		return 0
@@ -128,13 +137,34 @@ func (c *core) sendData(s *Stream, b []byte, now time.Duration) int {
 // unsent is how many bytes wait to be sent.
 func (s *Stream) unsent() int { return s.smallW - s.smallR + len(s.pend) }
 
+// hasTurn reports whether a stream has something to send, and may.
+func (s *Stream) hasTurn() bool { return !s.forgotten && s.unsent() > 0 && s.allowed > 0 }
+
 // queueData gives a stream its turn, if it can use one.
 func (c *core) queueData(s *Stream) {
 	switch {
-	case s.forgotten || s.unsent() == 0 || s.allowed == 0:
+	case !s.hasTurn() || c.data.has(s):
 	case s.urgent:
-		c.data.pushFront(s)
+		c.fresh.pushFront(s)
 	default:
-		c.data.push(s)
+		c.fresh.push(s)
 	}
+}
+
+func (c *core) unqueue(s *Stream) {
+	c.fresh.remove(s)
+	c.data.remove(s)
+}
+
+// aheadMax bounds how many turns streams that say little get before one that
+// has much to say.
+const aheadMax = 8
+
+// turn is whose it is. Who has just got something to send goes before those that
+// send all the time: a page before a recording (as in RFC 8290, section 4.2).
+func (c *core) turn() *Stream {
+	if c.data.first != nil && (c.fresh.first == nil || c.ahead >= aheadMax && !c.fresh.first.urgent) {
+		return c.data.first
+	}
+	return c.fresh.first
 }

@@ -54,6 +54,7 @@ type Session struct {
 	mu       sync.Mutex // guards what follows, and the streams
 	core     core
 	flushing bool   // somebody writes; others leave what they have to them
+	batch    int    // what is written at once
 	mute     bool   // nothing can be sent any more
 	over     error  // nor received
 	then     func() // of Finish
@@ -75,7 +76,7 @@ func New(c Config) *Session {
 	if c.Lost == nil {
 		c.Lost = ErrLost
 	}
-	return &Session{write: c.Write, accept: c.Accept, lost: c.Lost, addrs: c.Addrs, core: newCore(c)}
+	return &Session{write: c.Write, accept: c.Accept, lost: c.Lost, addrs: c.Addrs, core: newCore(c), batch: FlushSize}
 }
 
 var errBacklog = errors.New("mux: the peer has to acknowledge streams first")
@@ -211,7 +212,8 @@ func (s *Session) flushLocked(mine *Stream) {
 	seg := newSegment(len(sizes) - 1)
 	defer seg.Release()
 	for turns := 0; s.over == nil && !s.mute; {
-		n := s.core.fill(clock(), seg.B)
+		now := clock()
+		n := s.core.fill(now, seg.B[:s.batch])
 		s.dispatchLocked()
 		if n == 0 {
 			break
@@ -219,6 +221,7 @@ func (s *Session) flushLocked(mine *Stream) {
 		s.mu.Unlock()
 		err := s.write(seg.B[:n])
 		s.mu.Lock()
+		s.adaptLocked(clock() - now)
 		if err != nil {
 			s.muteLocked()
 			break
@@ -241,6 +244,22 @@ func (s *Session) flushLocked(mine *Stream) {
 		s.mu.Unlock()
 		then()
 		s.mu.Lock()
+	}
+}
+
+// A connection that takes a batch slowly is a thin uplink: what is written
+// there cannot be overtaken any more, so it gets less at once.
+const (
+	slowWrite = 20 * time.Millisecond
+	smallest  = MaxBody + 2<<10 // of a batch: a frame, and control
+)
+
+func (s *Session) adaptLocked(took time.Duration) {
+	switch {
+	case took > slowWrite:
+		s.batch = max(s.batch/2, smallest)
+	case s.batch < FlushSize && took < slowWrite/4:
+		s.batch = min(2*s.batch, FlushSize)
 	}
 }
 

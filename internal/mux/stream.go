@@ -195,7 +195,7 @@ func (t *Stream) takeBackLocked(b []byte) int {
 	n := len(b) - len(t.pend) - t.dropped
 	t.pend, t.dropped = nil, 0
 	if t.unsent() == 0 {
-		t.session.core.data.remove(t)
+		t.session.core.unqueue(t)
 	}
 	return n
 }
