@@ -264,9 +264,10 @@ func (s *Session) adaptLocked(took time.Duration) {
 }
 
 // Finish has nothing more sent but what was taken already, the ends of all
-// streams and what urgent ones say, and then calls f, in another goroutine;
-// unless the session fails before. Streams are lost to their readers.
-func (s *Session) Finish(f func()) {
+// streams, what urgent ones say, and words, on one of those; and then calls f, in
+// another goroutine, unless the session fails before. Streams are lost to their
+// readers: what the peer says of them from now on is an answer to this.
+func (s *Session) Finish(on *Stream, words []byte, f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over != nil || s.mute || s.core.lastWord {
@@ -281,6 +282,9 @@ func (s *Session) Finish(f func()) {
 			s.core.touch(st, readable)
 			s.core.closeWrite(st, now)
 		}
+	}
+	if on != nil {
+		on.holdLocked(words)
 	}
 	s.wakeOpenersLocked()
 	s.dispatchLocked()

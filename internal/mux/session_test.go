@@ -197,9 +197,9 @@ func TestFinish(t *testing.T) {
 	last.SetUrgent()
 	s, _ := client.Open(nil)
 	s.Hold([]byte("taken"))
-	last.Post([]byte("goodbye"))
+	last.Announce()
 	done := make(chan struct{})
-	client.Finish(func() { _ = a.(*net.TCPConn).CloseWrite(); close(done) })
+	client.Finish(last, []byte("goodbye"), func() { _ = a.(*net.TCPConn).CloseWrite(); close(done) })
 	<-done
 	heard := map[string]bool{}
 	for range 2 {

@@ -80,14 +80,13 @@ func (t *session) end(cause *fault.Error, say bool) {
 	t.endOnce.Do(func() {
 		t.cause = cause
 		close(t.ending)
-		if say && t.ctl != nil {
-			if b, err := goodbye(cause).encode(); err == nil {
-				t.ctl.Post(b)
-			}
+		var words []byte
+		if say {
+			words, _ = goodbye(cause).encode() // without words the end is message enough
 		}
 		by := time.Now().Add(linger)
 		_ = t.wire.raw.SetWriteDeadline(by)
-		t.mux.Finish(func() { t.wire.hangUp(by) })
+		t.mux.Finish(t.ctl, words, func() { t.wire.hangUp(by) })
 		t.timers.Lock()
 		defer t.timers.Unlock()
 		if !t.timers.stopped {
