@@ -15,7 +15,8 @@
 // Of yamux's rules these are ours to choose, and legal:
 //   - SYN and ACK ride on data, and a FIN goes with it in one write; a frame's
 //     body is at most 16 KiB.
-//   - Control frames go first, then streams take turns, a frame each.
+//   - Control frames go first, then streams that have just got something to
+//     send, then the others in turns, a frame each.
 //   - Windows start at 256 KiB and double while they are what limits a stream
 //     (its window was used up within four round trips), within a budget.
 //   - Any frame on a stream acknowledges it.

@@ -68,17 +68,6 @@ func (q *queue) read(b []byte) (n int) {
 	return n
 }
 
-// next takes the first piece, of which the caller holds the segment from then on.
-func (q *queue) next() (seg *Segment, b []byte) {
-	if q.first == len(q.pieces) {
-		return nil, nil
-	}
-	p := q.pieces[q.first]
-	q.len -= len(p.b)
-	q.drop()
-	return p.seg, p.b
-}
-
 // drop forgets the first piece.
 func (q *queue) drop() {
 	q.pieces[q.first] = piece{}

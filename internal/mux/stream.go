@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// Stream is one of a session's streams, a net.Conn. Its zero-copy way of
-// reading is Next.
+// Stream is one of a session's streams, a net.Conn.
 type Stream struct {
 	session *Session
 	id      uint32
@@ -74,22 +73,6 @@ func (t *Stream) read(b []byte, wait bool) (int, error) {
 	n := t.queue.read(b)
 	t.consumedLocked()
 	return n, nil
-}
-
-// Next waits for data and gives the first piece of it, without a copy. The
-// caller releases seg when it is done with b.
-func (t *Stream) Next() (seg *Segment, b []byte, err error) {
-	t.readMu.Lock()
-	defer t.readMu.Unlock()
-	s := t.session
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := t.awaitLocked(true); err != nil {
-		return nil, nil, err
-	}
-	seg, b = t.queue.next()
-	t.consumedLocked()
-	return seg, b, nil
 }
 
 func (t *Stream) consumedLocked() {
