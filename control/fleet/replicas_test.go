@@ -184,21 +184,29 @@ func TestLastConnectionsWhenAReplicaIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	told := make(chan int)
+	told, begun := make(chan int), make(chan struct{})
 	go func() {
 		n := 0
 		for lines.Scan() {
 			if strings.HasSuffix(lines.Text(), " ") { // no code: it was taken
 				n++
-			}
-			if n == 5 {
-				_ = child.Process.Kill()
+				switch n {
+				case 4: // a lead, so that the other one does not take all there is
+					close(begun)
+				case 5:
+					_ = child.Process.Kill()
+				}
 			}
 		}
 		told <- n
 	}()
 	if _, err := in.Write([]byte("go\n")); err != nil {
 		t.Fatal(err)
+	}
+	select {
+	case <-begun:
+	case <-time.After(time.Minute):
+		t.Fatal("the replica activates nothing")
 	}
 	activateMany(f, crowd/2, crowd, func(_ int, err error) {
 		if c := fault.CodeOf(err); c != "" && c != fault.NoConnections {
