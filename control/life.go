@@ -237,7 +237,7 @@ func (c *Control) runLives(ctx context.Context) error {
 		c.lives.pause()
 		c.ready.Store(false)
 		stop()
-		<-ended // it writes what it knows of the devices first
+		_ = <-ended // it writes what it knows of the devices first; it was told to end
 		aside, err := c.swap(ctx, l, s)
 		s.done <- swapped{aside, err}
 		if err != nil && c.lives.last() == l {

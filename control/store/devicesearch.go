@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"trunkline/control/fleet"
@@ -152,7 +153,7 @@ func (s *deviceSearch) sorting() (query string, args []any, err error) {
 		return "", nil, err
 	}
 	w.and(s.find.cond, s.find.arg)
-	part := fmt.Sprint(others)
+	part := strconv.Itoa(others)
 	if s.named {
 		low, high := s.bounds()
 		w.args = append(w.args, low, high)

@@ -359,7 +359,7 @@ func FuzzReceive(f *testing.F) {
 	out := make([]byte, FlushSize)
 	f.Fuzz(func(t *testing.T, b []byte, cut uint8) {
 		before := InUse()
-		run := func(step int) (error, int) {
+		run := func(step int) (int, error) {
 			k := server()
 			err := feed(&k, string(b), step)
 			queued := 0
@@ -369,10 +369,10 @@ func FuzzReceive(f *testing.F) {
 			for k.fill(time.Second, out) > 0 {
 			}
 			drop(&k)
-			return err, queued
+			return queued, err
 		}
-		whole, n := run(1 << 16)
-		pieces, m := run(int(cut) + 1)
+		n, whole := run(1 << 16)
+		m, pieces := run(int(cut) + 1)
 		if whole != pieces || whole == nil && n != m {
 			t.Fatalf("%v and %d bytes; in pieces %v and %d", whole, n, pieces, m)
 		}

@@ -98,11 +98,11 @@ func TestSmallRequestsBesideBulk(t *testing.T) {
 // is idle and on one that recordings fill: median and the worst of twenty.
 func BenchmarkSmallBesideBulk(b *testing.B) {
 	for _, mbit := range []int{1, 10, 100} {
-		for _, rtt := range []time.Duration{20, 100, 300} {
+		for _, rtt := range []int{20, 100, 300} { // ms
 			for _, loss := range []float64{0, 0.005, 0.02} {
 				for _, bulk := range []int{0, recordings} {
 					b.Run(fmt.Sprintf("mbit=%d/rtt=%dms/loss=%v/bulk=%d", mbit, rtt, loss, bulk), func(b *testing.B) {
-						cfg := linkmodel.Symmetric(mbit*linkmodel.Mbit, rtt*time.Millisecond)
+						cfg := linkmodel.Symmetric(mbit*linkmodel.Mbit, time.Duration(rtt)*time.Millisecond)
 						cfg.Up.Loss, cfg.Down.Loss = loss, loss
 						page, arrived := busyUplink(b, cfg, bulk)
 						buf := make([]byte, 1024)
