@@ -237,7 +237,9 @@ func (c *Control) runLives(ctx context.Context) error {
 		c.lives.pause()
 		c.ready.Store(false)
 		stop()
-		_ = <-ended // it writes what it knows of the devices first; it was told to end
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) { // it writes what it knows of the devices first
+			c.log.Warn("what was known of the devices was not all written", zap.Error(err))
+		}
 		aside, err := c.swap(ctx, l, s)
 		s.done <- swapped{aside, err}
 		if err != nil && c.lives.last() == l {

@@ -24,8 +24,9 @@ const (
 	// and little for others to stand behind.
 	MaxBody = 16 << 10
 	// FlushSize is what one call of Config.Write has at most: four such frames,
-	// and control.
-	FlushSize = 4*(headerLen+MaxBody) + 4<<10
+	// and control. As TLS records it is less than a cork's room beside what TLS
+	// itself may have to say (cork.Detach).
+	FlushSize = 4*(headerLen+MaxBody) + 2<<10
 )
 
 type header struct {
