@@ -175,12 +175,19 @@ func (p *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 		defer cancel()
 	}
 	err := chromedp.Do(ctx, steps...)
-	for tries := 0; gone(err) && tries < 3; tries++ {
+	for tries := 0; tries < 3 && (gone(err) || len(steps) == 0 && moved(err)); tries++ {
 		err = chromedp.Do(ctx, steps...)
 	}
 	if err != nil {
 		p.t.Fatalf("%s, at %s: %v", what, p.where(), err)
 	}
+}
+
+// moved is what attaching to a tab is told whose page makes way for the next one
+// just then, as the handover of a visit does.
+func moved(err error) bool {
+	e, ok := errors.AsType[*cdproto.Error](err)
+	return ok && e.Code == -32000 && strings.HasPrefix(e.Message, "Inspected target navigated or closed")
 }
 
 // gone is what a step is told that had found its element just before the page
