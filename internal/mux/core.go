@@ -179,8 +179,9 @@ func (c *core) discard(s *Stream) {
 	s.unread.Store(0)
 }
 
-// expire resets streams whose close nobody has answered, and says when the
-// next one is due; 0: there is none.
+// expire resets streams whose close nobody has answered, or whose window nobody
+// opens for what is before it, and says when the next one is due; 0: there is
+// none.
 func (c *core) expire(now time.Duration) time.Duration {
 	for {
 		s := c.closing.first
@@ -189,6 +190,12 @@ func (c *core) expire(now time.Duration) time.Duration {
 		}
 		if at := s.closedAt + closeTime; at > now {
 			return at
+		}
+		if s.hasTurn() { // the connection is slow, not the peer silent
+			c.closing.remove(s)
+			s.closedAt = now
+			c.closing.push(s)
+			continue
 		}
 		c.resets = append(c.resets, s.id) // at most as many as there were streams
 		c.forget(s, now)

@@ -200,6 +200,28 @@ func TestWindowsGrowWithinTheBudget(t *testing.T) {
 	}
 }
 
+// A peer that never opens its window cannot keep a stream that we have closed;
+// a connection that is slow does not lose what was written before the close.
+func TestClosedStreamsDoNotStay(t *testing.T) {
+	for _, window := range []uint32{0, 100} {
+		s := New(Config{Client: true, BothWays: true, Write: func([]byte) error { return nil }})
+		s.flushing = true // nobody sends
+		st, err := s.Open(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.allowed = window
+		st.Hold([]byte("taken"))
+		st.Close()
+		s.expiry.Stop()
+		next := s.core.expire(clock() + closeTime)
+		if kept := window > 0; (s.Len() == 1) != kept || (next != 0) != kept {
+			t.Errorf("a window of %d: %d streams, next %v", window, s.Len(), next)
+		}
+		s.Fail(nil)
+	}
+}
+
 // twoCores are that, and what is on its way between them.
 type twoCores struct {
 	t    *testing.T

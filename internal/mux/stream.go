@@ -257,7 +257,7 @@ func (t *Stream) Close() error {
 	s.core.discard(t)
 	s.core.closeWrite(t, now)
 	s.core.dropPending(t) // its writer hears of the close instead
-	if t.finSent && !t.finGot && !t.forgotten {
+	if !t.finGot && !t.forgotten {
 		t.closedAt = now
 		s.core.closing.push(t)
 	}
