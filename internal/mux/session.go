@@ -333,13 +333,6 @@ func (s *Session) failLocked(err error) {
 	s.dispatchLocked()
 }
 
-// Err is what the session failed by, nil while it has not.
-func (s *Session) Err() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.over
-}
-
 // Len is how many streams there are of which either side may still speak.
 func (s *Session) Len() int {
 	s.mu.Lock()
@@ -356,11 +349,4 @@ func (s *Session) Unacknowledged() time.Duration {
 		return 0
 	}
 	return clock() - s.core.ackedAt
-}
-
-// RTT is the round-trip time when it was last measured; 0: it never was.
-func (s *Session) RTT() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.core.rtt
 }

@@ -339,6 +339,5 @@ func (t *Stream) setDeadline(by *time.Time, w **waiter, d time.Time) error {
 	return nil
 }
 
-func (t *Stream) ID() uint32           { return t.id }
 func (t *Stream) LocalAddr() net.Addr  { return t.session.addrs.LocalAddr() }
 func (t *Stream) RemoteAddr() net.Addr { return t.session.addrs.RemoteAddr() }
