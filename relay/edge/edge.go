@@ -9,7 +9,7 @@
 // direction, whatever their size.
 //
 // It is not what decides: who may visit, where a device is and how it is
-// dialled are funcs of Options. It knows no yamux, no NATS and no cookie's
+// dialled are funcs of Options. It knows no multiplexer, no NATS and no cookie's
 // contents.
 //
 // Owners. ServeTLS owns its connection and returns when that is closed. A
