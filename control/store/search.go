@@ -13,7 +13,7 @@ const (
 	// searchFew is up to how many rows a search has its index name one by one.
 	// Where more match, all over the installation, going through a list in its
 	// order soon meets enough.
-	searchFew = 1000
+	searchFew = 500
 	// searchAll is up to how many rows are all looked at, by no index.
 	searchAll = 500
 	// searchTotal is how far such a search is counted: each row that matches
