@@ -40,7 +40,8 @@ func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.
 		return none, err
 	}
 	column := order.column
-	if more {
+	whole := !q.Sub && q.Status == "" && q.Group == "" && q.Seen.Except && len(q.Seen.Groups) == 0 // all of one account stand in order on an index
+	if more || whole {
 		if w, err = t.selected(account, q, byOrder); err != nil {
 			return none, err
 		}
