@@ -103,6 +103,11 @@ func (c *Control) open(ctx context.Context) (err error) {
 		return err
 	}
 	c.lives.begin(l)
+	if c.o.Registerer != nil {
+		if err := c.o.Registerer.Register(c.o.Bus.Metrics()); err != nil {
+			return err
+		}
+	}
 	if c.web, err = newWeb(c.o, c); err != nil {
 		return err
 	}

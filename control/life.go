@@ -49,6 +49,7 @@ func (c *Control) newLife(ctx context.Context) (*life, error) {
 	if err == nil {
 		err = c.firstAdmin(ctx, l.fleet)
 	}
+	l.metrics.MustRegister(l.store.Metrics())
 	if err == nil && c.o.Registerer != nil {
 		err = c.o.Registerer.Register(l.metrics)
 	}

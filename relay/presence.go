@@ -34,6 +34,9 @@ func (r *Relay) lease(ctx context.Context) error {
 			Relay: r.o.Name, Addrs: r.Advertised(), Started: started, Draining: r.draining.Load(),
 		})
 		cancel()
+		if err == nil {
+			r.metrics.renewed.SetToCurrentTime()
+		}
 		if gone := err != nil && ctx.Err() == nil; gone != away {
 			away = gone
 			r.log.Warn("bus", zap.Bool("away", away), zap.Error(err))

@@ -45,6 +45,12 @@ func newPublic(r *Relay) (*public, error) {
 			Help: "Agents' connections closed after their first message and before any cryptography: beyond the rate, too many at once (full), pushed out by newer ones (queue), or slow.",
 		}, []string{"reason"}),
 	}
+	for _, k := range []string{"tunnel", "site", "host", "failed", "shed"} {
+		p.results.WithLabelValues(k) // a rate needs the 0 before the first 1
+	}
+	for _, reason := range []string{"rate", "full", "queue", "slow"} {
+		p.shed.WithLabelValues(reason)
+	}
 	r.o.Registerer.MustRegister(p.results, p.shed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "trunkline_relay_handshakes", Help: "TLS handshakes under way.",
 	}, func() float64 { return float64(p.shaking.count()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -162,6 +168,7 @@ func (p *public) serve(ctx context.Context, raw *evtls.Conn, cfg *tls.Config) {
 	p.shaking.goesOn(raw)
 	c := tls.Server(raw, cfg)
 	hctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	began := time.Now()
 	err := c.HandshakeContext(hctx)
 	cancel()
 	p.shaking.end(raw)
@@ -179,6 +186,7 @@ func (p *public) serve(ctx context.Context, raw *evtls.Conn, cfg *tls.Config) {
 		return
 	}
 	state := c.ConnectionState()
+	p.relay.metrics.shook(state.NegotiatedProtocol == tunnel.ALPN, time.Since(began))
 	host := p.host(state.ServerName)
 	switch {
 	case state.NegotiatedProtocol == tunnel.ALPN:

@@ -69,6 +69,7 @@ type Relay struct {
 	poller   *evtls.Poller
 	turns    *turns
 	public   *public
+	metrics  *metrics
 
 	draining atomic.Bool
 }
@@ -122,8 +123,11 @@ func (r *Relay) wire() error {
 	if r.edge, err = edge.New(r.edgeOptions()); err != nil {
 		return err
 	}
-	r.public, err = newPublic(r)
-	return err
+	if r.public, err = newPublic(r); err != nil {
+		return err
+	}
+	r.metrics = newMetrics(r)
+	return nil
 }
 
 func (r *Relay) edgeOptions() edge.Options {
@@ -161,7 +165,9 @@ func (r *Relay) route(s id.Site, d id.Device) (edge.Route, bool) {
 
 func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
 	r.guests.serve(d, h.Visit)
+	began := time.Now()
 	s, err := r.uplink.Dial(ctx, d, h)
+	r.metrics.dialled(time.Since(began), err)
 	if err != nil {
 		return nil, err // not s: a nil *Stream in an interface is not nil
 	}

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,6 +20,7 @@ const maxReports = 10_000
 type reporter struct {
 	call  func(context.Context, bus.VisitEvent) error
 	queue chan bus.VisitEvent
+	lost  atomic.Int64 // dropped from the queue
 	log   *zap.Logger
 }
 
@@ -40,6 +42,7 @@ func (r *reporter) Add(e bus.VisitEvent) {
 		}
 		select {
 		case old := <-r.queue:
+			r.lost.Add(1)
 			r.log.Warn("report dropped", zap.String("visit", string(old.Visit)), zap.String("kind", old.Kind))
 		default:
 		}

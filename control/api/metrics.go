@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"trunkline/internal/metric"
 )
 
 type metrics struct {
@@ -18,11 +20,8 @@ func newMetrics(reg prometheus.Registerer, s *streams) *metrics {
 			Name: "trunkline_control_http_requests_total",
 			Help: "API requests by route and class of status; 4xx with status 499 are clients that left.",
 		}, []string{"route", "class"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "trunkline_control_http_request_duration_seconds",
-			Help:    "Time to answer API requests; event streams are not in it.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30},
-		}, []string{"route"}),
+		duration: prometheus.NewHistogramVec(metric.Seconds("trunkline_control_http_request_duration_seconds",
+			"Time to answer API requests by route; event streams are not in it.", .001, .005, .025, .1, .25, .5, 1, 2.5, 10, 30), []string{"route"}),
 	}
 	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "trunkline_control_http_event_streams",

@@ -106,6 +106,7 @@ func (c *console) live(w *response, r *http.Request, p fleet.Principal) error {
 		return fault.New(fault.TooMany, "You have %d pages open that are updated live; close some.", maxStreams).After(time.Minute)
 	}
 	defer c.streams.leave(p.User)
+	w.live = true
 	c.metrics.streams.Inc()
 	defer c.metrics.streams.Dec()
 

@@ -28,6 +28,7 @@ type response struct {
 	user   id.User
 	code   fault.Code
 	ref    string
+	live   bool // it goes on for as long as the page is open
 }
 
 func (w *response) WriteHeader(status int) {
@@ -105,6 +106,9 @@ func (c *console) logRequest(w *response, r *http.Request, took time.Duration) {
 	c.metrics.requests.WithLabelValues(pattern, statusClass(w.status)).Inc()
 	if strings.HasPrefix(r.URL.Path, "/assets/") {
 		return
+	}
+	if !w.live {
+		c.metrics.duration.Observe(took.Seconds())
 	}
 	f := []zap.Field{
 		zap.String("route", pattern), zap.Int("status", w.status), zap.Float64("dur_ms", float64(took.Microseconds())/1000),

@@ -29,7 +29,7 @@ func (f *Fleet) byCode(ctx context.Context, e *AuditEntry, a Activation) (func(T
 	defer func() { f.tries.end(f.clock(), right, keys...) }()
 	hash, plausible := codeHash(a.Code)
 	if plausible {
-		err = f.store.View(ctx, func(tx Tx) error {
+		err = f.read(ctx, "check code", func(tx Tx) error {
 			_, err := recordOf(tx, hash, a, e.At, e)
 			return err
 		})

@@ -139,7 +139,7 @@ func (f *Fleet) byToken(ctx context.Context, secret string) (Principal, error) {
 	var t APIToken
 	var u User
 	var may Access
-	err := f.store.View(ctx, func(tx Tx) (err error) {
+	err := f.read(ctx, "check API token", func(tx Tx) (err error) {
 		if t, u, err = tx.TokenUser(sessionHash(secret), now); err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ const (
 // and writes afterwards. fn may fill in e, and may be run again.
 func (f *Fleet) decide(ctx context.Context, e AuditEntry, fn func(tx Tx, e *AuditEntry) error) error {
 	var refusal *fault.Error
-	err := f.store.Tx(ctx, func(tx Tx) error {
+	err := f.write(ctx, e.Action, func(tx Tx) error {
 		refusal = nil
 		entry := e
 		entry.Outcome = outcomeOK
@@ -126,7 +126,7 @@ func (f *Fleet) audit(ctx context.Context, p Principal, q AuditQuery) (Page[Audi
 
 // view runs fn on a snapshot and makes its error one for the caller.
 func (f *Fleet) view(ctx context.Context, op string, fn func(Tx) error) error {
-	if err := f.store.View(ctx, fn); err != nil {
+	if err := f.read(ctx, op, fn); err != nil {
 		return f.failed(op, err)
 	}
 	return nil
@@ -134,10 +134,25 @@ func (f *Fleet) view(ctx context.Context, op string, fn func(Tx) error) error {
 
 // tx is view for writing, without a decision to record.
 func (f *Fleet) tx(ctx context.Context, op string, fn func(Tx) error) error {
-	if err := f.store.Tx(ctx, fn); err != nil {
+	if err := f.write(ctx, op, fn); err != nil {
 		return f.failed(op, err)
 	}
 	return nil
+}
+
+// read and write are where the store is asked, and measured. Errors are its own.
+func (f *Fleet) read(ctx context.Context, op string, fn func(Tx) error) error {
+	began := time.Now()
+	err := f.store.View(ctx, fn)
+	f.metrics.transacted(op, "read", began, err)
+	return err
+}
+
+func (f *Fleet) write(ctx context.Context, op string, fn func(Tx) error) error {
+	began := time.Now()
+	err := f.store.Tx(ctx, fn)
+	f.metrics.transacted(op, "write", began, err)
+	return err
 }
 
 const (

@@ -59,7 +59,7 @@ func (f *Fleet) matchPassword(ctx context.Context, email, password string, plaus
 	defer func() { f.metrics.hashes.Observe(time.Since(start).Seconds()) }()
 	var u User
 	if plausible {
-		err := f.store.View(ctx, func(tx Tx) (err error) {
+		err := f.read(ctx, "check password", func(tx Tx) (err error) {
 			u, err = tx.UserByEmail(email)
 			return err
 		})

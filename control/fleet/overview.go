@@ -55,6 +55,28 @@ func (f *Fleet) sample(ctx context.Context) error {
 	})
 }
 
+// FleetCounts are the installation's numbers.
+type FleetCounts struct {
+	NeverConnected int // devices
+	Pairs          int
+	Alarms         int // pairs with one
+	OverCapacity   int // sites
+	Visits         int // that go on
+}
+
+// countFleet keeps the metrics right.
+func (f *Fleet) countFleet(ctx context.Context) error {
+	var c FleetCounts
+	err := f.view(ctx, "count the fleet", func(tx Tx) (err error) {
+		c, err = tx.FleetCounts()
+		return err
+	})
+	if err == nil {
+		f.metrics.fleet(c)
+	}
+	return err
+}
+
 // statsTx is what a store counts.
 type statsTx interface {
 	// DeviceCounts counts the account's own devices by status.
@@ -64,6 +86,8 @@ type statsTx interface {
 	// SiteTroubles counts the sites without a connection, and the pairs with an alarm.
 	SiteTroubles(account id.Account) (overCapacity, alarms int, err error)
 	CountLiveVisits(account id.Account) (int, error)
+	// FleetCounts counts over all accounts.
+	FleetCounts() (FleetCounts, error)
 	Samples(account id.Account, since time.Time) ([]Sample, error)
 	// AddSamples keeps the present numbers of every account that has devices,
 	// as those of at, unless there are some of at already.

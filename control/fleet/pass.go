@@ -117,7 +117,7 @@ func (f *Fleet) RenewPass(ctx context.Context, r Renewal) (Grant, error) {
 // checkRenewal refuses strangers without taking the one writer's time, and
 // keeps them from filling the audit.
 func (f *Fleet) checkRenewal(ctx context.Context, r Renewal, e AuditEntry) error {
-	err := f.store.View(ctx, func(tx Tx) error {
+	err := f.read(ctx, "check renewal", func(tx Tx) error {
 		_, err := renewable(tx, r, &e)
 		return err
 	})

@@ -78,6 +78,9 @@ func (f *Fleet) runLicence(ctx context.Context) {
 		if err := f.watchLicence(ctx); err != nil {
 			f.complain(ctx, "watch licence", err)
 		}
+		if err := f.countFleet(ctx); err != nil {
+			f.complain(ctx, "count the fleet", err)
+		}
 	})
 }
 

@@ -151,6 +151,7 @@ type memoryTx struct{ fleet.Tx } // whatever else is asked of it is nil
 func (memory) Tx(_ context.Context, fn func(fleet.Tx) error) error   { return fn(memoryTx{}) }
 func (memory) View(_ context.Context, fn func(fleet.Tx) error) error { return fn(memoryTx{}) }
 
+func (memoryTx) FleetCounts() (fleet.FleetCounts, error)             { return fleet.FleetCounts{}, nil }
 func (memoryTx) SigningKeys() ([]token.SigningKey, error)            { return nil, nil }
 func (memoryTx) SealKeys() ([]token.SealKey, error)                  { return nil, nil }
 func (memoryTx) AddSigningKey(token.SigningKey) error                { return nil }

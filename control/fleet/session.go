@@ -127,7 +127,7 @@ func (f *Fleet) Authenticate(ctx context.Context, token string) (Principal, erro
 	hash := sessionHash(token)
 	var u User
 	var may Access
-	err := f.store.View(ctx, func(tx Tx) (err error) {
+	err := f.read(ctx, "check session", func(tx Tx) (err error) {
 		if u, err = tx.SessionUser(hash, f.clock()); err != nil {
 			return err
 		}

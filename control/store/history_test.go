@@ -117,3 +117,22 @@ func TestSamples(t *testing.T) {
 		})
 	})
 }
+
+func TestFleetCounts(t *testing.T) {
+	onEach(t, func(w *world) {
+		w.addVisit(at(1), "h")
+		w.do(func(tx fleet.Tx) error {
+			peer, new := w.device, w.device
+			peer.ID, peer.Serial, peer.Key, peer.Presence.Status = id.NewDevice(), "PEER", nil, fleet.StatusConnected // of the same site: a pair
+			new.ID, new.Serial, new.Key, new.Presence.Status = id.NewDevice(), "NEW", nil, fleet.StatusNever
+			new.Site = id.NewSite()
+			site := fleet.Site{ID: new.Site, Account: w.account.ID, Created: at(0), Alarm: "two_active"}
+			return errors.Join(tx.AddDevice(peer), tx.AddSite(site), tx.AddDevice(new))
+		})
+		w.see(func(tx fleet.Tx) error {
+			c, err := tx.FleetCounts()
+			equal(w.T, c, fleet.FleetCounts{NeverConnected: 2, Pairs: 1, Alarms: 1, OverCapacity: 1, Visits: 1})
+			return err
+		})
+	})
+}

@@ -113,6 +113,7 @@ func (s *Store) runPostgres(ctx context.Context, fn func(fleet.Tx) error) error 
 			return ctx.Err()
 		case <-pause.C:
 		}
+		s.retries.Add(1)
 		err = run(ctx, s, s.write, opts, fn)
 	}
 	if retriable(err) {

@@ -39,6 +39,24 @@ func (t *tx) SiteTroubles(account id.Account) (overCapacity, alarms int, err err
 	return overCapacity, alarms, err
 }
 
+func (t *tx) FleetCounts() (c fleet.FleetCounts, err error) {
+	for _, x := range []struct {
+		into  *int
+		query string
+	}{
+		{&c.NeverConnected, "SELECT COUNT(*) FROM devices WHERE status = 'never_connected'"},
+		{&c.Pairs, "SELECT COUNT(*) FROM (SELECT site FROM devices WHERE site IS NOT NULL GROUP BY site HAVING COUNT(*) > 1) AS pairs"},
+		{&c.Alarms, "SELECT COUNT(*) FROM sites WHERE alarm <> ''"},
+		{&c.OverCapacity, "SELECT COUNT(*) FROM sites WHERE licensed = 0"},
+		{&c.Visits, "SELECT COUNT(*) FROM visits WHERE ended = 0"},
+	} {
+		if *x.into, err = t.count(x.query); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
 func (t *tx) CountLiveVisits(account id.Account) (int, error) {
 	return t.count("SELECT COUNT(*) FROM visits WHERE account = $1 AND ended = 0", account)
 }

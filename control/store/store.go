@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pressly/goose/v3"
 	"go.uber.org/zap"
@@ -41,6 +42,7 @@ type Store struct {
 
 	postgres bool
 	again    sync.Mutex // transactions that are run again take turns
+	retries  atomic.Int64
 }
 
 // OpenSQLite opens the database at path, makes it if need be, with mode 0600

@@ -39,6 +39,8 @@ type Bus struct {
 	js     jetstream.JetStream
 	server *embedded // nil if dialled
 
+	metrics *metrics
+
 	leaseTTL   time.Duration
 	checkEvery time.Duration
 
@@ -60,7 +62,7 @@ func Open(ctx context.Context, c Config, log *zap.Logger) (*Bus, error) {
 		return nil, err
 	}
 	b := &Bus{
-		log: log.With(zap.String("part", "bus")), leaseTTL: LeaseTTL, checkEvery: checkEvery,
+		log: log.With(zap.String("part", "bus")), metrics: newMetrics(), leaseTTL: LeaseTTL, checkEvery: checkEvery,
 		up: make(chan struct{}), down: make(chan struct{}),
 	}
 	opts := b.clientOptions()

@@ -37,6 +37,7 @@ func (b *Bus) clientOptions() []nats.Option {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			b.setDown()
 			if err != nil { // nil: we closed it
+				b.metrics.losses.Inc()
 				b.log.Warn("bus connection lost", zap.Error(err))
 			}
 		}),

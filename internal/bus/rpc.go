@@ -52,6 +52,13 @@ func (f wireFault) fault() *fault.Error {
 // Call asks whoever handles subject. The error is the handler's fault, or a
 // fault unavailable if no answer came; then the handler may yet have run.
 func Call[Q, A any](ctx context.Context, b *Bus, subject string, q Q) (A, error) {
+	began := time.Now()
+	a, err := call[Q, A](ctx, b, subject, q)
+	b.metrics.called(subject, began, err)
+	return a, err
+}
+
+func call[Q, A any](ctx context.Context, b *Bus, subject string, q Q) (A, error) {
 	var none, a A
 	op := "call " + subject
 	if !b.Connected() {

@@ -74,6 +74,7 @@ func (b *Bus) watch(ctx context.Context, name string, emit func(record)) error {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			b.log.Debug("bucket does not exist yet", zap.String("bucket", name))
 		default:
+			b.metrics.restarts.WithLabelValues(name).Inc()
 			b.log.Warn("watch begins anew", zap.String("bucket", name), zap.Error(err))
 		}
 		pause(ctx, backoff(attempt))

@@ -48,7 +48,7 @@ type exchange struct {
 	ref     string
 	next    string // where the page of a refusal leads on to; "": nowhere
 	in, out atomic.Int64
-	told    struct{ in, out int64 } // to guest.Count
+	told    struct{ in, out int64 } // to the metrics and guest.Count
 	toldAt  time.Time
 }
 
@@ -236,20 +236,22 @@ func (x *exchange) breakOff(err error) {
 	x.mustClose()
 }
 
-// count passes what has come and gone to the visit's owner.
+// count passes what has come and gone to the metrics and the visit's owner.
 func (x *exchange) count(now time.Time) {
 	x.toldAt = now
-	if x.guest.Count == nil {
+	in, out := x.in.Load(), x.out.Load()
+	if in == x.told.in && out == x.told.out {
 		return
 	}
-	in, out := x.in.Load(), x.out.Load()
-	if in != x.told.in || out != x.told.out {
+	x.e.m.in.Add(float64(in - x.told.in))
+	x.e.m.out.Add(float64(out - x.told.out))
+	if x.guest.Count != nil {
 		x.guest.Count(in-x.told.in, out-x.told.out)
-		x.told.in, x.told.out = in, out
 		if x.guest.Busy != nil {
 			x.guest.Busy()
 		}
 	}
+	x.told.in, x.told.out = in, out
 }
 
 // end writes the exchange's one log event.
@@ -259,7 +261,7 @@ func (x *exchange) end() {
 	e := x.e
 	x.dues.leave()
 	e.m.active.Dec()
-	e.m.done(x.status, x.code, x.in.Load(), x.out.Load())
+	e.m.done(x.status, x.code)
 	if ce := e.log.Check(zap.InfoLevel, "request"); ce != nil {
 		fields := make([]zap.Field, 0, 14)
 		fields = append(fields, zap.String("site", string(x.site)), zap.String("device", string(x.route.Device)),

@@ -3,10 +3,13 @@ package edge
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/metric"
 )
 
 // metrics of the edge. No label names a site, a device or a visit.
@@ -59,7 +62,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		reasons:   make(map[string]struct{}),
 		limited:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "limited_total", Help: "By limit: requests refused beyond those of streams and opens, and pieces of 64 KiB beyond those of bytes, which wait."}, []string{"limit"}),
 		faults:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "faults_total", Help: "Requests that failed, by code."}, []string{"code"}),
-		firstByte: prometheus.NewHistogram(prometheus.HistogramOpts{Name: ns + "first_byte_seconds", Help: "From the request's head to the portal's.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
+		firstByte: prometheus.NewHistogram(metric.Seconds(ns+"first_byte_seconds", "From the request's head to the head of the portal's answer.", .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)),
 		in:        bytes.WithLabelValues("in"), out: bytes.WithLabelValues("out"),
 		active:   gauge("requests_active", "Requests being served, without upgraded connections' idle life."),
 		upgraded: gauge("websockets_active", "Upgraded connections."),
@@ -67,6 +70,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		idle:     gauge("streams_idle", "Streams to devices kept for a next request."),
 		opened:   counter("streams_opened_total", "Streams opened to devices."),
 		retries:  counter("stream_retries_total", "Requests sent again because a kept stream had ended."),
+	}
+	for _, c := range append(fault.Codes(), codeGone) {
+		m.faults.WithLabelValues(string(c)) // a rate needs the 0 before the first 1
 	}
 	for i := range m.classes {
 		m.classes[i] = requests.WithLabelValues([]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}[i])
@@ -80,14 +86,26 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) done(status int, code fault.Code, in, out int64) {
+// exemplarFrom is how long an answer takes that is worth looking up in the log.
+// Below it nothing is allocated.
+const exemplarFrom = time.Second
+
+// answered takes the time to a portal's answer. That of a slow one leads to its
+// visit, whose events the log has.
+func (m *metrics) answered(took time.Duration, v id.Visit) {
+	if took < exemplarFrom {
+		m.firstByte.Observe(took.Seconds())
+		return
+	}
+	m.firstByte.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{"visit": string(v)})
+}
+
+func (m *metrics) done(status int, code fault.Code) {
 	class := 0
 	if status >= 100 && status <= 599 {
 		class = status / 100
 	}
 	m.classes[class].Inc()
-	m.in.Add(float64(in))
-	m.out.Add(float64(out))
 	if code != "" {
 		m.faults.WithLabelValues(string(code)).Inc()
 	}

@@ -156,7 +156,7 @@ func (x *exchange) await(u *upload, a *answer) error {
 		}
 		if a.status >= 200 {
 			l.r += n
-			x.e.m.firstByte.Observe(time.Since(x.start).Seconds())
+			x.e.m.answered(time.Since(x.start), x.guest.Visit.ID)
 			return nil
 		}
 		l.r += n

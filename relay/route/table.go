@@ -72,6 +72,13 @@ func (t *Table) Site(s id.Site) (bus.Route, bool) {
 	return t.Device(d.(id.Device))
 }
 
+// Len is of how many devices a relay has said something lately.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.entries)
+}
+
 // Apply takes one event of the routes bucket, in order.
 func (t *Table) Apply(e bus.Event[bus.Route]) {
 	switch e.Kind {

@@ -1,6 +1,10 @@
 package trust
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"trunkline/internal/fault"
+)
 
 type metrics struct {
 	visits    prometheus.Gauge
@@ -15,6 +19,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		handovers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_relay_handovers_total", Help: "Handovers presented, by outcome: ok or the fault's code.",
 		}, []string{"code"}),
+	}
+	for _, c := range []string{"ok", string(fault.HandoverInvalid), string(fault.HandoverUsed), string(fault.Unavailable)} {
+		m.handovers.WithLabelValues(c) // a rate needs the 0 before the first 1
 	}
 	reg.MustRegister(m.visits, m.handovers)
 	return m

@@ -1,15 +1,28 @@
 package uplink
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"trunkline/internal/fault"
+	"trunkline/internal/metric"
+)
 
 type metrics struct {
 	accepted prometheus.Counter
 	replaced prometheus.Counter
 	refused  *prometheus.CounterVec
 	ended    *prometheus.CounterVec
+	lives    prometheus.Histogram
 }
 
-func newMetrics(reg prometheus.Registerer, tunnels func() float64) *metrics {
+func newMetrics(o Options, tunnels, windows func() float64) *metrics {
+	gauge := func(name, help string, value func() float64) {
+		o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "trunkline_relay_" + name, Help: help}, value))
+	}
+	gauge("tunnels", "Tunnels held now.", tunnels)
+	gauge("tunnels_max", "Tunnels that may be held at once: tunnels.max.", func() float64 { return float64(o.Max) })
+	gauge("windows_bytes", "By how much streams' windows have grown beyond their first 256 KiB.", windows)
+	gauge("windows_max_bytes", "By how much they may: tunnels.windows.", func() float64 { return float64(o.Windows) })
 	m := &metrics{
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "trunkline_relay_tunnels_accepted_total", Help: "Tunnels admitted.",
@@ -24,9 +37,13 @@ func newMetrics(reg prometheus.Registerer, tunnels func() float64) *metrics {
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_relay_tunnels_ended_total", Help: "Tunnels ended, by the reason's code.",
 		}, []string{"code"}),
+		lives: prometheus.NewHistogram(metric.Seconds("trunkline_relay_tunnel_seconds",
+			"How long tunnels lasted that have ended.", 10, 60, 600, 3600, 6*3600, 24*3600, 7*24*3600)),
 	}
-	reg.MustRegister(m.accepted, m.replaced, m.refused, m.ended, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "trunkline_relay_tunnels", Help: "Tunnels held now.",
-	}, tunnels))
+	o.Registerer.MustRegister(m.accepted, m.replaced, m.refused, m.ended, m.lives)
+	for _, c := range fault.Codes() {
+		m.refused.WithLabelValues(string(c)) // a rate needs the 0 before the first 1
+		m.ended.WithLabelValues(string(c))
+	}
 	return m
 }

@@ -87,7 +87,7 @@ func New(o Options) *Uplink {
 	u := &Uplink{o: o, tunnels: tunnel.Config{
 		HelloTimeout: o.Hello, Ping: o.Ping, Window: o.Window, Budget: mux.NewBudget(o.Windows),
 	}}
-	u.metrics = newMetrics(o.Registerer, func() float64 { return float64(u.Count()) })
+	u.metrics = newMetrics(o, func() float64 { return float64(u.Count()) }, func() float64 { return float64(u.tunnels.Budget.Used()) })
 	return u
 }
 
@@ -170,6 +170,7 @@ func (u *Uplink) announce(l *link, r bus.Route) {
 // release says why l ended, unless a newer tunnel of the device speaks now.
 func (u *Uplink) release(l *link, cause *fault.Error) {
 	u.metrics.ended.WithLabelValues(string(cause.Code)).Inc()
+	u.metrics.lives.Observe(time.Since(l.since).Seconds())
 	l.log("tunnel down", zap.String("code", string(cause.Code)), zap.Error(cause),
 		zap.Int64("dur_ms", time.Since(l.since).Milliseconds()))
 	u.words.Lock()

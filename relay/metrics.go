@@ -1,0 +1,96 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"trunkline/internal/fault"
+	"trunkline/internal/metric"
+)
+
+// metrics are the relay's as a whole; its parts have their own.
+type metrics struct {
+	opens   prometheus.Histogram
+	unopen  *prometheus.CounterVec
+	renewed prometheus.Gauge
+	shaking struct{ tunnels, browsers prometheus.Observer }
+}
+
+func newMetrics(r *Relay) *metrics {
+	const ns = "trunkline_relay_"
+	reg := r.o.Registerer
+	gauge := func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: ns + name, Help: help}, value))
+	}
+	shaking := prometheus.NewHistogramVec(metric.Seconds(ns+"handshake_seconds",
+		"TLS handshakes that came about, waiting for a turn included, by whose: tunnel or browser.",
+		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10), []string{"kind"})
+	m := &metrics{
+		opens: prometheus.NewHistogram(metric.Seconds(ns+"stream_open_seconds",
+			"To open a stream to a device, until the agent has the portal on it.", .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)),
+		unopen: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: ns + "stream_failures_total", Help: "Streams to devices that could not be opened, by code.",
+		}, []string{"code"}),
+		renewed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: ns + "lease_renewed_timestamp_seconds",
+			Help: "When this relay last said on the bus that it lives, in seconds since 1970; 0: never yet.",
+		}),
+	}
+	m.shaking.tunnels, m.shaking.browsers = shaking.WithLabelValues("tunnel"), shaking.WithLabelValues("browser")
+	for _, c := range fault.Codes() {
+		m.unopen.WithLabelValues(string(c)) // a rate needs the 0 before the first 1
+	}
+	reg.MustRegister(m.opens, m.unopen, m.renewed, shaking, r.o.Bus.Metrics(), prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: ns + "reports_dropped_total", Help: "Reports of visits that were never sent: too many waited for control.",
+	}, func() float64 { return float64(r.reports.lost.Load()) }))
+	gauge("draining", "1 while this relay drains.", func() float64 {
+		if r.draining.Load() {
+			return 1
+		}
+		return 0
+	})
+	gauge("routes", "Devices in the route table.", func() float64 { return float64(r.table.Len()) })
+	gauge("routes_pending", "Own routes that the bus has not been told yet.", func() float64 { return float64(r.announce.Pending()) })
+	gauge("reports_pending", "Reports of visits that wait for control; 10,000 at most.", func() float64 { return float64(len(r.reports.queue)) })
+	gauge("certificate_expiry_timestamp_seconds", "When the certificate of the public port expires, in seconds since 1970.", func() float64 {
+		return expiry(r.public.sites.GetCertificate, r.o.Zone)
+	})
+	return m
+}
+
+// dialled counts an attempt to open a stream.
+func (m *metrics) dialled(took time.Duration, err error) {
+	var f *fault.Error
+	switch {
+	case err == nil:
+		m.opens.Observe(took.Seconds())
+	case errors.As(err, &f):
+		m.unopen.WithLabelValues(string(f.Code)).Inc()
+	case errors.Is(err, context.DeadlineExceeded): // no answer from the agent
+		m.unopen.WithLabelValues(string(fault.PeerSilent)).Inc()
+	default: // the tunnel ended under it
+		m.unopen.WithLabelValues(string(fault.ConnectionLost)).Inc()
+	}
+}
+
+func (m *metrics) shook(agent bool, took time.Duration) {
+	if agent {
+		m.shaking.tunnels.Observe(took.Seconds())
+		return
+	}
+	m.shaking.browsers.Observe(took.Seconds())
+}
+
+// expiry is 0 if there is no certificate for the name, which a handshake would
+// fail for too.
+func expiry(cert func(*tls.ClientHelloInfo) (*tls.Certificate, error), name string) float64 {
+	c, err := cert(&tls.ClientHelloInfo{ServerName: name})
+	if err != nil || c == nil || c.Leaf == nil {
+		return 0
+	}
+	return float64(c.Leaf.NotAfter.Unix())
+}
