@@ -261,7 +261,7 @@ func ReadCA(file string) (string, error) {
 
 // CheckPortal tries the portal of c once, for connect to say that it works.
 func CheckPortal(ctx context.Context, c Portal) error {
-	p, err := newPortal(c)
+	p, err := newPortal(c, controlapi.LoopbackDialer())
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (a *Agent) wire() error {
 	if _, err := serverRoots(a.cfg.CAFile, ""); err != nil {
 		return err
 	}
-	p, err := newPortal(a.cfg.Portal)
+	p, err := newPortal(a.cfg.Portal, a.cfg.dialer())
 	if err != nil {
 		return err
 	}

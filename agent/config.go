@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"trunkline/agent/login"
 	"trunkline/agent/page"
 	"trunkline/agent/standby"
+	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
 	"trunkline/internal/service"
 )
@@ -38,6 +40,20 @@ type Config struct {
 	Page          page.Config       `yaml:"page"`
 	Admin         string            `yaml:"admin"` // status, health, metrics, profiles; "off": none
 	Log           service.LogConfig `yaml:"log"`
+
+	// Dial reaches relays and the portal; nil: as usual. Who runs many agents in
+	// one process gives each its own line, and its own address, by it.
+	Dial dialFunc `yaml:"-"`
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// dialer is Dial, or what it is without one.
+func (c Config) dialer() dialFunc {
+	if c.Dial != nil {
+		return c.Dial
+	}
+	return controlapi.LoopbackDialer()
 }
 
 // Device says which PBX this is. What is missing is asked when it is connected.

@@ -95,7 +95,7 @@ func RenewalDueForTest(p Pass, now time.Time) time.Duration {
 type PortalForTest struct{ p *portal }
 
 func NewPortalForTest(c Portal, addr string) (PortalForTest, error) {
-	p, err := newPortal(c)
+	p, err := newPortal(c, Config{}.dialer())
 	if err != nil {
 		return PortalForTest{}, err
 	}

@@ -94,7 +94,7 @@ func (a *Agent) portalURL(i Identity) string {
 func (a *Agent) prepare(i Identity) error {
 	c := a.cfg.Portal
 	c.URL = a.portalURL(i)
-	p, err := newPortal(c)
+	p, err := newPortal(c, a.cfg.dialer())
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *Agent) lineOf(i Identity, key ed25519.PrivateKey) (line, error) {
 		return line{}, fmt.Errorf("server: %w", err)
 	}
 	conf := tunnel.Config{MaxStreams: a.cfg.Portal.MaxStreams}
-	return line{ask: client.RenewPass, dial: relayDialer(roots, key, conf), close: idle}, nil
+	return line{ask: client.RenewPass, dial: relayDialer(a.cfg.dialer(), roots, key, conf), close: idle}, nil
 }
 
 // serverRoots are the file's certificates, else the identity's, else nil: the

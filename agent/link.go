@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"time"
 
-	"trunkline/internal/controlapi"
 	"trunkline/internal/cork"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
@@ -33,8 +32,7 @@ type link interface {
 }
 
 // relayDialer makes links. A nil pool is the system's roots.
-func relayDialer(roots *x509.CertPool, key ed25519.PrivateKey, conf tunnel.Config) func(ctx context.Context, addr, pass string) (link, error) {
-	dial := controlapi.LoopbackDialer()
+func relayDialer(dial dialFunc, roots *x509.CertPool, key ed25519.PrivateKey, conf tunnel.Config) func(ctx context.Context, addr, pass string) (link, error) {
 	info := tunnel.AgentInfo{Version: service.Version, OS: runtime.GOOS, Arch: runtime.GOARCH}
 	return func(ctx context.Context, addr, pass string) (link, error) {
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)

@@ -19,7 +19,6 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/agent/coding"
-	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/tunnel"
 )
@@ -33,7 +32,7 @@ type portal struct {
 	aliases []string
 	tls     *tls.Config // nil: plain HTTP
 	timeout time.Duration
-	dialTCP func(ctx context.Context, network, addr string) (net.Conn, error)
+	dialTCP dialFunc
 	slots   chan struct{} // one per stream in service
 	// proxy carries a stream where its requests are to be read; nil: they are
 	// not, and bytes pass as they are.
@@ -94,7 +93,7 @@ func (o origin) loopback() bool {
 	return err == nil && a.IsLoopback() || o.host == "localhost" || strings.HasSuffix(o.host, ".localhost")
 }
 
-func newPortal(c Portal) (*portal, error) {
+func newPortal(c Portal, dial dialFunc) (*portal, error) {
 	if c.URL == "" {
 		c.URL = DefaultPortal
 	}
@@ -103,7 +102,7 @@ func newPortal(c Portal) (*portal, error) {
 		return nil, fmt.Errorf("portal.url: %w", err)
 	}
 	p := &portal{
-		origin: o, timeout: c.DialTimeout, dialTCP: controlapi.LoopbackDialer(), slots: make(chan struct{}, c.MaxStreams),
+		origin: o, timeout: c.DialTimeout, dialTCP: dial, slots: make(chan struct{}, c.MaxStreams),
 	}
 	if p.aliases, err = aliases(o, c.Aliases); err != nil {
 		return nil, fmt.Errorf("portal.aliases: %w", err)

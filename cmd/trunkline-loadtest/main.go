@@ -1,10 +1,12 @@
 // Trunkline-loadtest puts load on an installation and says how it was borne:
 //
-//	trunkline-loadtest run   simulated PBXs, a visit to each, requests at a rate
+//	trunkline-loadtest list             the scenarios that come with it
+//	trunkline-loadtest show SCENARIO    one of them, with what its keys mean
+//	trunkline-loadtest run SCENARIO     run it, on an installation of its own or yours
 //
-// Exit codes: 0 done, 1 something failed or too many requests did, 2 the command
-// line is wrong, 3 the installation refused; the message has the code of the
-// refusal.
+// Exit codes: 0 every threshold holds, 1 one does not, or something failed, 2 the
+// command line or the scenario is wrong, 3 the installation refused; the message
+// has the code of the refusal.
 package main
 
 import (

@@ -1,0 +1,245 @@
+package target
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"trunkline/control/license"
+	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
+	"trunkline/internal/selfca"
+)
+
+const (
+	zone  = "localhost"
+	admin = "loadtest@trunkline.local"
+	// A drain of the installation's own relays.
+	drainDeadline, drainSpread = 30 * time.Second, 5 * time.Second
+	stopTime                   = drainDeadline + 15*time.Second
+)
+
+// Own is an installation of processes of its own: control, and relays.
+type Own struct {
+	*Target
+	dir     string
+	console string
+	control *process
+	relays  []*process
+	ports   []string // the relays' public ones
+}
+
+// Start runs an installation with room for so many sites, on free ports. Its
+// files are in dir, which is to be a directory of its own. trunkline is the
+// program.
+func Start(ctx context.Context, dir, trunkline string, relays, sites int) (*Own, error) {
+	o := &Own{dir: dir}
+	if err := o.start(ctx, trunkline, relays, sites); err != nil {
+		o.kill()
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) error {
+	ports, err := freePorts(3 + 2*relays)
+	if err != nil {
+		return err
+	}
+	listen, bus, adminPort := ports[0], ports[1], ports[2]
+	public, admins := ports[3:3+relays], ports[3+relays:]
+	o.ports, o.console = public, "https://console."+zone+":"+listen
+	sitePort, err := strconv.Atoi(public[0])
+	if err != nil {
+		return err
+	}
+	ca, err := selfca.Open(o.path("tls"), zone)
+	if err != nil {
+		return err
+	}
+	key, err := o.license(sites)
+	if err != nil {
+		return err
+	}
+	var logins []any
+	for i := range relays {
+		name := relayName(i)
+		if err := os.WriteFile(o.path(name+".password"), []byte(rand.Text()), 0o600); err != nil {
+			return err
+		}
+		logins = append(logins, section{"user": name, "password_file": o.path(name + ".password"), "relay": name})
+		relay := section{
+			"name": name, "listen": loopback(public[i]), "port": sitePort, "zone": zone, "console": o.console,
+			"ca_dir": o.path("tls"), "admin": loopback(admins[i]), "advertise": []string{zone + ":" + public[i]},
+			"drain": section{"deadline": drainDeadline.String(), "spread": drainSpread.String()},
+			"bus":   section{"url": "nats://" + loopback(bus), "user": name, "password_file": o.path(name + ".password")},
+			"log":   section{"level": "warn"}, // an event per request would be a load of its own
+		}
+		p, err := o.process(trunkline, "relay", name, loopback(admins[i]), relay)
+		if err != nil {
+			return err
+		}
+		o.relays = append(o.relays, p)
+	}
+	o.control, err = o.process(trunkline, "control", "control", loopback(adminPort), section{
+		"data": o.path("control"), "listen": loopback(listen), "ca_dir": o.path("tls"), "zone": zone, "port": sitePort,
+		"license_key": key, "license_file": o.path("licence"), "first_admin": admin, "admin": loopback(adminPort),
+		"limits": section{"user": 0, "address": 0, "agents": 0}, // a fleet comes from one address
+		"bus":    section{"listen": loopback(bus), "logins": logins}, "log": section{"level": "warn"},
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range append([]*process{o.control}, o.relays...) {
+		if err := p.start(ctx); err != nil {
+			return err
+		}
+	}
+	password, err := os.ReadFile(filepath.Join(o.path("control"), "admin-password"))
+	if err != nil {
+		return err
+	}
+	var watched []Relay
+	for _, p := range o.relays {
+		watched = append(watched, Relay{Name: p.name, Use: p.use})
+	}
+	o.Target, err = Open(ctx, o.console, ca.File(), Login{Email: admin, Password: strings.TrimSpace(string(password))}, watched)
+	if err != nil {
+		return err
+	}
+	o.Dial = o.dial
+	return nil
+}
+
+type section = map[string]any
+
+func relayName(i int) string { return fmt.Sprintf("relay-%d", i+1) }
+
+func (o *Own) path(name string) string { return filepath.Join(o.dir, name) }
+
+func loopback(port string) string { return net.JoinHostPort("127.0.0.1", port) }
+
+// freePorts takes ports from the kernel for programs that must be told theirs.
+func freePorts(n int) (out []string, err error) {
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close() // all at the end, so that they differ
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		out = append(out, port)
+	}
+	return out, nil
+}
+
+// license writes one for the test alone, and returns the key that verifies it.
+func (o *Own) license(sites int) (key string, err error) {
+	pub, priv, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	b, err := license.Issue(priv, license.License{Holder: "load test", Plan: "load test", Connections: sites})
+	if err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(pub), os.WriteFile(o.path("licence"), b, 0o600)
+}
+
+func (o *Own) process(program, plane, name, admin string, config section) (*process, error) {
+	b, err := yaml.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	file := o.path(name + ".yaml")
+	return &process{name: name, path: program, args: []string{plane, "--config", file}, log: o.path(name + ".log"), admin: admin}, os.WriteFile(file, b, 0o600)
+}
+
+// dial takes a site's name to the relay that is asked for, and on to the next
+// one where that does not answer, as browsers do with a name that has several
+// addresses.
+func (o *Own) dial(relay id.Relay) dialFunc {
+	first := max(slices.IndexFunc(o.relays, func(p *process) bool { return p.name == string(relay) }), 0)
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if _, port, err := net.SplitHostPort(addr); err != nil || port != o.ports[0] {
+			return controlapi.LoopbackDialer()(ctx, network, addr)
+		}
+		var d net.Dialer
+		var errs []error
+		for i := range o.ports {
+			c, err := d.DialContext(ctx, network, loopback(o.ports[(first+i)%len(o.ports)]))
+			if err == nil {
+				return c, nil
+			}
+			errs = append(errs, err)
+		}
+		return nil, errors.Join(errs...)
+	}
+}
+
+// Kill ends relay number n, from 1, as a machine that dies. If again is not 0
+// it is started again after that time.
+func (o *Own) Kill(ctx context.Context, n int, again time.Duration) error {
+	p := o.relays[n-1]
+	p.kill()
+	if again == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(again):
+	case <-ctx.Done():
+		return nil
+	}
+	return p.start(ctx)
+}
+
+// Restart ends each relay in turn by SIGTERM and starts it again before the
+// next one has its turn, as an upgrade does. step hears of each.
+func (o *Own) Restart(ctx context.Context, step func(relay string)) error {
+	for _, p := range o.relays {
+		if ctx.Err() != nil {
+			return nil
+		}
+		step(p.name)
+		if err := p.stop(stopTime); err != nil {
+			return err
+		}
+		if err := p.start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends the installation.
+func (o *Own) Close(ctx context.Context) error {
+	err := o.Target.Close(ctx)
+	for _, p := range o.relays {
+		p.kill() // its tunnels are gone: there is nothing to drain
+	}
+	if err = errors.Join(err, o.control.stop(stopTime)); err != nil {
+		return fmt.Errorf("%w; what the installation left is in %s", err, o.dir)
+	}
+	return os.RemoveAll(o.dir)
+}
+
+func (o *Own) kill() {
+	for _, p := range o.relays {
+		p.kill()
+	}
+	if o.control != nil {
+		o.control.kill()
+	}
+}

@@ -1,0 +1,84 @@
+package target
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// Use is what a process has used: CPU time since its start, and resident memory
+// in bytes.
+type Use struct {
+	CPU    time.Duration
+	Memory int64
+}
+
+// Relay is a relay that is watched.
+type Relay struct {
+	Name string
+	Use  func(context.Context) (Use, error)
+}
+
+const maxMetrics = 8 << 20
+
+// Watched is a relay whose admin listener is at base, for example
+// http://127.0.0.1:9702.
+func Watched(name, base string) Relay {
+	client := &http.Client{Timeout: 2 * time.Second}
+	return Relay{Name: name, Use: func(ctx context.Context) (Use, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/metrics", http.NoBody)
+		if err != nil {
+			return Use{}, err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return Use{}, err
+		}
+		defer resp.Body.Close()
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(io.LimitReader(resp.Body, maxMetrics))
+		if err != nil {
+			return Use{}, fmt.Errorf("metrics of %s: %w", name, err)
+		}
+		cpu, memory := families["process_cpu_seconds_total"], families["process_resident_memory_bytes"]
+		if len(cpu.GetMetric()) == 0 || len(memory.GetMetric()) == 0 {
+			return Use{}, fmt.Errorf("metrics of %s: those of the process are missing", name)
+		}
+		return Use{
+			CPU:    time.Duration(cpu.Metric[0].GetCounter().GetValue() * float64(time.Second)),
+			Memory: int64(memory.Metric[0].GetGauge().GetValue()),
+		}, nil
+	}}
+}
+
+// UseOf reads what a process on this machine has used; proc(5).
+func UseOf(pid int) (Use, error) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	stat, err := os.ReadFile(dir + "/stat")
+	if err != nil {
+		return Use{}, err
+	}
+	// The second field is the command in parentheses, and may hold any of them.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	const user, system, resident = 11, 12, 21 // of those behind the command
+	if len(fields) <= resident {
+		return Use{}, fmt.Errorf("%s/stat: too short", dir)
+	}
+	number := func(i int) (n int64) {
+		if err == nil {
+			n, err = strconv.ParseInt(string(fields[i]), 10, 64)
+		}
+		return n
+	}
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every architecture Go runs on
+	u := Use{CPU: time.Duration(number(user)+number(system)) * tick, Memory: number(resident) * int64(os.Getpagesize())}
+	return u, err
+}

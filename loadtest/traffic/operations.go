@@ -1,0 +1,139 @@
+package traffic
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"trunkline/loadtest/content"
+	"trunkline/loadtest/result"
+	"trunkline/loadtest/scenario"
+)
+
+// perPage is how many files of a page a browser fetches at a time.
+const perPage = 6
+
+// outcome is what became of an operation's bytes.
+type outcome = result.Checked
+
+func (l *Load) page(t scenario.Traffic) operation {
+	return func(ctx context.Context, s Site) (outcome, string) {
+		sum, code := l.get(ctx, s, "page", int64(t.Size), discard)
+		if code != "" {
+			return sum, code
+		}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		slots := make(chan struct{}, perPage)
+		for range t.Assets {
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				found, failed := l.get(ctx, s, "file", int64(t.AssetSize), discard)
+				mu.Lock()
+				defer mu.Unlock()
+				sum.Add(found)
+				if code == "" {
+					code = failed
+				}
+			})
+		}
+		wg.Wait()
+		return sum, code
+	}
+}
+
+func (l *Load) download(t scenario.Traffic) operation {
+	return func(ctx context.Context, s Site) (outcome, string) {
+		return l.get(ctx, s, "recording", int64(t.Size), discard)
+	}
+}
+
+// slow reads as a browser on a bad line does, or one whose disk is full.
+func (l *Load) slow(t scenario.Traffic) operation {
+	return func(ctx context.Context, s Site) (outcome, string) {
+		return l.get(ctx, s, "recording", int64(t.Size), func(w io.Writer, r io.Reader) error {
+			const beat = 100 * time.Millisecond
+			part := max(int64(t.ReadRate)/int64(time.Second/beat), 1)
+			for next := time.Now(); ; next = next.Add(beat) {
+				if !until(ctx, next) {
+					return ctx.Err()
+				}
+				if _, err := io.CopyN(w, r, part); err == io.EOF {
+					return nil
+				} else if err != nil {
+					return err
+				}
+			}
+		})
+	}
+}
+
+func (l *Load) activate(ctx context.Context, _ Site) (outcome, string) {
+	if err := l.Activate(ctx); err != nil {
+		return outcome{}, why(err)
+	}
+	return outcome{}, ""
+}
+
+func discard(w io.Writer, r io.Reader) error {
+	_, err := io.Copy(w, r)
+	return err
+}
+
+// get fetches a file and checks every byte of it.
+func (l *Load) get(ctx context.Context, s Site, what string, size int64, read func(io.Writer, io.Reader) error) (outcome, string) {
+	id := content.ID{Device: s.Content, Object: l.object()}
+	resp, code := do(ctx, s, http.MethodGet, fmt.Sprintf("/%s/%d/%d", what, id.Object, size), nil, 0)
+	if code != "" {
+		return outcome{}, code
+	}
+	defer resp.Body.Close()
+	c := content.NewChecker(id, size)
+	if err := read(c, resp.Body); err != nil {
+		return c.Sum(false), broken(err)
+	}
+	return c.Sum(true), ""
+}
+
+// upload sends a file, of which the PBX says what it got.
+func (l *Load) upload(t scenario.Traffic) operation {
+	return func(ctx context.Context, s Site) (outcome, string) {
+		id := content.ID{Device: s.Content, Object: l.object()}
+		resp, code := do(ctx, s, http.MethodPost, fmt.Sprintf("/upload/%d", id.Object), content.Reader(id, int64(t.Size)), int64(t.Size))
+		if code != "" {
+			return outcome{}, code
+		}
+		defer resp.Body.Close()
+		var found outcome
+		if err := json.NewDecoder(io.LimitReader(resp.Body, maxProblem)).Decode(&found); err != nil {
+			return outcome{}, broken(err)
+		}
+		return found, ""
+	}
+}
+
+func do(ctx context.Context, s Site, method, path string, body io.Reader, size int64) (*http.Response, string) {
+	req, err := http.NewRequestWithContext(ctx, method, s.Origin+path, body)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	if body != nil {
+		req.ContentLength = size
+		req.Header.Set("Content-Type", "application/octet-stream")
+		req.Header.Set("Origin", s.Origin)
+	}
+	resp, err := s.Do(req)
+	if err != nil {
+		return nil, why(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, refused(resp)
+	}
+	return resp, ""
+}
