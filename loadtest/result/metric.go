@@ -38,8 +38,8 @@ var metrics = map[string]metric{
 	"recovered":           {dimension: inSeconds, share: true, of: recovered},
 	"tunnels_lowest":      {dimension: inNumber, of: func(r *Result, _ Threshold) (float64, string) { return least(r.Tunnels) }},
 	"tunnels_last":        {dimension: inNumber, of: func(r *Result, _ Threshold) (float64, string) { return last(r.Tunnels) }},
-	"relay_cpu":           {dimension: inNumber, of: func(r *Result, _ Threshold) (float64, string) { return highestOf(r.Relays, cpuMean) }},
-	"relay_memory":        {dimension: inBytes, of: func(r *Result, _ Threshold) (float64, string) { return highestOf(r.Relays, memoryPeak) }},
+	"relay_cpu":           {dimension: inNumber, of: func(r *Result, _ Threshold) (float64, string) { return highestOf(r.Relays, Process.MeanCPU) }},
+	"relay_memory":        {dimension: inBytes, of: func(r *Result, _ Threshold) (float64, string) { return highestOf(r.Relays, Process.PeakMemory) }},
 	"relay_memory_growth": {dimension: inShare, of: func(r *Result, _ Threshold) (float64, string) { return highestOf(r.Relays, memoryGrowth) }},
 	"generators_lost":     {dimension: inNumber, of: generatorsLost},
 }
@@ -208,9 +208,11 @@ func highestOf(ps []Process, of func(Process) (float64, bool)) (float64, string)
 	return most, ""
 }
 
-func cpuMean(p Process) (float64, bool) { return mean(p.CPU.Known()) }
+// MeanCPU is in cores; false if it was not watched.
+func (p Process) MeanCPU() (float64, bool) { return mean(p.CPU.Known()) }
 
-func memoryPeak(p Process) (float64, bool) {
+// PeakMemory is in bytes; false if it was not watched.
+func (p Process) PeakMemory() (float64, bool) {
 	known := p.Memory.Known()
 	if len(known) == 0 {
 		return 0, false
@@ -218,20 +220,22 @@ func memoryPeak(p Process) (float64, bool) {
 	return slices.Max(known), true
 }
 
-// memoryGrowth is by which share the mean of the last quarter is above that of
-// the second: the first is of the start.
-func memoryGrowth(p Process) (float64, bool) {
+// MemoryGrowth is what was held on average in the second quarter and in the
+// last: the first is of the start. False if there is too little of them.
+func (p Process) MemoryGrowth() (before, after float64, ok bool) {
 	known := p.Memory.Known()
 	q := len(known) / 4
 	if q == 0 {
-		return 0, false
+		return 0, 0, false
 	}
-	before, _ := mean(known[q : 2*q])
-	after, _ := mean(known[len(known)-q:])
-	if before == 0 {
-		return 0, false
-	}
-	return max(after/before-1, 0), true
+	before, _ = mean(known[q : 2*q])
+	after, _ = mean(known[len(known)-q:])
+	return before, after, before > 0
+}
+
+func memoryGrowth(p Process) (float64, bool) {
+	before, after, ok := p.MemoryGrowth()
+	return max(after/before-1, 0), ok
 }
 
 func mean(vs []float64) (float64, bool) {

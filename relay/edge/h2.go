@@ -1,19 +1,11 @@
 package edge
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"net/netip"
-	"slices"
-	"strconv"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/net/http2"
@@ -74,7 +66,7 @@ func (h *h2) serveConn(tc *tls.Conn) error {
 					_ = tc.NetConn().Close()
 				}
 			}()
-			h.serve(w, r, remote)
+			h.serve(w, r, tc, remote)
 		}),
 	})
 	_ = tc.Close() // it is closed, or the browser has gone
@@ -105,65 +97,22 @@ func (h *h2) goAway() {
 	_ = h.base.Shutdown(done) // it has no connections of its own to wait for
 }
 
-// serve is one stream: the request goes down a pipe as HTTP/1.1, written anew
-// from what was parsed, and the answer comes back from it.
-func (h *h2) serve(w http.ResponseWriter, r *http.Request, remote netip.Addr) {
+// serve is one stream, on x/net's goroutine for it: the request is given to the
+// edge as HTTP/1.1, written anew from what was parsed.
+func (h *h2) serve(w http.ResponseWriter, r *http.Request, tc *tls.Conn, remote netip.Addr) {
 	if h.e.draining.Load() {
 		w.Header().Set("Connection", "close") // x/net's word for GOAWAY
 	}
-	head, err := appendH1(nil, r)
+	head, err := appendH1(make([]byte, 0, 1<<10), r)
 	if err != nil {
 		h.refuse(w)
 		return
 	}
-	near, pipe := net.Pipe()
-	far := &farEnd{Conn: pipe}
-	end := func() { far.disarm(); _ = near.Close() } // both ways
-	var wg sync.WaitGroup
-	stop := context.AfterFunc(r.Context(), end)
-	defer wg.Wait()
-	defer r.Body.Close() // ends the upload
-	defer end()
-	defer stop()
-	c := &conn{Conn: far, remote: remote, sni: sniOf(*r.TLS)}
-	wg.Go(func() { _ = h.e.serveConn(c) })
-	wg.Go(func() { sendH1(near, head, r) })
-	if err := h.answer(w, r, near); err != nil {
+	s := newH2Conn(w, r, tc, head, h.e.o.Limits.Progress)
+	_ = h.e.serveConn(&conn{Conn: s, remote: remote, sni: sniOf(*r.TLS)})
+	if !s.release() {
 		panic(http.ErrAbortHandler) // RST_STREAM: nobody takes a part for the whole
 	}
-}
-
-// farEnd is the edge's end of a pipe. A closed pipe's timers run on to their
-// deadlines and hold all that hangs on it; these are stopped before.
-type farEnd struct {
-	net.Conn
-	mu   sync.Mutex
-	over bool
-}
-
-func (f *farEnd) disarm() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.over = true
-	_ = f.Conn.SetDeadline(time.Time{})
-}
-
-func (f *farEnd) Close() error {
-	f.disarm()
-	return f.Conn.Close()
-}
-
-func (f *farEnd) SetDeadline(t time.Time) error      { return f.set(f.Conn.SetDeadline, t) }
-func (f *farEnd) SetReadDeadline(t time.Time) error  { return f.set(f.Conn.SetReadDeadline, t) }
-func (f *farEnd) SetWriteDeadline(t time.Time) error { return f.set(f.Conn.SetWriteDeadline, t) }
-
-func (f *farEnd) set(what func(time.Time) error, t time.Time) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.over {
-		return net.ErrClosed
-	}
-	return what(t)
 }
 
 // refuse answers a head that HTTP/1.1 could not carry unambiguously.
@@ -174,157 +123,4 @@ func (h *h2) refuse(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(fault.Status(f.Code))
 	_, _ = w.Write(h.e.pages.problem(f, "", "")) // the browser may have gone
-}
-
-var errH2Head = errors.New("no head for HTTP/1.1")
-
-// appendH1 writes the request's head. Whatever could be read in two ways
-// after the change of protocol is an error (RFC 9113, section 10.3).
-func appendH1(b []byte, r *http.Request) ([]byte, error) {
-	target := r.RequestURI
-	if !isTokens(r.Method) || !isVisible(r.Host) || !isVisible(target) || target[0] != '/' && target != "*" {
-		return nil, errH2Head
-	}
-	b = append(append(append(append(b, r.Method...), ' '), target...), " HTTP/1.1\r\nHost: "...)
-	b = append(append(b, r.Host...), "\r\n"...)
-	for name, values := range r.Header {
-		switch kindOf([]byte(name)) {
-		case kHost:
-			if !slices.Equal(values, []string{r.Host}) {
-				return nil, errH2Head
-			}
-			continue
-		case kLength:
-			if n, ok := parseLength([]byte(values[0])); !ok || len(values) > 1 || n != r.ContentLength {
-				return nil, errH2Head
-			}
-			continue
-		case kConnection, kUpgrade, kTransfer:
-			return nil, errH2Head
-		case kHop, kExpect, kTrailer: // of this connection; x/net has answered Expect
-			continue
-		}
-		for _, v := range values {
-			at := len(b)
-			b = appendField(b, []byte(name), []byte(v))
-			if _, err := parseField(b[at : len(b)-2]); err != nil {
-				return nil, errH2Head
-			}
-		}
-	}
-	switch {
-	case r.ContentLength < 0:
-		b = append(b, "Transfer-Encoding: chunked\r\n"...)
-	case r.ContentLength > 0:
-		b = append(strconv.AppendInt(append(b, "Content-Length: "...), r.ContentLength, 10), "\r\n"...)
-	case r.Method == http.MethodPost:
-		b = append(b, "Content-Length: 0\r\n"...)
-	}
-	return append(b, "\r\n"...), nil
-}
-
-func isTokens(s string) bool {
-	for i := range len(s) {
-		if !isToken(s[i]) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isVisible reports whether s is of one line and one word.
-func isVisible(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// sendH1 writes head and body. A body that ends in an error is broken off, so
-// that the edge sees a browser that has gone.
-func sendH1(near net.Conn, head []byte, r *http.Request) {
-	if _, err := near.Write(head); err != nil || r.ContentLength == 0 {
-		return
-	}
-	buf := getBuf(largeBuf)
-	defer putBuf(buf)
-	for {
-		n, err := r.Body.Read(buf[headRoom : len(buf)-tailRoom])
-		out := buf[headRoom : headRoom+n]
-		if r.ContentLength < 0 && n > 0 {
-			out = frameChunk(buf, headRoom, headRoom+n)
-		}
-		if n > 0 {
-			if _, err := near.Write(out); err != nil {
-				return
-			}
-		}
-		switch {
-		case err == io.EOF && r.ContentLength < 0:
-			_, _ = near.Write(lastChunk) // whoever does not read it has answered
-			return
-		case err == io.EOF:
-			return
-		case err != nil:
-			_ = near.Close()
-			return
-		}
-	}
-}
-
-// answer carries the edge's answer to the browser, each piece as it comes.
-func (h *h2) answer(w http.ResponseWriter, r *http.Request, near net.Conn) error {
-	br := bufio.NewReaderSize(near, smallBuf)
-	resp, err := http.ReadResponse(br, r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	to := w.Header()
-	for name, values := range resp.Header {
-		switch kindOf([]byte(name)) {
-		case kConnection, kHop, kTransfer, kUpgrade:
-		default:
-			to[name] = values
-		}
-	}
-	for _, name := range []string{"Content-Type", "Date"} {
-		if _, ok := to[name]; !ok {
-			to[name] = nil // x/net would make one up
-		}
-	}
-	rc := http.NewResponseController(w)
-	var armed time.Time
-	w.WriteHeader(resp.StatusCode)
-	buf := getBuf(largeBuf)
-	defer putBuf(buf)
-	for left := resp.ContentLength; ; {
-		// What there is goes out before any wait; a chunk's end is nothing.
-		if left != 0 && br.Buffered() <= len("\r\n") {
-			if err := rc.Flush(); err != nil {
-				return err
-			}
-		}
-		n, err := resp.Body.Read(buf)
-		left -= int64(n)
-		if now := time.Now(); now.Sub(armed) > h.e.o.Limits.Progress/8 {
-			armed = now
-			if err := rc.SetWriteDeadline(now.Add(h.e.o.Limits.Progress)); err != nil {
-				return err
-			}
-		}
-		if n > 0 {
-			if _, err := w.Write(buf[:n]); err != nil {
-				return err
-			}
-		}
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return err
-		}
-	}
 }

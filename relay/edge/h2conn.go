@@ -1,0 +1,403 @@
+package edge
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// h2Conn is an HTTP/2 stream as a connection with one request of HTTP/1.1 on
+// it. What is read from it is the head and then the body as x/net has it; what
+// is written to it is taken apart again and goes to x/net at once. So a request
+// stays on the goroutine that x/net serves it on, and nothing is copied that
+// HTTP/1.1 does not copy.
+//
+// One goroutine may read and one write; the rest may be called by any.
+type h2Conn struct {
+	tc    *tls.Conn
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	r     *http.Request
+	limit time.Duration // of a request's body standing still
+
+	ready []byte // to be read before more of the body is
+	body  int64  // what is left of it, or what kind it is
+
+	headed bool  // the answer's head is out
+	answer int64 // what is left of its body, or what kind it is
+
+	mu       sync.Mutex // guards what follows, and w's life: see release
+	stall    *time.Timer
+	slow     *time.Timer
+	deadline time.Time     // of writes
+	due      bool          // reads are to end
+	wake     chan struct{} // closed when they are; nil unless one waits
+	reading  bool          // the body is
+	writing  bool
+	whole    bool // the answer is out to its end
+	killed   bool
+	closed   bool
+	released bool
+}
+
+// Kinds of bodies without a length that is known.
+const (
+	inChunks int64 = -1
+	asItIs   int64 = -2 // a tunnel's: until either side ends it
+)
+
+func newH2Conn(w http.ResponseWriter, r *http.Request, tc *tls.Conn, head []byte, limit time.Duration) *h2Conn {
+	return &h2Conn{tc: tc, w: w, rc: http.NewResponseController(w), r: r, limit: limit, ready: head, body: r.ContentLength}
+}
+
+func (c *h2Conn) LocalAddr() net.Addr  { return c.tc.LocalAddr() }
+func (c *h2Conn) RemoteAddr() net.Addr { return c.tc.RemoteAddr() }
+
+// Read gives the request. After its end it waits for the stream's.
+func (c *h2Conn) Read(p []byte) (int, error) {
+	switch {
+	case len(c.ready) > 0:
+		n := copy(p, c.ready)
+		c.ready = c.ready[n:]
+		return n, nil
+	case c.body == 0:
+		return 0, c.await()
+	case c.body == inChunks:
+		return c.readChunk(p)
+	}
+	n, err := c.readBody(p)
+	if c.body > 0 {
+		c.body -= int64(n)
+	}
+	return n, err
+}
+
+// readChunk makes a chunk of what there is.
+func (c *h2Conn) readChunk(p []byte) (int, error) {
+	const least = headRoom + 32 + tailRoom
+	buf := p
+	if len(buf) < least {
+		buf = make([]byte, least)
+	}
+	n, err := c.readBody(buf[headRoom : len(buf)-tailRoom])
+	switch {
+	case err == io.EOF:
+		c.body = 0
+		c.ready = lastChunk
+	case err != nil:
+		return 0, err
+	default:
+		c.ready = frameChunk(buf, headRoom, headRoom+n)
+	}
+	n = copy(p, c.ready) // what remains is in a buffer that is not p
+	c.ready = c.ready[n:]
+	return n, nil
+}
+
+func (c *h2Conn) readBody(p []byte) (int, error) {
+	if err := c.beginRead(); err != nil {
+		return 0, err
+	}
+	n, err := c.r.Body.Read(p)
+	c.endRead()
+	switch {
+	case n > 0 || err == nil || err == io.EOF || isTimeout(err):
+		return n, err
+	}
+	return 0, io.ErrUnexpectedEOF // the stream is reset, or its connection has gone
+}
+
+func (c *h2Conn) beginRead() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.killed || c.closed:
+		return net.ErrClosed
+	case c.due:
+		return os.ErrDeadlineExceeded
+	}
+	c.reading = true
+	switch {
+	case c.body == asItIs: // a pump has its own limits
+	case c.stall == nil:
+		c.stall = time.AfterFunc(c.limit, c.endBody)
+	default:
+		c.stall.Reset(c.limit)
+	}
+	return nil
+}
+
+func (c *h2Conn) endRead() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading = false
+	if c.stall != nil {
+		c.stall.Stop()
+	}
+}
+
+// endBody ends a read that has stood still for too long.
+func (c *h2Conn) endBody() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endBodyLocked()
+}
+
+// endBodyLocked ends a read, and with it the body: x/net cannot read on.
+func (c *h2Conn) endBodyLocked() {
+	if c.reading && !c.released {
+		_ = c.rc.SetReadDeadline(past)
+	}
+}
+
+// await waits until the browser takes the stream back, or reads are to end.
+func (c *h2Conn) await() error {
+	c.mu.Lock()
+	switch {
+	case c.whole || c.killed || c.closed:
+		c.mu.Unlock()
+		return io.EOF
+	case c.due:
+		c.mu.Unlock()
+		return os.ErrDeadlineExceeded
+	}
+	wake := make(chan struct{})
+	c.wake = wake
+	c.mu.Unlock()
+	select {
+	case <-wake:
+		return os.ErrDeadlineExceeded
+	case <-c.r.Context().Done():
+		return io.EOF
+	}
+}
+
+func (c *h2Conn) wakeLocked() {
+	if c.wake != nil {
+		close(c.wake)
+		c.wake = nil
+	}
+}
+
+// SetReadDeadline ends reads if t has come, and has nothing to do for one that
+// has not: x/net has a limit for the head, and the body has one here.
+func (c *h2Conn) SetReadDeadline(t time.Time) error {
+	due := !t.IsZero() && !t.After(time.Now())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.due = due; due {
+		c.wakeLocked()
+		c.endBodyLocked()
+	}
+	return nil
+}
+
+func (c *h2Conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	switch d := time.Until(t); {
+	case c.released:
+	case c.slow == nil:
+		c.slow = time.AfterFunc(d, c.tooSlow)
+	default:
+		c.slow.Reset(d)
+	}
+	return nil
+}
+
+func (c *h2Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// tooSlow resets the stream if its browser keeps a write waiting.
+func (c *h2Conn) tooSlow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writing && !c.released && !time.Now().Before(c.deadline) {
+		_ = c.rc.SetWriteDeadline(past)
+	}
+}
+
+// Write takes the answer.
+func (c *h2Conn) Write(p []byte) (int, error) {
+	if err := c.beginWrite(); err != nil {
+		return 0, err
+	}
+	err := c.take(p)
+	c.endWrite()
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (c *h2Conn) beginWrite() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.killed || c.closed:
+		return net.ErrClosed
+	case !c.deadline.IsZero() && time.Now().After(c.deadline):
+		return os.ErrDeadlineExceeded
+	}
+	c.writing = true
+	return nil
+}
+
+func (c *h2Conn) endWrite() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writing = false
+	c.whole = c.headed && c.answer == 0
+}
+
+// take passes p on. What is not the end is flushed: the rest may be long in coming.
+func (c *h2Conn) take(p []byte) error {
+	if !c.headed {
+		n := headEnd(p)
+		if n < 0 {
+			panic("BUG: half a head is written")
+		}
+		if err := c.takeHead(string(p[:n])); err != nil || !c.headed {
+			return err
+		}
+		p = p[n:]
+	}
+	if err := c.takeBody(p); err != nil || c.answer == 0 {
+		return err
+	}
+	return c.rc.Flush()
+}
+
+func (c *h2Conn) takeBody(p []byte) error {
+	if c.answer == inChunks {
+		return c.takeChunks(p)
+	}
+	if len(p) == 0 {
+		return nil
+	}
+	if c.answer > 0 {
+		c.answer -= int64(len(p))
+	}
+	_, err := c.w.Write(p)
+	return err
+}
+
+// takeChunks takes what frameChunk has made, and lastChunk.
+func (c *h2Conn) takeChunks(p []byte) error {
+	for len(p) > 0 {
+		size, rest, _ := bytes.Cut(p, []byte("\r\n"))
+		n, err := strconv.ParseUint(string(size), 16, 31)
+		if err != nil || len(rest) < int(n)+len("\r\n") {
+			panic("BUG: half a chunk is written")
+		}
+		if n == 0 {
+			c.answer = 0
+			return nil
+		}
+		if _, err := c.w.Write(rest[:n]); err != nil {
+			return err
+		}
+		p = rest[int(n)+len("\r\n"):]
+	}
+	return nil
+}
+
+// takeHead takes a head of the edge's own making.
+func (c *h2Conn) takeHead(head string) error {
+	line, head, _ := strings.Cut(head, "\r\n")
+	status, err := strconv.Atoi(line[len("HTTP/1.1 "):][:3])
+	if err != nil {
+		panic("BUG: an answer without a status is written")
+	}
+	to := c.w.Header()
+	var values []string // one array for all
+	for head != "\r\n" {
+		line, head, _ = strings.Cut(head, "\r\n")
+		name, value, _ := strings.Cut(line, ": ")
+		switch kindOf([]byte(name)) {
+		case kLength:
+			if c.answer, err = strconv.ParseInt(value, 10, 64); err != nil {
+				panic("BUG: an answer of an odd length is written")
+			}
+		case kTransfer:
+			c.answer = inChunks
+			continue
+		case kConnection, kHop, kUpgrade:
+			continue
+		}
+		if values == nil {
+			values = make([]string, 0, 1+strings.Count(head, "\r\n"))
+		}
+		values = append(values, value)
+		name = http.CanonicalHeaderKey(name)
+		if more, ok := to[name]; ok {
+			to[name] = append(more, value)
+		} else {
+			to[name] = values[len(values)-1 : len(values) : len(values)]
+		}
+	}
+	for _, name := range []string{"Content-Type", "Date"} {
+		if _, ok := to[name]; !ok {
+			to[name] = nil // x/net would make one up
+		}
+	}
+	if c.r.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified {
+		c.answer = 0
+	}
+	c.headed = true
+	c.w.WriteHeader(status)
+	return nil
+}
+
+// NetConn is what lies below, for conn.kill: its end is the stream's reset.
+func (c *h2Conn) NetConn() net.Conn { return h2Reset{c, c} }
+
+// h2Reset has no NetConn of its own: nothing lies below it.
+type h2Reset struct {
+	net.Conn
+	stream *h2Conn
+}
+
+func (r h2Reset) Close() error {
+	c := r.stream
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.killed = true
+	c.wakeLocked()
+	c.endBodyLocked()
+	if c.writing && !c.released {
+		_ = c.rc.SetWriteDeadline(past)
+	}
+	return nil
+}
+
+// Close ends the stream in order, if the answer has come to its end.
+func (c *h2Conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.wakeLocked()
+	return nil
+}
+
+// release lets go of what is x/net's, which its handler must do before it
+// returns, and reports whether the answer is whole.
+func (c *h2Conn) release() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.released = true
+	if c.slow != nil {
+		c.slow.Stop()
+	}
+	return c.whole && !c.killed
+}
