@@ -18,7 +18,7 @@ AXE       := 4.14.0
 AXE_SUM   := 2277b0a3ef47af9b52497faa3e71598e86e0a0e5e6eb295207a5657ede4709af
 
 # Debian packages that tests drive: a browser and web servers nobody here wrote.
-TEST_DEBS  := chromium fossil haproxy nginx postgresql prometheus wrk
+TEST_DEBS  := chromium curl fossil haproxy nginx postgresql prometheus wrk
 BENCH_DEBS := wrk nginx haproxy
 
 FUZZTIME ?= 20s

@@ -40,6 +40,7 @@ func (p *Proxy) Serve(ctx context.Context, stream, first net.Conn, dial Dial, tr
 	t := &http.Transport{
 		DisableCompression: true, IdleConnTimeout: portalIdle, MaxIdleConnsPerHost: 1, MaxResponseHeaderBytes: maxHead,
 		WriteBufferSize: 32 << 10, ReadBufferSize: 32 << 10,
+		ExpectContinueTimeout: time.Second, // else a body goes out unasked
 	}
 	var taken atomic.Bool
 	t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -86,6 +86,7 @@ const (
 	PortalGarbage   Code = "portal_bad_response"
 	PortalReset     Code = "portal_reset"
 	HeadersTooLarge Code = "headers_too_large"
+	ExpectFailed    Code = "expectation_failed" // an Expect that nobody knows
 	EndedByPBX      Code = "visit_ended_by_pbx"
 	RolesSwapped    Code = "roles_swapped"       // the site's other device serves now
 	LoginFailed     Code = "portal_login_failed" // the agent could not sign the visitor in
@@ -106,7 +107,7 @@ var statuses = map[Code]int{
 
 	UnknownHost: 421, UnknownSite: 404, HostMismatch: 421, VisitNeeded: 401, VisitEnded: 401, VisitWrongSite: 403,
 	HandoverInvalid: 403, HandoverUsed: 403, NotConnected: 503, PortalRefused: 502, PortalTimeout: 504,
-	PortalGarbage: 502, PortalReset: 502, HeadersTooLarge: 431,
+	PortalGarbage: 502, PortalReset: 502, HeadersTooLarge: 431, ExpectFailed: 417,
 	EndedByPBX: 401, RolesSwapped: 409, LoginFailed: 502,
 }
 

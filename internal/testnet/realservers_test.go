@@ -9,7 +9,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -84,6 +86,7 @@ func TestNginx(t *testing.T) {
 			t.Run("gzip", func(t *testing.T) { n.gzip(t, v) })
 			t.Run("upload", func(t *testing.T) { n.upload(t, v) })
 			t.Run("too large", func(t *testing.T) { n.tooLarge(t, v) })
+			t.Run("expect", func(t *testing.T) { n.expect(t, v) })
 			t.Run("redirect", func(t *testing.T) { n.redirect(t, v) })
 			t.Run("keep-alive", func(t *testing.T) { n.keepAlive(t, v) })
 		})
@@ -178,6 +181,42 @@ func (n *nginx) tooLarge(t *testing.T, v *visitor.Visitor) {
 }
 
 // redirect: nginx names itself by address, or by the name it is configured with.
+// curl waits for nginx to ask for a body, and keeps it if nginx does not.
+func (n *nginx) expect(t *testing.T, v *visitor.Visitor) {
+	curl, dir := need(t, "curl"), t.TempDir()
+	origin, err := url.Parse(v.Origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := ""
+	for _, c := range v.Jar.Cookies(origin) {
+		cookie += c.Name + "=" + c.Value + "; "
+	}
+	f := func(protocol, name string, size int64, status string, sent int64) {
+		t.Helper()
+		body := filepath.Join(dir, "body")
+		noise(t, body, size)
+		cmd := exec.CommandContext(t.Context(), curl, "-sSk", protocol, "--expect100-timeout", "20", "-m", "30",
+			"--resolve", origin.Host+":127.0.0.1", "-H", "Expect: 100-continue", "-b", cookie, "-T", body, "-o", filepath.Join(dir, "said"),
+			"-w", "%{http_code} %{size_upload}", v.Origin+name)
+		out, err := cmd.CombinedOutput()
+		if want := fmt.Sprintf("%s %d", status, sent); err != nil || string(out) != want {
+			t.Errorf("%s %s: %q, want %q: %v", protocol, name, out, want, err)
+		}
+	}
+	for _, protocol := range []string{"--http1.1", "--http2"} {
+		_ = os.Remove(filepath.Join(n.root, "up/expected")) // so that it is made anew
+		f(protocol, "/up/expected", 5<<20, "201", 5<<20)
+		if protocol == "--http1.1" { // curl 7.88 does not wait for the end of a refusal over HTTP/2
+			f(protocol, "/up/large", 9<<20, "413", 0)
+			f(protocol, "/page.html", 5<<20, "405", 0)
+		}
+		if got, err := os.ReadFile(filepath.Join(n.root, "up/expected")); err != nil || len(got) != 5<<20 {
+			t.Errorf("nginx has %d bytes, %v", len(got), err)
+		}
+	}
+}
+
 func (n *nginx) redirect(t *testing.T, v *visitor.Visitor) {
 	for _, path := range []string{"/docs", "/named"} {
 		resp, _ := do(t, v, http.MethodGet, path, nil, nil)

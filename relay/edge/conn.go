@@ -21,6 +21,8 @@ type conn struct {
 	limitR  time.Duration // and reading, when rolling
 	closing func(*conn)
 
+	expecting *exchange // between its two parts: see Edge.expect
+
 	fields, answerFields []field // for the exchanges, one after the other
 
 	spoke  bool // has sent a byte

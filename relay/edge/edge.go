@@ -157,11 +157,13 @@ func New(o Options) (*Edge, error) {
 // and keeps the connection; answers are written by the exchange (see conn.mute).
 func (e *Edge) newServer() *fasthttp.Server {
 	return &fasthttp.Server{
-		Handler:      e.handle,
-		ErrorHandler: e.unparsable,
+		Handler:       e.handle,
+		ExpectHandler: e.expect,
+		ErrorHandler:  e.unparsable,
 		// After the head no total limit is left: the connection's own rolling
 		// limit replaces this one.
-		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+			expectation(h)
 			return fasthttp.RequestConfig{ReadTimeout: e.o.Limits.Progress}
 		},
 		ReadTimeout:        e.o.Limits.Header,
@@ -189,8 +191,17 @@ func (discard) Printf(string, ...any) {}
 
 // handle serves one request of a browser's connection.
 func (e *Edge) handle(ctx *fasthttp.RequestCtx) {
+	if x := ctx.Conn().(*conn).expected(); x != nil {
+		x.finish(x.goOn())
+		return
+	}
 	x := e.begin(ctx)
-	switch err := x.descend(); {
+	x.finish(x.descend())
+}
+
+// finish ends an exchange that has come to err, unless it lives on upgraded.
+func (x *exchange) finish(err error) {
+	switch {
 	case err == nil:
 	case x.begun || errors.Is(err, errGone):
 		x.breakOff(err)
@@ -207,6 +218,10 @@ func (e *Edge) unparsable(ctx *fasthttp.RequestCtx, err error) {
 	c := ctx.Conn().(*conn)
 	if !c.spoke {
 		c.mute = true // a browser that connected ahead of need, and had none
+		return
+	}
+	if x := c.expected(); x != nil {
+		x.noBody(err)
 		return
 	}
 	x := e.begin(ctx)

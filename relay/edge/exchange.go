@@ -30,11 +30,13 @@ type exchange struct {
 	origins     origins
 	remote      netip.Addr
 	wantUpgrade bool
+	expects     bool // the browser waits to be told to send its body
+	asked       bool // the portal has the head, and has not answered
 
 	dues      dues
 	over      chan struct{} // closed by abort; nil unless bytes are limited
 	link      *link         // while there is one
-	uploading atomic.Bool   // somebody reads the browser's connection
+	uploading atomic.Bool   // somebody reads the browser's connection, or will
 	begun     bool          // the browser has been sent a byte of the answer
 	upgraded  bool          // and the connection handed over
 	reused    bool          // the stream came from the pool
@@ -85,6 +87,9 @@ func (x *exchange) descend() error {
 		return err
 	}
 	if x.isDoor() {
+		if x.expects {
+			return errBodyWanted
+		}
 		return x.door()
 	}
 	if err := x.admit(); err != nil {
@@ -114,6 +119,9 @@ func (x *exchange) parse() error {
 		return fault.New(fault.Invalid, "This method is not served here.")
 	}
 	if err := r.setTarget(h.RequestURI()); err != nil {
+		return err
+	}
+	if err := x.checkExpect(); err != nil {
 		return err
 	}
 	// An upgrade to HTTP/2 is an offer that may be ignored; without that, the

@@ -25,12 +25,16 @@ import (
 
 // h2client is a browser that speaks HTTP/2 only.
 func (w *world) h2client() *http.Client {
-	tr := &http2.Transport{
-		DialTLSContext: func(ctx context.Context, _, _ string, c *tls.Config) (net.Conn, error) {
-			d := tls.Dialer{Config: c}
+	tr := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
 			return d.DialContext(ctx, "tcp", w.addr)
 		},
-		TLSClientConfig: &tls.Config{RootCAs: w.roots, ServerName: site, NextProtos: []string{"h2"}}, DisableCompression: true,
+		TLSClientConfig:    &tls.Config{RootCAs: w.roots, ServerName: site, NextProtos: []string{"h2"}},
+		DisableCompression: true, ExpectContinueTimeout: 2 * time.Second,
+	}
+	if _, err := http2.ConfigureTransports(tr); err != nil {
+		w.t.Fatal(err)
 	}
 	w.t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

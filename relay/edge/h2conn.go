@@ -319,6 +319,9 @@ func (c *h2Conn) takeHead(head string) error {
 	if err != nil {
 		panic("BUG: an answer without a status is written")
 	}
+	if status == http.StatusContinue {
+		return nil // x/net's to say, when the body is first read
+	}
 	to := c.w.Header()
 	var values []string // one array for all
 	for head != "\r\n" {

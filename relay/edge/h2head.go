@@ -32,7 +32,7 @@ func appendH1(b []byte, r *http.Request) ([]byte, error) {
 			continue
 		case kConnection, kUpgrade, kTransfer:
 			return nil, errH2Head
-		case kHop, kExpect, kTrailer: // of this connection; x/net has answered Expect
+		case kHop, kTrailer: // of this connection
 			continue
 		}
 		for _, v := range values {
@@ -42,6 +42,9 @@ func appendH1(b []byte, r *http.Request) ([]byte, error) {
 				return nil, errH2Head
 			}
 		}
+	}
+	if r.ContentLength != 0 && waitsForContinue(r.Body) {
+		b = append(b, "Expect: 100-continue\r\n"...)
 	}
 	switch {
 	case r.ContentLength < 0:

@@ -70,6 +70,7 @@ var texts = map[fault.Code][2]string{
 	fault.PortalGarbage:   {"The PBX's web portal answers nonsense", "Check the portal's address and port in the agent's configuration."},
 	fault.PortalReset:     {"The PBX's web portal broke off", "Reload this page. If that does not help, check the PBX's web server."},
 	fault.HeadersTooLarge: {"Too many cookies", "Delete this address's cookies and open the PBX from the console again."},
+	fault.ExpectFailed:    {"The request expects too much", ""},
 	fault.Draining:        {"One moment", "Reload this page."},
 	fault.TooMany:         {"Too many requests", "Wait a moment and reload this page."},
 	fault.NotFound:        {"Nothing here", ""},

@@ -36,6 +36,7 @@ func (x *exchange) proxy() error {
 			return err
 		}
 		x.link, x.reused = l, l.used
+		x.uploading.Store(x.req.length != 0) // the body's reader comes: the watch must leave it alone
 		x.c.startWatch(x)
 		(&toll{x: x}).pay(nil) // what others owe
 		err = x.converse()
@@ -43,26 +44,41 @@ func (x *exchange) proxy() error {
 			return nil
 		}
 		x.c.stopWatch()
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, errBodyWanted) {
+			return err
 		}
-		quiet := l.r == l.w
+		if stale := l.used && l.r == l.w && !isTimeout(err); !stale || !idempotent || x.begun || x.gone(err) {
+			return x.conclude(err)
+		}
 		x.e.pool.drop(l)
-		if x.cause.Load() != nil || errors.Is(err, errGone) {
-			return errGone
-		}
-		if !l.used || !idempotent || x.begun || !quiet || isTimeout(err) {
-			x.err = err
-			return portalFault(err)
-		}
 		x.e.m.retries.Inc()
 		maxIdle = -1
 	}
 }
 
+func (x *exchange) gone(err error) bool {
+	return x.cause.Load() != nil || errors.Is(err, errGone)
+}
+
+// conclude says what becomes of a conversation that has come to err.
+func (x *exchange) conclude(err error) error {
+	if err == nil {
+		return nil
+	}
+	x.e.pool.drop(x.link)
+	if x.gone(err) {
+		return errGone
+	}
+	x.err = err
+	return portalFault(err)
+}
+
 // converse sends the request, receives the answer and passes it on. If it
 // returns nil the stream has been put away; if not, it is the caller's to drop.
 func (x *exchange) converse() error {
+	if x.expects {
+		return x.ask()
+	}
 	u, err := x.send()
 	if err != nil {
 		return err
@@ -103,7 +119,10 @@ func (x *exchange) unread() bool {
 func (x *exchange) send() (*upload, error) {
 	out := getBuf(smallBuf)
 	defer putBuf(out)
-	head := x.appendRequest(out[:0])
+	head := out[:0]
+	if !x.asked {
+		head = x.appendRequest(head)
+	}
 	var body io.Reader
 	if x.req.length != 0 {
 		body = x.ctx.RequestBodyStream()
@@ -115,6 +134,7 @@ func (x *exchange) send() (*upload, error) {
 			return nil, browserError(err)
 		}
 		x.in.Store(n)
+		x.uploading.Store(false)
 		body = nil
 	}
 	l, now := x.link, time.Now()
@@ -123,8 +143,10 @@ func (x *exchange) send() (*upload, error) {
 		return nil, fmt.Errorf("send request: %w", err)
 	}
 	// Whoever has closed the stream may have said why: that is still to be read.
-	if _, err := l.Write(head); err != nil && !errors.Is(err, syscall.EPIPE) {
-		return nil, fmt.Errorf("send request: %w", err)
+	if len(head) > 0 {
+		if _, err := l.Write(head); err != nil && !errors.Is(err, syscall.EPIPE) {
+			return nil, fmt.Errorf("send request: %w", err)
+		}
 	}
 	if body == nil {
 		return nil, nil
@@ -136,7 +158,7 @@ func (x *exchange) send() (*upload, error) {
 const prefetched = 8 << 10
 
 // await reads the portal's final head; interim ones (1xx) are skipped, since
-// fasthttp has told the browser to go on.
+// the browser sends its body as it is.
 func (x *exchange) await(u *upload, a *answer) error {
 	l := x.link
 	for range maxInterim {

@@ -174,7 +174,7 @@ func TestOldBrowser(t *testing.T) {
 func TestUploads(t *testing.T) {
 	w := newWorld(t, httpPortal(t, func(rw http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
-		fmt.Fprintf(rw, "%d %v %d %q", n, err, r.ContentLength, r.Header.Get("Expect"))
+		fmt.Fprintf(rw, "%d %v %d", n, err, r.ContentLength)
 	}))
 	c := w.client()
 	for _, n := range []int{0, 1, 8 << 10, 8<<10 + 1, 5 << 20} {
@@ -189,7 +189,7 @@ func TestUploads(t *testing.T) {
 			if n > 1000 {
 				r.Header.Set("Expect", "100-continue")
 			}
-			if _, got := w.do(c, r); got != fmt.Sprintf("%d <nil> %d %q", n, length, "") {
+			if _, got := w.do(c, r); got != fmt.Sprintf("%d <nil> %d", n, length) {
 				t.Errorf("%d bytes, chunked %v: %s", n, chunked, got)
 			}
 		}
