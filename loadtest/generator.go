@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +24,6 @@ import (
 	"trunkline/loadtest/target"
 	"trunkline/loadtest/traffic"
 )
-
-func goVersion() string { return runtime.Version() }
 
 const (
 	visitsAtOnce = 16
@@ -68,6 +65,7 @@ type Part struct {
 	Scenario scenario.Scenario
 	Text     string // of the whole
 	First    int    // number of its first PBX
+	Tag      string // fleet.NewTag
 }
 
 // NewGenerator makes the PBXs; nothing runs yet.
@@ -81,7 +79,7 @@ func NewGenerator(p Part, t *target.Target, log *zap.Logger, reg prometheus.Regi
 		return nil, err
 	}
 	g.fleet, err = fleet.New(fleet.Options{
-		API: t.API, Server: t.Server, CAFile: t.CAFile, Portal: g.portal.Addr(), First: p.First,
+		API: t.API, Server: t.Server, CAFile: t.CAFile, Portal: g.portal.Addr(), Tag: p.Tag, First: p.First,
 		Count: g.s.Devices, Pairs: g.s.Pairs, Lines: g.s.Lines, Log: log,
 	})
 	if err != nil {
@@ -236,7 +234,7 @@ func (g *Generator) Result() *result.Result {
 	if m == nil {
 		return nil
 	}
-	r := newResult(g.s.Name, g.text, m.began, g.s.Warmup, g.s.Duration)
+	r := NewResult(g.s, g.text, m.began)
 	if e := m.ended.Load(); e != nil {
 		r.Ended = *e
 	} else {
@@ -252,8 +250,8 @@ func (g *Generator) Result() *result.Result {
 	return r
 }
 
-// Close ends the visitors and the agents, and takes the PBXs out of the account.
-func (g *Generator) Close(ctx context.Context) error {
+// Close ends the visitors and the agents.
+func (g *Generator) Close() error {
 	for _, s := range g.sites {
 		if s.Visitor != nil {
 			s.CloseIdleConnections()
@@ -261,5 +259,5 @@ func (g *Generator) Close(ctx context.Context) error {
 	}
 	g.stop()
 	g.parts.Wait()
-	return g.fleet.Close(ctx)
+	return g.fleet.Close()
 }

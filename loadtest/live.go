@@ -40,8 +40,8 @@ func (r *run) show(ctx context.Context, live func() Live) {
 	}
 }
 
-// live is how one generator's part stands.
-func (g *Generator) live(began time.Time) Live {
+// Live is how one generator's part stands; began is zero while it comes up.
+func (g *Generator) Live(began time.Time) Live {
 	l := Live{Running: !began.IsZero()}
 	l.Up, l.Known = g.Up()
 	if l.Running {

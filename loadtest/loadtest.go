@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,13 +55,13 @@ type Crew interface {
 	// Gather waits for all of them, and has them bring up their PBXs.
 	Gather(context.Context, Order) error
 	// Start has them begin: what counts is what is due after began.
-	Start(ctx context.Context, began time.Time) error
-	// Watch returns when all have ended or are lost, or, soon after ctx ended,
-	// have been told to end.
-	Watch(context.Context) error
-	// Seen is what they have seen until now.
+	Start(began time.Time)
+	// Watch returns when all have ended or are lost. When ctx ends it has them
+	// end early.
+	Watch(context.Context)
+	// Seen is how they stand.
 	Seen() Live
-	// Results are what each has seen in the end, as far as it is known.
+	// Results are what each has seen, as far as it is known.
 	Results() []*result.Result
 }
 
@@ -81,12 +82,12 @@ func Run(ctx context.Context, o Options) (*result.Result, error) {
 	return res, errors.Join(err, t.Close(end))
 }
 
-// newResult is one in which nothing has been seen yet.
-func newResult(name, text string, began time.Time, warmup, duration time.Duration) *result.Result {
+// NewResult is one in which nothing has been seen yet.
+func NewResult(s scenario.Scenario, text string, began time.Time) *result.Result {
 	return &result.Result{
-		Schema: result.Schema, Tool: result.Tool{Version: service.Version, Go: goVersion()}, Machine: result.ThisMachine(),
-		Scenario: result.Scenario{Name: name, Text: text},
-		Began:    began, Ended: began, WarmUp: warmup.Seconds(), Step: result.StepFor(duration).Seconds(),
+		Schema: result.Schema, Tool: result.Tool{Version: service.Version, Go: runtime.Version()}, Machine: result.ThisMachine(),
+		Scenario: result.Scenario{Name: s.Name, Text: text},
+		Began:    began, Ended: began, WarmUp: s.Warmup.Seconds(), Step: result.StepFor(s.Duration).Seconds(),
 		Kinds: make(map[string]*result.Kind),
 	}
 }

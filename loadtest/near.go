@@ -38,7 +38,7 @@ func (n *near) transport() *http.Transport {
 	t := n.to[n.now]
 	if t == nil {
 		t = n.like.Clone()
-		t.DialContext, t.MaxIdleConnsPerHost = n.t.Dial(n.now), visitorConns
+		t.DialContext, t.MaxIdleConnsPerHost = n.t.Ways.Dial(n.now), visitorConns
 		n.to[n.now] = t
 	}
 	return t

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"trunkline/loadtest/fleet"
 	"trunkline/loadtest/result"
 	"trunkline/loadtest/scenario"
 	"trunkline/loadtest/target"
@@ -27,6 +28,7 @@ type run struct {
 type Order struct {
 	Scenario scenario.Scenario
 	Text     string
+	Tag      string
 	Target   *target.Target
 }
 
@@ -37,30 +39,38 @@ func (r *run) run(ctx context.Context) (*result.Result, error) {
 	if err := r.target.Room(ctx, r.o.Scenario.Sites()); err != nil {
 		return nil, err
 	}
-	if r.o.Crew != nil {
-		return r.crew(ctx)
-	}
-	g, err := NewGenerator(Part{Scenario: r.o.Scenario, Text: r.o.Text}, r.target, r.o.Log, r.o.Registerer)
-	if err != nil {
-		return nil, err
-	}
+	tag := fleet.NewTag()
 	var res *result.Result
-	err = r.bring(ctx, g)
-	if err == nil {
-		began := time.Now().Add(r.o.Scenario.Warmup)
-		r.beside(ctx, began, func() Live { return g.live(began) }, func() { g.Load(ctx, began) })
-		res = r.finish(ctx, g.Result())
+	var err error
+	if r.o.Crew != nil {
+		res, err = r.crew(ctx, tag)
+	} else {
+		res, err = r.alone(ctx, tag)
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
-	return res, errors.Join(err, r.failed, g.Close(end))
+	return res, errors.Join(err, r.failed, fleet.Remove(end, r.target.API, tag))
+}
+
+// alone makes the load in this process.
+func (r *run) alone(ctx context.Context, tag string) (*result.Result, error) {
+	g, err := NewGenerator(Part{Scenario: r.o.Scenario, Text: r.o.Text, Tag: tag}, r.target, r.o.Log, r.o.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.bring(ctx, g); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	began := time.Now().Add(r.o.Scenario.Warmup)
+	r.beside(ctx, began, func() Live { return g.Live(began) }, func() { g.Load(ctx, began) })
+	return r.finish(ctx, g.Result()), g.Close()
 }
 
 // bring shows how the PBXs come up.
 func (r *run) bring(ctx context.Context, g *Generator) error {
 	done, stop := context.WithCancel(ctx)
 	var showing sync.WaitGroup
-	showing.Go(func() { r.show(done, func() Live { return g.live(time.Time{}) }) })
+	showing.Go(func() { r.show(done, func() Live { return g.Live(time.Time{}) }) })
 	err := g.Bring(ctx)
 	stop()
 	showing.Wait()

@@ -48,6 +48,7 @@ type Options struct {
 	Server string             // the console's URL
 	CAFile string             // PEM; "": the system's roots
 	Portal string             // host:port of the web server behind all of them
+	Tag    string             // see NewTag
 	First  int                // number of the first of them, of all generators' together
 	Count  int
 	Pairs  int // of them
@@ -58,12 +59,15 @@ type Options struct {
 // Fleet is the PBXs. Its owner calls Activate, Run, and Close at the end.
 type Fleet struct {
 	o   Options
-	tag string // what the serial numbers begin with
 	dir string
 
 	mu   sync.Mutex
 	pbxs []*PBX // in the order of their numbers
 }
+
+// NewTag is what the serial numbers of a run begin with: its own, so that it
+// never touches a device that was there before.
+func NewTag() string { return "LOADTEST-" + rand.Text()[:6] + "-" }
 
 // New makes a directory for them; nothing runs yet.
 func New(o Options) (*Fleet, error) {
@@ -71,8 +75,7 @@ func New(o Options) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("directory for the PBXs: %w", err)
 	}
-	// Of its own, so that a run never touches a device that was there before.
-	f := &Fleet{o: o, tag: "LOADTEST-" + rand.Text()[:6] + "-", dir: dir}
+	f := &Fleet{o: o, dir: dir}
 	for i := range o.Count {
 		f.pbxs = append(f.pbxs, f.newPBX(i))
 	}
@@ -98,7 +101,7 @@ func scratch() string {
 func (f *Fleet) newPBX(i int) *PBX {
 	n := f.o.First + i
 	return &PBX{
-		number: uint32(n), content: uint32(n), serial: id.Serial(fmt.Sprintf("%s%06d", f.tag, n)),
+		number: uint32(n), content: uint32(n), serial: id.Serial(fmt.Sprintf("%s%06d", f.o.Tag, n)),
 		dir: filepath.Join(f.dir, fmt.Sprint(n)), link: newLink(f.line(i), uint64(n)), fleet: f,
 	}
 }
@@ -178,21 +181,22 @@ func (f *Fleet) Up() (n int) {
 	return n
 }
 
-// Close waits for the agents, whose life is over, and takes the devices out of
-// the account, so that they hold no connection of its licence. It asks control
-// which there are: the answer to an activation may have been lost.
-func (f *Fleet) Close(ctx context.Context) error {
+// Close waits for the agents, whose life is over.
+func (f *Fleet) Close() error {
 	for _, p := range f.all() {
 		p.wait()
 	}
-	return errors.Join(f.remove(ctx), os.RemoveAll(f.dir))
+	return os.RemoveAll(f.dir)
 }
 
-func (f *Fleet) remove(ctx context.Context) error {
-	q := controlapi.DeviceQuery{DeviceFilter: controlapi.DeviceFilter{Search: f.tag}}
+// Remove takes the devices of a run out of the account, so that they hold no
+// connection of its licence. It asks control which there are: the answer to an
+// activation may have been lost, and a generator may have been killed.
+func Remove(ctx context.Context, api *controlapi.Client, tag string) error {
+	q := controlapi.DeviceQuery{DeviceFilter: controlapi.DeviceFilter{Search: tag}}
 	q.Limit = 200
 	for {
-		page, err := f.o.API.Devices(ctx, q)
+		page, err := api.Devices(ctx, q)
 		if err == nil && len(page.Items) == 0 {
 			return nil
 		}
@@ -201,13 +205,13 @@ func (f *Fleet) remove(ctx context.Context) error {
 			for _, d := range page.Items {
 				ids = append(ids, d.ID)
 			}
-			_, err = f.o.API.RemoveDevices(ctx, ids)
+			_, err = api.RemoveDevices(ctx, ids)
 		}
 		if wait, again := tryLater(err); again && pause(ctx, wait) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("devices that begin with %s are still there: %w", f.tag, err)
+			return fmt.Errorf("devices that begin with %s are still there: %w", tag, err)
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"trunkline/control/license"
-	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
 	"trunkline/internal/selfca"
 )
@@ -38,7 +36,6 @@ type Own struct {
 	console string
 	control *process
 	relays  []*process
-	ports   []string // the relays' public ones
 }
 
 // Start runs an installation with room for so many sites, on free ports. Its
@@ -60,7 +57,7 @@ func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) er
 	}
 	listen, bus, adminPort := ports[0], ports[1], ports[2]
 	public, admins := ports[3:3+relays], ports[3+relays:]
-	o.ports, o.console = public, "https://console."+zone+":"+listen
+	o.console = "https://console." + zone + ":" + listen
 	sitePort, err := strconv.Atoi(public[0])
 	if err != nil {
 		return err
@@ -119,7 +116,10 @@ func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) er
 	if err != nil {
 		return err
 	}
-	o.Dial = o.dial
+	o.Ways.Port = public[0]
+	for i, port := range public {
+		o.Ways.Relays = append(o.Ways.Relays, Way{Name: id.Relay(relayName(i)), Addr: loopback(port)})
+	}
 	return nil
 }
 
@@ -165,28 +165,6 @@ func (o *Own) process(program, plane, name, admin string, config section) (*proc
 	}
 	file := o.path(name + ".yaml")
 	return &process{name: name, path: program, args: []string{plane, "--config", file}, log: o.path(name + ".log"), admin: admin}, os.WriteFile(file, b, 0o600)
-}
-
-// dial takes a site's name to the relay that is asked for, and on to the next
-// one where that does not answer, as browsers do with a name that has several
-// addresses.
-func (o *Own) dial(relay id.Relay) dialFunc {
-	first := max(slices.IndexFunc(o.relays, func(p *process) bool { return p.name == string(relay) }), 0)
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if _, port, err := net.SplitHostPort(addr); err != nil || port != o.ports[0] {
-			return controlapi.LoopbackDialer()(ctx, network, addr)
-		}
-		var d net.Dialer
-		var errs []error
-		for i := range o.ports {
-			c, err := d.DialContext(ctx, network, loopback(o.ports[(first+i)%len(o.ports)]))
-			if err == nil {
-				return c, nil
-			}
-			errs = append(errs, err)
-		}
-		return nil, errors.Join(errs...)
-	}
 }
 
 // Kill ends relay number n, from 1, as a machine that dies. If again is not 0

@@ -8,15 +8,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 
 	"trunkline/internal/controlapi"
-	"trunkline/internal/id"
 )
-
-type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Target is an installation and who signs in to it.
 type Target struct {
@@ -24,10 +20,9 @@ type Target struct {
 	CAFile string // PEM; "": the system's roots
 	TLS    *tls.Config
 	API    *controlapi.Client // signed in
-	// Dial reaches sites: by the relay of that name, where it is known where that
-	// is; else as a browser does.
-	Dial   func(id.Relay) dialFunc
-	Relays []Relay
+	Token  string             // secret: API's
+	Ways   Ways
+	Relays []Relay // that are watched
 
 	transport *http.Transport
 	signOut   bool
@@ -43,7 +38,7 @@ type Login struct {
 // Open signs in to the installation whose console is at server.
 func Open(ctx context.Context, server, caFile string, l Login, relays []Relay) (*Target, error) {
 	t := &Target{
-		Server: server, CAFile: caFile, Relays: relays, Dial: func(id.Relay) dialFunc { return controlapi.LoopbackDialer() },
+		Server: server, CAFile: caFile, Relays: relays,
 		TLS: &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1024)},
 	}
 	if caFile != "" {
@@ -63,7 +58,7 @@ func Open(ctx context.Context, server, caFile string, l Login, relays []Relay) (
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	if l.Token != "" {
-		t.API = c.WithToken(l.Token)
+		t.API, t.Token = c.WithToken(l.Token), l.Token
 		// It says now what would be refused later.
 		if _, err := t.API.Devices(ctx, controlapi.DeviceQuery{}); err != nil {
 			return nil, fmt.Errorf("token: %w", err)
@@ -74,7 +69,7 @@ func Open(ctx context.Context, server, caFile string, l Login, relays []Relay) (
 	if err != nil {
 		return nil, fmt.Errorf("sign in: %w", err)
 	}
-	t.API, t.signOut = c.WithToken(session.Token), true
+	t.API, t.Token, t.signOut = c.WithToken(session.Token), session.Token, true
 	return t, nil
 }
 

@@ -27,13 +27,16 @@ import (
 )
 
 type runFlags struct {
-	server, ca, email        string
-	passwordFile, tokenFile  string
-	relays                   []string
-	trunkline                string
-	devices                  int
-	duration, warmup         time.Duration
-	json, html, admin, level string
+	reportFlags
+	busFlags
+
+	server, ca, email       string
+	passwordFile, tokenFile string
+	relays                  []string
+	trunkline               string
+	devices                 int
+	duration, warmup        time.Duration
+	admin, level            string
 }
 
 func runCommand() *cobra.Command {
@@ -70,8 +73,9 @@ if a threshold of the scenario does not hold.`,
 	fl.IntVar(&f.devices, "devices", 0, "PBXs; all rates go with them (default: the scenario's)")
 	fl.DurationVar(&f.duration, "duration", 0, "what is counted; the events go with it (default: the scenario's)")
 	fl.DurationVar(&f.warmup, "warmup", 0, "traffic before that (default: the scenario's)")
-	fl.StringVar(&f.json, "json", "", "file for the result")
-	fl.StringVar(&f.admin, "admin", "127.0.0.1:9704", "listener for health, metrics and profiles; off: none")
+	f.reportFlags.add(c)
+	f.addCoordinator(c)
+	fl.StringVar(&f.admin, "admin", defaultAdmin, "listener for health, metrics and profiles; off: none")
 	fl.StringVar(&f.level, "log", "error", "what the simulated agents log: debug, info, warn, error")
 	return c
 }
@@ -85,22 +89,30 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := f.writable(); err != nil {
+		return err
+	}
 	log, err := service.Logger(f.level, "console")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Sync() }()
+	crew, leave, err := f.coordinate(c.Context(), log)
+	if err != nil {
+		return err
+	}
 	reg := service.Registry()
 	screen := newScreen(c.ErrOrStderr())
 	var r *result.Result
 	err = observed(c.Context(), f.admin, reg, log, func(ctx context.Context) (err error) {
-		r, err = loadtest.Run(ctx, loadtest.Options{Scenario: s, Text: text, Open: open, Live: screen.show, Log: log, Registerer: reg})
+		r, err = loadtest.Run(ctx, loadtest.Options{Scenario: s, Text: text, Open: open, Crew: crew, Live: screen.show, Log: log, Registerer: reg})
 		return err
 	})
+	err = errors.Join(err, leave())
 	if r == nil {
 		return err
 	}
-	return errors.Join(f.report(c, r), err)
+	return errors.Join(f.write(c, r), err)
 }
 
 // scenario is the one of that name, as the flags change it.

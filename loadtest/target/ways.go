@@ -1,0 +1,51 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+
+	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
+)
+
+// Ways are where the relays of an installation can be dialled, each for itself.
+// None: sites are dialled by their names.
+type Ways struct {
+	Port   string `json:"port"` // of the sites' URLs
+	Relays []Way  `json:"relays"`
+}
+
+// Way is one relay's.
+type Way struct {
+	Name id.Relay `json:"name"`
+	Addr string   `json:"addr"` // host:port
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Dial takes a site's name to the relay that is asked for, and on to the next
+// one where that does not answer, as browsers do with a name that has several
+// addresses.
+func (w Ways) Dial(relay id.Relay) dialFunc {
+	usual := controlapi.LoopbackDialer()
+	if len(w.Relays) == 0 {
+		return usual
+	}
+	first := max(slices.IndexFunc(w.Relays, func(r Way) bool { return r.Name == relay }), 0)
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if _, port, err := net.SplitHostPort(addr); err != nil || port != w.Port {
+			return usual(ctx, network, addr)
+		}
+		var errs []error
+		for i := range w.Relays {
+			c, err := usual(ctx, network, w.Relays[(first+i)%len(w.Relays)].Addr)
+			if err == nil {
+				return c, nil
+			}
+			errs = append(errs, err)
+		}
+		return nil, errors.Join(errs...)
+	}
+}
