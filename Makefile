@@ -23,7 +23,7 @@ BENCH_DEBS := wrk nginx haproxy
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test check lint fuzz bench bench-peers bench-gate bench-gate-update clean cross test-deps bench-deps axe h2spec
+.PHONY: build run test check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof clean cross test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -60,6 +60,18 @@ bench-gate: build ## fails if the relay allocates, calls the kernel or holds mor
 
 bench-gate-update: build ## records what bench-gate counts now, better or worse
 	$(GO) run ./bench gate --update
+
+# The commit that bench-ci compares with, and where its results are kept.
+BASE          ?= HEAD~1
+BENCH_HISTORY ?= bin/bench/history.jsonl
+
+bench-ci: build ## fails if the relay does worse than where this branch left BASE, beyond the noise
+	$(GO) run ./bench ci --base "$(BASE)" --history "$(BENCH_HISTORY)" --summary "$(GITHUB_STEP_SUMMARY)"
+
+bench-ci-proof: build ## shows that bench-ci sees a sleep and an allocation in the relay's copy loop
+	@for p in bench/ci/*.patch; do echo "== $$p"; \
+	  if $(GO) run ./bench ci --patch $$p --only 'way=down/edge=http$$' --history bin/bench/proof.jsonl; then echo "$$p was not noticed"; exit 1; fi; \
+	done; echo "each was noticed"
 
 clean:
 	rm -rf bin data

@@ -28,6 +28,15 @@ var limits = map[string]limit{
 	"stack-B/tunnel":    {0.10, 512},
 }
 
+// gated are those of a probe's counts that have a limit. The others hang on how
+// busy the machine is: they can be compared in one run, and not with a file.
+func gated(got []entry) []entry {
+	return slices.DeleteFunc(got, func(e entry) bool {
+		_, ok := limits[e.Unit]
+		return !ok
+	})
+}
+
 // crowded is added to the share where many requests are under way: how many
 // streams they are on, and what goes out together, hangs on how they meet.
 const crowded = 0.25

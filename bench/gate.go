@@ -59,18 +59,8 @@ func gate(ctx context.Context, o options, file string, update bool) error {
 }
 
 func takeCounts(ctx context.Context, o options, fam *family, baseline []entry, update bool) ([]entry, error) {
-	w, err := newWorld(ctx, o, fam)
+	g, err := newGateWorld(ctx, o, fam)
 	if err != nil {
-		return nil, err
-	}
-	g := &gateWorld{world: w}
-	if g.relay, err = w.startRelay(ctx, cpuRelay); err != nil {
-		return nil, err
-	}
-	if err := g.startDevice(ctx); err != nil {
-		return nil, err
-	}
-	if g.idle, err = g.during(ctx, func() error { return nil }); err != nil {
 		return nil, err
 	}
 	var now []entry
@@ -93,7 +83,7 @@ func (p probe) repeat(ctx context.Context, g *gateWorld, baseline []entry, updat
 		if err != nil {
 			return nil, err
 		}
-		tries = append(tries, got)
+		tries = append(tries, gated(got))
 		if !update && worse(joined(tries, lowest), baseline) == nil {
 			break
 		}
@@ -102,6 +92,23 @@ func (p probe) repeat(ctx context.Context, g *gateWorld, baseline []entry, updat
 		return joined(tries, median), nil
 	}
 	return joined(tries, lowest), nil
+}
+
+// newGateWorld starts a relay and a device behind it.
+func newGateWorld(ctx context.Context, o options, fam *family) (*gateWorld, error) {
+	w, err := newWorld(ctx, o, fam)
+	if err != nil {
+		return nil, err
+	}
+	g := &gateWorld{world: w}
+	if g.relay, err = w.startRelay(ctx, cpuRelay); err != nil {
+		return nil, err
+	}
+	if err := g.startDevice(ctx); err != nil {
+		return nil, err
+	}
+	g.idle, err = g.during(ctx, func() error { return nil })
+	return g, err
 }
 
 // startDevice puts the real agent and a portal behind the relay.
@@ -124,7 +131,7 @@ func (g *gateWorld) during(ctx context.Context, work func() error) (counts, erro
 	if err != nil {
 		return counts{}, err
 	}
-	if err := work(); err != nil {
+	if g.spent, err = timed(g.relay.cmd.Process.Pid, work); err != nil {
 		return counts{}, err
 	}
 	after, err := g.relayCounts(ctx, g.relay)

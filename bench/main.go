@@ -8,6 +8,7 @@
 //	go run ./bench --quick            does it work? The figures mean little
 //	make bench-peers                  beside other tunnels, if they are on PATH
 //	make bench-gate                   counts only, seconds: is something worse?
+//	make bench-ci                     beside an earlier commit, minutes: likewise
 //
 // What the figures mean, and how to compare two runs, is in docs/performance.md.
 // Bench is not a load test of an installation; cmd/trunkline-loadtest is. What
@@ -31,15 +32,11 @@ func main() { os.Exit(service.Main(root())) } //nolint:forbidigo // this is a ma
 
 func root() *cobra.Command {
 	o := defaults()
-	var bin, only string
+	var bin string
 	var peers bool
 	c := &cobra.Command{
 		Use: "bench", Short: "Measure what the relay costs, beside nginx", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var err error
-			if o.only, err = regexp.Compile(only); err != nil {
-				return service.Usagef("--only: %w", err)
-			}
 			if o.quick {
 				o.hurry(c.Flags().Changed)
 			}
@@ -58,7 +55,7 @@ func root() *cobra.Command {
 	}
 	f := c.Flags()
 	c.PersistentFlags().StringVar(&bin, "bin", "bin", "directory of trunkline and trunkline-agent, as make build leaves them")
-	f.StringVar(&only, "only", "", "measure only the figures whose name matches this regular expression")
+	f.Func("only", "measure only the figures whose name matches this regular expression", o.setOnly)
 	f.BoolVar(&o.quick, "quick", false, "see in half a minute whether it works; the figures mean little")
 	f.BoolVar(&o.profile, "profile", false, "then look at the relay under each load: where its CPU goes, its system calls, its allocations")
 	f.IntVar(&o.rounds, "rounds", o.rounds, "times that every CPU figure is measured")
@@ -71,7 +68,7 @@ func root() *cobra.Command {
 	for _, name := range peerPrograms() {
 		o.peers[name] = f.String(name, "", "where "+name+" is, for --peers; on PATH if not said")
 	}
-	c.AddCommand(gateCommand(&bin), &cobra.Command{
+	c.AddCommand(gateCommand(&bin), ciCommand(&bin), &cobra.Command{
 		Use: childArg + " NAME", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return runChild(c.Context(), args[0]) },
 	})
@@ -93,6 +90,11 @@ func gateCommand(bin *string) *cobra.Command {
 	c.Flags().StringVar(&file, "baseline", filepath.Join("bench", "gate.json"), "what the counts were")
 	c.Flags().BoolVar(&update, "update", false, "write the baseline anew")
 	return c
+}
+
+func (o *options) setOnly(expression string) (err error) {
+	o.only, err = regexp.Compile(expression)
+	return err
 }
 
 func (o *options) programs(bin string) {

@@ -25,6 +25,7 @@ type gateWorld struct {
 	idle   counts    // what reading counts itself counts
 	empty  counts    // before there was any idle tunnel
 	fleet  fleet     // for idle tunnels
+	spent  spent     // on the last work
 }
 
 func probes() []probe {
@@ -110,6 +111,7 @@ func countTransfer(name, edge string, move func(*load.Wire) error) probe {
 		}
 		c, err := g.during(ctx, func() error { return move(wires[0]) })
 		return []entry{
+			count(name, "allocs/MiB", c.mallocs, gateBytes>>20),
 			count(name, "writes/MiB", c.writes, gateBytes>>20),
 			count(name, "reads/MiB", c.reads, gateBytes>>20),
 		}, err

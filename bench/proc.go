@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -42,6 +45,60 @@ func parseStat(b []byte) (time.Duration, error) {
 		sum += time.Duration(n) * tick
 	}
 	return sum, nil
+}
+
+// spent is the time that work took, and what a process used of the processors
+// meanwhile.
+type spent struct{ wall, cpu time.Duration }
+
+// timed is what work spends of a process.
+func timed(pid int, work func() error) (spent, error) {
+	before, err := cpuFine(pid)
+	if err != nil {
+		return spent{}, err
+	}
+	began := time.Now()
+	if err := work(); err != nil {
+		return spent{}, err
+	}
+	wall := time.Since(began)
+	after, err := cpuFine(pid)
+	return spent{wall, after - before}, err
+}
+
+// cpuFine is cpuTime to the nanosecond, of the threads that live: Go's seldom
+// end. It is 0 where the kernel keeps no such account (its CONFIG_SCHED_INFO).
+func cpuFine(pid int) (sum time.Duration, err error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // the thread has ended meanwhile
+		}
+		if err != nil {
+			return 0, err
+		}
+		n, err := parseSchedstat(b)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// parseSchedstat takes the first field, nanoseconds on a processor
+// (Documentation/scheduler/sched-stats.rst of the kernel).
+func parseSchedstat(b []byte) (time.Duration, error) {
+	first, _, _ := bytes.Cut(b, []byte(" "))
+	n, err := strconv.ParseUint(string(first), 10, 63)
+	if err != nil {
+		return 0, fmt.Errorf("/proc schedstat: %w", err)
+	}
+	return time.Duration(n), nil
 }
 
 // rss is a process's resident memory in bytes.

@@ -19,8 +19,6 @@ import (
 	"strconv"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"trunkline/control"
 	"trunkline/control/api"
 	"trunkline/control/license"
@@ -127,7 +125,7 @@ func (w *world) startControl(ctx context.Context) error {
 		return err
 	}
 	w.control = c
-	p, err := w.daemon("control", c)
+	p, err := w.daemon("control", c, control.Default())
 	if err != nil {
 		return err
 	}
@@ -148,9 +146,10 @@ func (w *world) license() (file, key string, err error) {
 	return file, base64.StdEncoding.EncodeToString(pub), os.WriteFile(file, b, 0o600)
 }
 
-// daemon starts `trunkline <name> --config FILE`.
-func (w *world) daemon(name string, cfg any) (*child, error) {
-	b, err := yaml.Marshal(cfg)
+// daemon starts `trunkline <name> --config FILE`. The file says only what is not
+// the default, so that an older program does not find keys it has never heard of.
+func (w *world) daemon(name string, cfg, byDefault any) (*child, error) {
+	b, err := changedYAML(cfg, byDefault)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +168,7 @@ func (w *world) startRelay(ctx context.Context, name id.Relay) (*child, error) {
 	r.Console = w.console()
 	r.Bus = bus.Config{URL: "nats://" + loopback(w.portBus), User: string(name), PasswordFile: w.path(string(name) + ".password")}
 	r.Drain = relay.Drain{Deadline: time.Second} // nobody waits for its end
-	p, err := w.daemon("relay", r)
+	p, err := w.daemon("relay", r, relay.Default())
 	if err != nil {
 		return nil, err
 	}
