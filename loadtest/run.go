@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,7 +92,7 @@ func (r *run) beside(ctx context.Context, began time.Time, live func() Live, loa
 	wg.Go(func() {
 		r.show(watching, func() Live {
 			l := live()
-			l.Relays = r.watched()
+			l.Relays = slices.DeleteFunc(r.watched(), func(p result.Process) bool { return !r.relays.running(p.Name) })
 			return l
 		})
 	})
@@ -109,9 +110,12 @@ func (r *run) sample(s *samples, at int) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.step)
 	defer cancel()
 	for _, relay := range r.target.Relays {
-		if u, err := relay.Use(ctx); err == nil { // one that is down has no use
-			s.use(relay.Name, at, u)
+		u, err := relay.Use(ctx)
+		if err != nil { // it is down, and so has no use
+			s.gone(relay.Name)
+			continue
 		}
+		s.use(relay.Name, at, u)
 	}
 }
 

@@ -25,7 +25,7 @@ type samples struct {
 type used struct {
 	series result.Process
 	last   target.Use
-	at     time.Time // of last; zero: none yet
+	at     time.Time // of last; zero: it does not run
 }
 
 func newSamples(began time.Time, step time.Duration) *samples {
@@ -66,14 +66,31 @@ func (s *samples) use(name string, at int, u target.Use) {
 		s.processes[name] = p
 	}
 	now := time.Now()
-	// Less than before: it is another process, which was started meanwhile.
 	if at >= 0 {
+		// Less than before: it is another process, which was started meanwhile.
 		if !p.at.IsZero() && u.CPU >= p.last.CPU {
 			p.series.CPU.Set(at, (u.CPU-p.last.CPU).Seconds()/now.Sub(p.at).Seconds())
 		}
 		p.series.Memory.Set(at, float64(u.Memory))
 	}
 	p.last, p.at = u, now
+}
+
+// gone says that a process cannot be asked any more.
+func (s *samples) gone(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.processes[name]; p != nil {
+		p.at = time.Time{}
+	}
+}
+
+// running reports whether a process answered when it was asked last.
+func (s *samples) running(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.processes[name]
+	return p != nil && !p.at.IsZero()
 }
 
 func (s *samples) tunnelsSeen() result.Series {

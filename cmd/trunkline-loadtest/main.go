@@ -13,9 +13,17 @@ package main
 
 import (
 	"os"
+	"runtime/debug"
 
 	"trunkline/cmd/trunkline-loadtest/cli"
 	"trunkline/internal/service"
 )
 
-func main() { os.Exit(service.Main(cli.Root())) }
+func main() {
+	if os.Getenv("GOGC") == "" {
+		// Thousands of agents hold much and make little garbage: memory is what
+		// bounds their number.
+		debug.SetGCPercent(50)
+	}
+	os.Exit(service.Main(cli.Root()))
+}

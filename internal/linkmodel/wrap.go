@@ -12,7 +12,7 @@ func (l *Link) Wrap(c net.Conn) net.Conn {
 	near, far := l.ends()
 	near.local, near.peer = c.LocalAddr(), c.RemoteAddr()
 	go func() {
-		if _, err := io.Copy(c, far); err != nil {
+		if err := pass(c, far); err != nil {
 			far.Close() // c takes no more
 		} else if w, ok := c.(interface{ CloseWrite() error }); ok {
 			_ = w.CloseWrite() // what c still has to say is read, until near is closed
@@ -21,11 +21,21 @@ func (l *Link) Wrap(c net.Conn) net.Conn {
 		c.Close()
 	}()
 	go func() {
-		if _, err := io.Copy(far, c); err != nil {
+		if err := pass(far, c); err != nil {
 			far.Close()
 			return
 		}
 		_ = far.CloseWrite()
 	}()
 	return near
+}
+
+// passSize is small, since thousands of connections hold it while they are idle.
+const passSize = 4 << 10
+
+// pass is io.Copy in small steps.
+func pass(to io.Writer, from io.Reader) error {
+	// Without their ReadFrom and WriteTo, which bring buffers of their own.
+	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, passSize))
+	return err
 }
