@@ -130,7 +130,7 @@ func (a *answer) take(f field) error {
 		a.chunked = true
 	case kConnection:
 		for tok := range bytes.SplitSeq(f.value, []byte(",")) {
-			tok = bytes.Trim(tok, " \t")
+			tok = trimSpace(tok)
 			switch {
 			case strings.EqualFold(string(tok), "close"):
 				a.keep = false

@@ -31,8 +31,8 @@ func visitCookie(v []byte) (string, bool) { return cookieNamed(v, CookieName) }
 func cookieNamed(v []byte, want string) (string, bool) {
 	for pair := range bytes.SplitSeq(v, []byte(";")) {
 		name, value, _ := bytes.Cut(pair, []byte("="))
-		if string(bytes.Trim(name, " \t")) == want {
-			value = bytes.Trim(value, " \t")
+		if string(trimSpace(name)) == want {
+			value = trimSpace(value)
 			return unsafe.String(unsafe.SliceData(value), len(value)), true // half a KiB per request, not copied
 		}
 	}
@@ -45,7 +45,7 @@ func appendCookies(b, v []byte) []byte {
 	first := true
 	for pair := range bytes.SplitSeq(v, []byte(";")) {
 		name, _, _ := bytes.Cut(pair, []byte("="))
-		if bytes.HasPrefix(bytes.Trim(name, " \t"), []byte(ownCookies)) {
+		if bytes.HasPrefix(trimSpace(name), []byte(ownCookies)) {
 			continue
 		}
 		if first {
@@ -66,11 +66,11 @@ func appendCookies(b, v []byte) []byte {
 func appendSetCookie(b, v []byte) []byte {
 	pair, attrs, more := bytes.Cut(v, []byte(";"))
 	name, value, ok := bytes.Cut(pair, []byte("="))
-	name = bytes.Trim(name, " \t")
+	name = trimSpace(name)
 	if !ok || len(name) == 0 {
-		name = bytes.Trim(value, " \t")
+		name = trimSpace(value)
 		if !ok {
-			name = bytes.Trim(pair, " \t")
+			name = trimSpace(pair)
 		}
 	}
 	if len(name) >= len(ownCookies) && strings.EqualFold(string(name[:len(ownCookies)]), ownCookies) {
@@ -81,7 +81,7 @@ func appendSetCookie(b, v []byte) []byte {
 		var attr []byte
 		attr, attrs, more = bytes.Cut(attrs, []byte(";"))
 		key, _, _ := bytes.Cut(attr, []byte("="))
-		if !strings.EqualFold(string(bytes.Trim(key, " \t")), "domain") {
+		if !strings.EqualFold(string(trimSpace(key)), "domain") {
 			b = append(append(b, ';'), attr...)
 		}
 	}

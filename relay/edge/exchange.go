@@ -136,22 +136,22 @@ func (x *exchange) parse() error {
 
 // behindProxy takes the browser's address and scheme from the load balancer.
 func (x *exchange) behindProxy() error {
-	proto := ""
+	var proto []byte
 	for _, f := range x.req.fields {
 		if f.kind != kForward {
 			continue
 		}
-		switch strings.ToLower(string(f.name)) {
-		case "x-forwarded-proto":
-			proto = string(f.value)
-		case "x-forwarded-for":
+		switch {
+		case strings.EqualFold(string(f.name), "X-Forwarded-Proto"):
+			proto = f.value
+		case strings.EqualFold(string(f.name), "X-Forwarded-For"):
 			last := f.value[bytes.LastIndexByte(f.value, ',')+1:]
 			if a, err := netip.ParseAddr(string(bytes.TrimSpace(last))); err == nil {
 				x.remote = a.Unmap()
 			}
 		}
 	}
-	if !strings.EqualFold(proto, "https") {
+	if !strings.EqualFold(string(proto), "https") {
 		return fault.New(fault.HostMismatch, "Sites are served over HTTPS only; the load balancer must say so in X-Forwarded-Proto.")
 	}
 	return nil

@@ -1,6 +1,9 @@
 package edge
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // field is one header line; both slices point into the head it came from.
 type field struct {
@@ -47,34 +50,65 @@ var kinds = map[string]kind{
 	"clear-site-data": kClearData,
 }
 
+// beginnings has for each length of the names in kinds the letters that they
+// begin with, the lowest bit for a: most fields need not be looked up.
+var beginnings = func() (t [32]uint32) {
+	for name := range kinds {
+		t[len(name)] |= 1 << (name[0] - 'a')
+	}
+	return t
+}()
+
+// lowered has for each byte of a token (RFC 9110, section 5.6.2) the same in
+// lower case, and 0 for all others.
+var lowered = func() (t [256]byte) {
+	for i := range t {
+		switch c := byte(i); {
+		case c >= 'A' && c <= 'Z':
+			t[i] = c + 'a' - 'A'
+		case isAlnum(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
+			t[i] = c
+		}
+	}
+	return t
+}()
+
 // kindOf ignores case. Underscores count as hyphens where a field is dropped
 // for who set it: a portal on CGI cannot tell them apart.
 func kindOf(name []byte) kind {
-	var low [32]byte
-	if len(name) > len(low) {
-		if hasPrefixFold(name, "x-forwarded-") || hasPrefixFold(name, "x-trunkline-") {
-			return kForward
-		}
-		return kOther
+	k, _ := kindOfToken(name)
+	return k
+}
+
+// kindOfToken is kindOf that is not ok with what is no token.
+func kindOfToken(name []byte) (k kind, ok bool) {
+	if len(name) == 0 {
+		return kOther, false
 	}
+	var low [len(beginnings)]byte
 	folded := false
 	for i, c := range name {
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		} else if c == '_' {
-			c, folded = '-', true
+		if c = lowered[c]; c == 0 {
+			return kOther, false
 		}
-		low[i] = c
+		if i < len(low) {
+			if c == '_' {
+				c, folded = '-', true
+			}
+			low[i] = c
+		}
 	}
-	n := low[:len(name)]
-	k := kinds[string(n)]
-	if k == kOther && (bytes.HasPrefix(n, []byte("x-forwarded-")) || bytes.HasPrefix(n, []byte("x-trunkline-"))) {
-		return kForward
+	n := low[:min(len(name), len(low))]
+	if n[0] == 'x' && (bytes.HasPrefix(n, []byte("x-forwarded-")) || bytes.HasPrefix(n, []byte("x-trunkline-"))) {
+		return kForward, true
 	}
-	if folded && k != kForward {
-		return kOther
+	if len(name) >= len(beginnings) || n[0] < 'a' || beginnings[len(name)]&(1<<(n[0]-'a')) == 0 {
+		return kOther, true
 	}
-	return k
+	if k = kinds[string(n)]; folded && k != kForward {
+		k = kOther
+	}
+	return k, true
 }
 
 func hasPrefixFold(b []byte, prefix string) bool {

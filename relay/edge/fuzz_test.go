@@ -217,3 +217,20 @@ func FuzzFrames(f *testing.F) {
 		}
 	})
 }
+
+func FuzzText(f *testing.F) {
+	for _, s := range []string{"", "text", "sid=1; theme=dark", "tab\there and on", "1234567\x7f", "12345678\x00", "\x1f2345678", "12345\n789", "\x80\xff\x9f\xa07654", "\x7e\x80\x7f\x81"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for i := range min(len(b), 9) + 1 {
+			want := true
+			for _, c := range b[i:] {
+				want = want && (c >= ' ' || c == '\t') && c != 0x7f
+			}
+			if isText(b[i:]) != want {
+				t.Fatalf("isText(%q) is %v", b[i:], !want)
+			}
+		}
+	})
+}

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"strconv"
 	"strings"
@@ -35,11 +36,12 @@ var (
 func (r *request) parse(raw []byte) error {
 	var lengths, transfers int
 	for len(raw) > 0 {
-		line, rest, ok := bytes.Cut(raw, []byte("\r\n"))
-		if !ok {
+		end := bytes.IndexByte(raw, '\n')
+		if end < 1 || raw[end-1] != '\r' {
 			return errHead
 		}
-		raw = rest
+		line := raw[:end-1]
+		raw = raw[end+1:]
 		if len(line) == 0 {
 			break
 		}
@@ -52,9 +54,11 @@ func (r *request) parse(raw []byte) error {
 			r.hosts++
 			r.host = f.value
 		case kLength:
-			if r.length, ok = parseLength(f.value); !ok {
+			n, ok := parseLength(f.value)
+			if !ok {
 				return errFraming
 			}
+			r.length = n
 			lengths++
 		case kTransfer:
 			if !strings.EqualFold(string(f.value), "chunked") || r.http10 {
@@ -80,7 +84,7 @@ func (r *request) parse(raw []byte) error {
 // connection takes note of what a Connection field says.
 func (r *request) connection(v []byte) {
 	for tok := range bytes.SplitSeq(v, []byte(",")) {
-		tok = bytes.Trim(tok, " \t")
+		tok = trimSpace(tok)
 		switch {
 		case len(tok) == 0:
 		case strings.EqualFold(string(tok), "close"):
@@ -107,23 +111,51 @@ func parseField(line []byte) (field, error) {
 	if i <= 0 {
 		return field{}, errHead
 	}
-	name, value := line[:i], bytes.Trim(line[i+1:], " \t")
-	for _, c := range name {
-		if !isToken(c) {
-			return field{}, errHead
-		}
+	k, ok := kindOfToken(line[:i])
+	value := trimSpace(line[i+1:])
+	if !ok || !isText(value) {
+		return field{}, errHead
 	}
-	for _, c := range value {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return field{}, errHead
-		}
-	}
-	return field{name: name, value: value, kind: kindOf(name)}, nil
+	return field{name: line[:i], value: value, kind: k}, nil
 }
 
-func isToken(c byte) bool {
-	return isAlnum(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+// trimSpace takes spaces and tabs off both ends.
+func trimSpace(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for n := len(b); n > 0 && (b[n-1] == ' ' || b[n-1] == '\t'); n-- {
+		b = b[:n-1]
+	}
+	return b
 }
+
+// isText reports whether b has no control character but tabs. Eight bytes are
+// looked at together: a visit's cookie alone is half a KiB in every request.
+func isText(b []byte) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; len(b) >= 8; b = b[8:] {
+		w := binary.LittleEndian.Uint64(b)
+		del := w ^ 0x7f*ones
+		// The top bit of each byte that is below ' ', or DEL; a byte may be
+		// taken for one when the byte before it is one.
+		if ((w-' '*ones)&^w|(del-ones)&^del)&tops != 0 && !isTextSlow(b[:8]) {
+			return false
+		}
+	}
+	return isTextSlow(b)
+}
+
+func isTextSlow(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func isToken(c byte) bool { return lowered[c] != 0 }
 
 // parseLength accepts digits only: no sign, no list, no space.
 func parseLength(v []byte) (int64, bool) {
