@@ -21,6 +21,11 @@ type shelf struct {
 	closed  bool
 }
 
+// surplusIdle is how long streams beyond Limits.IdlePerDevice are kept: requests
+// come and end in crowds, and one that is closed between two crowds is opened
+// again by the next.
+const surplusIdle = time.Second
+
 // streams of one device.
 type streams struct {
 	active int
@@ -77,7 +82,7 @@ func (s *shelf) put(l *link) (out *link) {
 	if s.closed || !l.Alive() { // a device that takes its leave has been forgotten before, perhaps
 		return l
 	}
-	if len(d.idle) >= s.limits.IdlePerDevice {
+	if len(d.idle) >= s.limits.IdlePerDevice && (d.active+len(d.idle) >= s.limits.StreamsPerDevice || l.idleAt.Sub(d.idle[0].idleAt) > surplusIdle) {
 		out = d.idle[0]
 		s.removeLocked(d, 0)
 	}
@@ -129,7 +134,7 @@ func (s *shelf) overdue() (out []*link) {
 	defer s.mu.Unlock()
 	now := time.Now()
 	for device, d := range s.devices {
-		for len(d.idle) > 0 && (s.closed || now.Sub(d.idle[0].idleAt) > s.limits.StreamIdle) {
+		for len(d.idle) > 0 && (s.closed || now.Sub(d.idle[0].idleAt) > s.maxIdle(len(d.idle))) {
 			out = append(out, d.idle[0])
 			s.removeLocked(d, 0)
 		}
@@ -141,6 +146,14 @@ func (s *shelf) overdue() (out []*link) {
 		s.timer.Reset(s.limits.StreamIdle / 4)
 	}
 	return out
+}
+
+// maxIdle is how long the longest idle of n is kept.
+func (s *shelf) maxIdle(n int) time.Duration {
+	if n > s.limits.IdlePerDevice {
+		return min(surplusIdle, s.limits.StreamIdle)
+	}
+	return s.limits.StreamIdle
 }
 
 func (s *shelf) close() {
