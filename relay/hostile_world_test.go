@@ -19,6 +19,7 @@ import (
 
 	"trunkline/cmd/trunkline/up"
 	"trunkline/internal/fault"
+	"trunkline/internal/logtest"
 	"trunkline/internal/pbxsim"
 	"trunkline/internal/testnet"
 	"trunkline/internal/visitor"
@@ -41,7 +42,7 @@ type stage struct {
 
 func newStage(t *testing.T, configure func(*up.Config)) *stage {
 	t.Helper()
-	core, logs := observer.New(zapcore.DebugLevel)
+	core, logs := logtest.New(zapcore.DebugLevel)
 	s := &stage{logs: logs, secrets: map[string]string{testnet.SuperPassword: "the portal's password"}}
 	t.Cleanup(func() { s.checkLogs(t) }) // last: everything has said its last word
 	s.World = testnet.StartLogged(t, zap.New(core), configure)

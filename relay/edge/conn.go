@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"trunkline/internal/id"
 )
 
 // conn is a browser's connection as fasthttp sees it. It hides that it may be
@@ -23,7 +25,11 @@ type conn struct {
 
 	expecting *exchange // between its two parts: see Edge.expect
 
-	fields, answerFields []field // for the exchanges, one after the other
+	host string  // of the last request for a site
+	site id.Site // and that site
+
+	exchange             *exchange // the last one's memory is the next one's
+	fields, answerFields []field   // for the exchanges, one after the other
 
 	spoke  bool // has sent a byte
 	mute   bool // see Write

@@ -10,13 +10,15 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
 
 // exchange is one request and its answer. It lives on its connection's
-// goroutine; what others touch is atomic.
+// goroutine; what others touch is atomic, and they have ended when it has, so
+// that the connection's next one can take its place.
 type exchange struct {
 	e   *Edge
 	c   *conn
@@ -43,7 +45,8 @@ type exchange struct {
 	cause     atomic.Pointer[error]
 
 	start   time.Time
-	what    string // for the log: page, door, portal, upgrade
+	took    time.Duration // for the log
+	what    string        // for the log: page, door, portal, upgrade
 	status  int
 	code    fault.Code
 	err     error // behind the code
@@ -70,8 +73,12 @@ func (e *Edge) begin(ctx *fasthttp.RequestCtx) *exchange {
 	c := ctx.Conn().(*conn)
 	c.setBusy(true)
 	e.m.active.Inc()
+	if c.exchange == nil {
+		c.exchange = new(exchange)
+	}
 	now := time.Now()
-	return &exchange{e: e, c: c, ctx: ctx, remote: c.remote, start: now, toldAt: now, what: "page"}
+	*c.exchange = exchange{e: e, c: c, ctx: ctx, remote: c.remote, start: now, toldAt: now, what: "page"}
+	return c.exchange
 }
 
 // descend is the way of a request through the relay. An error is a fault for
@@ -271,15 +278,8 @@ func (x *exchange) end() {
 	e.m.active.Dec()
 	e.m.done(x.status, x.code)
 	if ce := e.log.Check(zap.InfoLevel, "request"); ce != nil {
-		fields := make([]zap.Field, 0, 14)
-		fields = append(fields, zap.String("site", string(x.site)), zap.String("device", string(x.route.Device)),
-			zap.String("visit", string(x.guest.Visit.ID)), zap.String("method", clip(x.req.method)), zap.String("what", x.what),
-			zap.Int("status", x.status), zap.Int64("dur_ms", now.Sub(x.start).Milliseconds()),
-			zap.Int64("bytes_in", x.in.Load()), zap.Int64("bytes_out", x.out.Load()), zap.Bool("reused", x.reused))
-		if x.code != "" {
-			fields = append(fields, zap.String("code", string(x.code)), zap.String("ref", x.ref), zap.Stringer("remote", x.remote), zap.Error(x.err))
-		}
-		ce.Write(fields...)
+		x.took = now.Sub(x.start)
+		ce.Write(zap.Inline(x))
 	}
 	if e.draining.Load() {
 		x.mustClose()
@@ -288,6 +288,27 @@ func (x *exchange) end() {
 	clear(x.c.answerFields)
 	x.c.rolling = false
 	x.c.setBusy(false)
+}
+
+// MarshalLogObject writes the event's fields.
+func (x *exchange) MarshalLogObject(to zapcore.ObjectEncoder) error {
+	to.AddString("site", string(x.site))
+	to.AddString("device", string(x.route.Device))
+	to.AddString("visit", string(x.guest.Visit.ID))
+	to.AddString("method", clip(x.req.method))
+	to.AddString("what", x.what)
+	to.AddInt64("status", int64(x.status))
+	to.AddInt64("dur_ms", x.took.Milliseconds())
+	to.AddInt64("bytes_in", x.in.Load())
+	to.AddInt64("bytes_out", x.out.Load())
+	to.AddBool("reused", x.reused)
+	if x.code != "" {
+		to.AddString("code", string(x.code))
+		to.AddString("ref", x.ref)
+		to.AddString("remote", x.remote.String())
+		zap.Error(x.err).AddTo(to)
+	}
+	return nil
 }
 
 // clip bounds what a hostile method can put into the log.

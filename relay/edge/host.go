@@ -68,12 +68,16 @@ func (x *exchange) findSite() error {
 	if r.hosts != 1 {
 		return fault.New(fault.Invalid, "The request must have exactly one Host.")
 	}
+	if r.authority != nil && !bytes.EqualFold(r.authority, r.host) {
+		return fault.New(fault.Invalid, "The request's target and its Host disagree.")
+	}
+	if x.c.host == string(r.host) && x.c.site != "" { // as in its request before
+		x.site = x.c.site
+		return nil
+	}
 	name, _, ok := hostName(r.host)
 	if !ok {
 		return fault.New(fault.Invalid, "The request's Host is malformed.")
-	}
-	if r.authority != nil && !bytes.EqualFold(r.authority, r.host) {
-		return fault.New(fault.Invalid, "The request's target and its Host disagree.")
 	}
 	site, err := siteOf(name, x.e.zone)
 	if err != nil {
@@ -82,7 +86,7 @@ func (x *exchange) findSite() error {
 	if sni := x.c.sni; sni != "" && sni != name {
 		return fault.New(fault.HostMismatch, "This connection was made for another host name. Open the address in a new window.")
 	}
-	x.site = site
+	x.site, x.c.site, x.c.host = site, site, string(r.host)
 	return nil
 }
 

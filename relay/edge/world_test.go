@@ -28,6 +28,7 @@ import (
 	"trunkline/internal/evtls"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/logtest"
 	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 	"trunkline/relay/edge"
@@ -95,7 +96,7 @@ func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world
 	w := &world{t: t, ended: make(chan struct{}), reg: prometheus.NewRegistry(), endedBy: make(chan token.Visit, 1)}
 	w.portal.Store(&portal)
 	w.route.Store(&edge.Route{Device: "dev_0123456789abcdef", Since: time.Now(), Portal: tunnel.Portal{Origin: origin, Aliases: []string{"http://192.168.5.150"}}})
-	core, logs := observer.New(zap.InfoLevel)
+	core, logs := logtest.New(zap.InfoLevel)
 	w.logs = logs
 	visit := token.Visit{ID: "vis_0123456789abcdef", Site: "pbx-one", Who: "Ann"}
 	o := edge.Options{
