@@ -318,24 +318,29 @@ func (t *Stream) Open() bool {
 	return !t.closed.Load() && !t.finGot && !t.finDue && !t.finSent && !t.wasReset && !t.broken && !s.core.lastWord
 }
 
-func (t *Stream) SetDeadline(d time.Time) error {
-	return errors.Join(t.SetReadDeadline(d), t.SetWriteDeadline(d))
-}
+// SetDeadline is SetReadDeadline and SetWriteDeadline.
+func (t *Stream) SetDeadline(d time.Time) error { return t.setDeadlines(d, true, true) }
 
-func (t *Stream) SetReadDeadline(d time.Time) error { return t.setDeadline(&t.readBy, &t.reader, d) }
+func (t *Stream) SetReadDeadline(d time.Time) error { return t.setDeadlines(d, true, false) }
 
 // SetWriteDeadline bounds the wait for the window, and for others' frames. The
 // wait for the connection is the session's own affair.
-func (t *Stream) SetWriteDeadline(d time.Time) error { return t.setDeadline(&t.writeBy, &t.writer, d) }
+func (t *Stream) SetWriteDeadline(d time.Time) error { return t.setDeadlines(d, false, true) }
 
-func (t *Stream) setDeadline(by *time.Time, w **waiter, d time.Time) error {
+func (t *Stream) setDeadlines(d time.Time, read, write bool) error {
 	t.session.mu.Lock()
 	defer t.session.mu.Unlock()
 	if t.closed.Load() {
 		return net.ErrClosed
 	}
-	*by = d
-	(*w).wake() // it looks again
+	if read {
+		t.readBy = d
+		t.reader.wake() // it looks again
+	}
+	if write {
+		t.writeBy = d
+		t.writer.wake()
+	}
 	return nil
 }
 
