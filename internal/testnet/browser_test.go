@@ -131,11 +131,18 @@ func (d *desk) dashboard(q *tab) {
 	q.clean()
 }
 
-// callMonitor sees the WebSocket's messages arrive.
+// callMonitor sees the WebSocket's messages arrive, over the connection that the
+// page came by.
 func (d *desk) callMonitor(q *tab, site string) {
 	q.t.Helper()
 	q.open(site + "/calls")
 	q.becomes(`Number(document.querySelector("#tick").textContent) >= 3 && document.querySelector("#call-monitor").dataset.state === "live"`)
+	q.mu.Lock()
+	status := q.socket
+	q.mu.Unlock()
+	if status != 200 { // 101 is HTTP/1.1's
+		q.t.Errorf("the WebSocket's handshake was answered %d", status)
+	}
 	q.clean()
 }
 

@@ -74,9 +74,10 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu    sync.Mutex
-	urls  map[network.RequestID]string
-	wrong []string
+	mu     sync.Mutex
+	urls   map[network.RequestID]string
+	wrong  []string
+	socket int64 // the status that the last WebSocket's handshake was answered with
 }
 
 // person opens a tab with cookies of its own.
@@ -122,6 +123,8 @@ func (p *tab) heard(ev any) {
 		if url := p.urls[e.RequestID]; !e.Canceled && url != "" {
 			bad("request failed, %s %s: %s", e.ErrorText, e.BlockedReason, url)
 		}
+	case *network.EventWebSocketHandshakeResponseReceived:
+		p.socket = e.Response.Status
 	case *network.EventWebSocketFrameError:
 		bad("WebSocket: %s", e.ErrorMessage)
 	case *runtime.EventExceptionThrown:

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"trunkline/internal/fault"
+	_ "trunkline/internal/xconnect" // extended CONNECT is offered
 )
 
 // maxH2Streams a browser's connection may have open at once: what nginx allows.
@@ -103,12 +104,19 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request, tc *tls.Conn, remote 
 	if h.e.draining.Load() {
 		w.Header().Set("Connection", "close") // x/net's word for GOAWAY
 	}
-	head, err := appendH1(make([]byte, 0, 1<<10), r)
+	key := ""
+	if isWebSocket(r) {
+		key = newKey()
+	}
+	head, err := appendH1(make([]byte, 0, 1<<10), r, key)
 	if err != nil {
 		h.refuse(w)
 		return
 	}
 	s := newH2Conn(w, r, tc, head, h.e.o.Limits.Progress)
+	if key != "" {
+		s.body, s.accept = 0, acceptOf(key) // the tunnel begins with the portal's word
+	}
 	_ = h.e.serveConn(&conn{Conn: s, remote: remote, sni: sniOf(*r.TLS)})
 	if !s.release() {
 		panic(http.ErrAbortHandler) // RST_STREAM: nobody takes a part for the whole

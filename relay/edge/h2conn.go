@@ -31,8 +31,9 @@ type h2Conn struct {
 	ready []byte // to be read before more of the body is
 	body  int64  // what is left of it, or what kind it is
 
-	headed bool  // the answer's head is out
-	answer int64 // what is left of its body, or what kind it is
+	accept string // what the portal must answer a WebSocket's handshake with; "": it is none
+	headed bool   // the answer's head is out
+	answer int64  // what is left of its body, or what kind it is
 
 	mu       sync.Mutex // guards what follows, and w's life: see release
 	stall    *time.Timer
@@ -319,9 +320,14 @@ func (c *h2Conn) takeHead(head string) error {
 	if err != nil {
 		panic("BUG: an answer without a status is written")
 	}
-	if status == http.StatusContinue {
+	switch status {
+	case http.StatusContinue:
 		return nil // x/net's to say, when the body is first read
+	case http.StatusSwitchingProtocols:
+		status = http.StatusOK // RFC 8441, section 4
+		c.body, c.answer = asItIs, asItIs
 	}
+	accepted := ""
 	to := c.w.Header()
 	var values []string // one array for all
 	for head != "\r\n" {
@@ -338,6 +344,10 @@ func (c *h2Conn) takeHead(head string) error {
 		case kConnection, kHop, kUpgrade:
 			continue
 		}
+		if c.accept != "" && strings.EqualFold(name, "Sec-WebSocket-Accept") {
+			accepted = value
+			continue
+		}
 		if values == nil {
 			values = make([]string, 0, 1+strings.Count(head, "\r\n"))
 		}
@@ -348,6 +358,9 @@ func (c *h2Conn) takeHead(head string) error {
 		} else {
 			to[name] = values[len(values)-1 : len(values) : len(values)]
 		}
+	}
+	if c.answer == asItIs && accepted != c.accept {
+		return errHandshake
 	}
 	for _, name := range []string{"Content-Type", "Date"} {
 		if _, ok := to[name]; !ok {
@@ -361,6 +374,8 @@ func (c *h2Conn) takeHead(head string) error {
 	c.w.WriteHeader(status)
 	return nil
 }
+
+var errHandshake = errors.New("the portal's Sec-WebSocket-Accept is wrong")
 
 // NetConn is what lies below, for conn.kill: its end is the stream's reset.
 func (c *h2Conn) NetConn() net.Conn { return h2Reset{c, c} }
@@ -384,11 +399,13 @@ func (r h2Reset) Close() error {
 	return nil
 }
 
-// Close ends the stream in order, if the answer has come to its end.
+// Close ends the stream in order, if the answer has come to its end; a
+// tunnel's end is this.
 func (c *h2Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
+	c.whole = c.whole || c.answer == asItIs
 	c.wakeLocked()
 	return nil
 }
