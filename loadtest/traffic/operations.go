@@ -88,7 +88,11 @@ func discard(w io.Writer, r io.Reader) error {
 // get fetches a file and checks every byte of it.
 func (l *Load) get(ctx context.Context, s Site, what string, size int64, read func(io.Writer, io.Reader) error) (outcome, string) {
 	id := content.ID{Device: s.Content, Object: l.object()}
-	resp, code := do(ctx, s, http.MethodGet, fmt.Sprintf("/%s/%d/%d", what, id.Object, size), nil, 0)
+	dest := "empty"
+	if what == "page" {
+		dest = "document" // for which a relay says that a pair's roles have swapped
+	}
+	resp, code := do(ctx, s, http.MethodGet, fmt.Sprintf("/%s/%d/%d", what, id.Object, size), dest, nil, 0)
 	if code != "" {
 		return outcome{}, code
 	}
@@ -104,7 +108,7 @@ func (l *Load) get(ctx context.Context, s Site, what string, size int64, read fu
 func (l *Load) upload(t scenario.Traffic) operation {
 	return func(ctx context.Context, s Site) (outcome, string) {
 		id := content.ID{Device: s.Content, Object: l.object()}
-		resp, code := do(ctx, s, http.MethodPost, fmt.Sprintf("/upload/%d", id.Object), content.Reader(id, int64(t.Size)), int64(t.Size))
+		resp, code := do(ctx, s, http.MethodPost, fmt.Sprintf("/upload/%d", id.Object), "empty", content.Reader(id, int64(t.Size)), int64(t.Size))
 		if code != "" {
 			return outcome{}, code
 		}
@@ -117,11 +121,15 @@ func (l *Load) upload(t scenario.Traffic) operation {
 	}
 }
 
-func do(ctx context.Context, s Site, method, path string, body io.Reader, size int64) (*http.Response, string) {
+// do sends a request as a page's script does, whatever dest the answer is for:
+// what a relay refuses comes with its code, and not as a page.
+func do(ctx context.Context, s Site, method, path, dest string, body io.Reader, size int64) (*http.Response, string) {
 	req, err := http.NewRequestWithContext(ctx, method, s.Origin+path, body)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
+	req.Header.Set("Sec-Fetch-Mode", "same-origin")
+	req.Header.Set("Sec-Fetch-Dest", dest)
 	if body != nil {
 		req.ContentLength = size
 		req.Header.Set("Content-Type", "application/octet-stream")
