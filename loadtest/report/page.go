@@ -100,11 +100,11 @@ func everyPlot(r *result.Result) []*plot {
 func watched(r *result.Result) []result.Process {
 	var out []result.Process
 	for _, p := range r.Relays {
-		p.Name = "relay " + p.Name
+		p.Name = called("relay", p.Name)
 		out = append(out, p)
 	}
 	for _, g := range r.Generators {
-		g.Process.Name = "generator " + g.Name
+		g.Process.Name = called("generator", g.Name)
 		out = append(out, g.Process)
 	}
 	return out

@@ -93,7 +93,8 @@ func rows(r *result.Result) []row {
 
 func rowOf(name string, t result.Tally, seconds float64) row {
 	at := func(q float64) string {
-		if t.OK == 0 {
+		// Of 50 requests none is the slowest hundredth.
+		if float64(t.OK)*(1-q) < 1 && q < 1 || t.OK == 0 {
 			return "-"
 		}
 		return duration(t.Latency.Quantile(q))
@@ -137,16 +138,24 @@ type processRow struct{ Name, CPUMean, CPUPeak, First, Last, Peak string }
 func processes(r *result.Result) []processRow {
 	var out []processRow
 	for _, p := range r.Relays {
-		out = append(out, processOf("relay "+p.Name, p))
+		out = append(out, processOf(called("relay", p.Name), p))
 	}
 	for _, g := range r.Generators {
-		name := "generator " + g.Name
+		name := called("generator", g.Name)
 		if g.Lost != "" {
 			name += " (LOST)"
 		}
 		out = append(out, processOf(name, g.Process))
 	}
 	return out
+}
+
+// called is a process by what it is and its name, which may say so itself.
+func called(what, name string) string {
+	if strings.HasPrefix(name, what) {
+		return name
+	}
+	return what + " " + name
 }
 
 func processOf(name string, p result.Process) processRow {
