@@ -3,6 +3,7 @@ package loadtest
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -58,8 +59,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // disturb does to the PBXs what the scenario has.
 func (g *Generator) disturb(ctx context.Context, began time.Time) {
-	all := g.fleet.PBXs()
-	part := func(share float64) []*fleet.PBX { return all[:int(share*float64(len(all))+0.5)] }
+	part := func(share float64) []*fleet.PBX { return dealt(g.fleet.PBXs(), share) }
 	each(ctx, began, g.s.Events, func(e scenario.Event) {
 		switch {
 		case e.Drop > 0:
@@ -83,6 +83,18 @@ func (g *Generator) disturb(ctx context.Context, began time.Time) {
 			g.swap(began, e.Swap)
 		}
 	})
+}
+
+// dealt is a share of the PBXs, from all over them: as many of those that are
+// visited as of the others. By the golden ratio's multiples, which lie evenly.
+func dealt(all []*fleet.PBX, share float64) []*fleet.PBX {
+	var out []*fleet.PBX
+	for i, p := range all {
+		if _, at := math.Modf(float64(i) * math.Phi); at < share {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // swap swaps the roles of a share of the pairs.

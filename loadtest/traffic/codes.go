@@ -19,7 +19,7 @@ import (
 const (
 	codeTimeout  = "timeout"
 	codeRefused  = "connection_refused"
-	codeLost     = "connection_lost"   // before an answer
+	codeLost     = "no_answer"         // the connection was lost before there was any
 	codeCut      = "answer_cut"        // in the middle of one
 	codeBytes    = "wrong_bytes"       // see the result's checked bytes
 	codeNoSocket = "websocket_is_down" // a message was due while there was none

@@ -198,5 +198,5 @@ func TestEchoes(t *testing.T) {
 			return io.EOF
 		}
 		return send(ws, b)
-	}, func(t result.Tally) bool { return t.OK >= 2 && t.Errors["connection_lost"] > 0 && t.Checked.Lost == 0 })
+	}, func(t result.Tally) bool { return t.OK >= 2 && t.Errors["no_answer"] > 0 && t.Checked.Lost == 0 })
 }
