@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"time"
 
@@ -89,8 +90,12 @@ func (m *metrics) shook(agent bool, took time.Duration) {
 // fail for too.
 func expiry(cert func(*tls.ClientHelloInfo) (*tls.Certificate, error), name string) float64 {
 	c, err := cert(&tls.ClientHelloInfo{ServerName: name})
-	if err != nil || c == nil || c.Leaf == nil {
+	if err != nil || c == nil {
 		return 0
 	}
-	return float64(c.Leaf.NotAfter.Unix())
+	leaf, err := x509.ParseCertificate(c.Certificate[0])
+	if err != nil {
+		return 0
+	}
+	return float64(leaf.NotAfter.Unix())
 }

@@ -43,12 +43,19 @@ type CA struct {
 	leaf *ecdsa.PrivateKey // of all leaves: one public key for a tester to pin
 
 	mu    sync.Mutex
-	cache map[string]*tls.Certificate
+	cache map[string]issued
+}
+
+// issued is a leaf without its parsed form, which is most of its memory and
+// nothing that a server reads.
+type issued struct {
+	*tls.Certificate
+	until time.Time
 }
 
 // Open reads the CA in dir, or makes it. The keys are files of mode 0600.
 func Open(dir, zone string) (*CA, error) {
-	ca := &CA{zone: zone, dir: dir, cache: make(map[string]*tls.Certificate)}
+	ca := &CA{zone: zone, dir: dir, cache: make(map[string]issued)}
 	key, err := loadOrMakeKey(filepath.Join(dir, "ca.key"))
 	if err != nil {
 		return nil, err
@@ -96,8 +103,8 @@ func (ca *CA) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 	}
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
-	if c, ok := ca.cache[name]; ok && time.Until(c.Leaf.NotAfter) > leafLife/3 {
-		return c, nil
+	if c, ok := ca.cache[name]; ok && time.Until(c.until) > leafLife/3 {
+		return c.Certificate, nil
 	}
 	c, err := ca.issue(name)
 	if err != nil {
@@ -107,7 +114,7 @@ func (ca *CA) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 		clear(ca.cache)
 	}
 	ca.cache[name] = c
-	return c, nil
+	return c.Certificate, nil
 }
 
 func (ca *CA) covers(name string) bool {
@@ -115,7 +122,7 @@ func (ca *CA) covers(name string) bool {
 	return name == ca.zone || ok && label != "" && !strings.Contains(label, ".") && len(label) <= 63
 }
 
-func (ca *CA) issue(name string) (*tls.Certificate, error) {
+func (ca *CA) issue(name string) (issued, error) {
 	now := time.Now()
 	t := &x509.Certificate{
 		SerialNumber: serial(),
@@ -131,13 +138,9 @@ func (ca *CA) issue(name string) (*tls.Certificate, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, ca.cert, ca.leaf.Public(), ca.key)
 	if err != nil {
-		return nil, err
+		return issued{}, err
 	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: ca.leaf, Leaf: leaf}, nil
+	return issued{&tls.Certificate{Certificate: [][]byte{der}, PrivateKey: ca.leaf}, t.NotAfter}, nil
 }
 
 func newCert(zone string, key *ecdsa.PrivateKey) ([]byte, error) {
