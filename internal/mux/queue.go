@@ -68,6 +68,26 @@ func (q *queue) read(b []byte) (n int) {
 	return n
 }
 
+// lend moves up to size bytes to l, which holds their segments from then on.
+func (q *queue) lend(l *loan, size int) (n int) {
+	for l.len < len(l.bufs) && n < size && q.first < len(q.pieces) {
+		p := &q.pieces[q.first]
+		b, seg := p.b, p.seg
+		if len(b) > size-n {
+			b = b[:size-n]
+			p.b = p.b[len(b):]
+			seg.hold()
+		} else {
+			q.drop()
+		}
+		l.bufs[l.len], l.segs[l.len] = b, seg
+		l.len++
+		n += len(b)
+	}
+	q.len -= n
+	return n
+}
+
 // drop forgets the first piece.
 func (q *queue) drop() {
 	q.pieces[q.first] = piece{}

@@ -30,6 +30,7 @@ type conn struct {
 
 	exchange             *exchange // the last one's memory is the next one's
 	fields, answerFields []field   // for the exchanges, one after the other
+	pass                 func(net.Buffers) error
 
 	spoke  bool // has sent a byte
 	mute   bool // see Write
@@ -78,13 +79,32 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.mute = false
 		return len(p), nil
 	}
-	if now := time.Now(); now.Sub(c.armedW) > c.limit/8 {
-		c.armedW = now
-		if err := c.SetWriteDeadline(now.Add(c.limit)); err != nil {
-			return 0, err
-		}
+	if err := c.progress(); err != nil {
+		return 0, err
 	}
 	return c.Conn.Write(p)
+}
+
+// writeAll is Write of several pieces, in as few system calls as can be.
+func (c *conn) writeAll(bs net.Buffers) error {
+	if err := c.progress(); err != nil {
+		return err
+	}
+	if w, ok := c.Conn.(interface{ WriteAll(net.Buffers) error }); ok {
+		return w.WriteAll(bs)
+	}
+	_, err := bs.WriteTo(c.Conn)
+	return err
+}
+
+// progress keeps the rolling limit on writes.
+func (c *conn) progress() error {
+	now := time.Now()
+	if now.Sub(c.armedW) <= c.limit/8 {
+		return nil
+	}
+	c.armedW = now
+	return c.SetWriteDeadline(now.Add(c.limit))
 }
 
 // SetReadDeadline is fasthttp's: between requests and for heads.

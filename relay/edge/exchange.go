@@ -38,10 +38,11 @@ type exchange struct {
 	dues      dues
 	over      chan struct{} // closed by abort; nil unless bytes are limited
 	link      *link         // while there is one
-	uploading atomic.Bool   // somebody reads the browser's connection, or will
-	begun     bool          // the browser has been sent a byte of the answer
-	upgraded  bool          // and the connection handed over
-	reused    bool          // the stream came from the pool
+	down      download
+	uploading atomic.Bool // somebody reads the browser's connection, or will
+	begun     bool        // the browser has been sent a byte of the answer
+	upgraded  bool        // and the connection handed over
+	reused    bool        // the stream came from the pool
 	cause     atomic.Pointer[error]
 
 	start   time.Time

@@ -37,6 +37,13 @@ func (c leanTLS) Write(b []byte) (int, error) {
 	return n, nil
 }
 
+// WriteAll is Write of several pieces; corked they are few system calls.
+func (c leanTLS) WriteAll(bs net.Buffers) error {
+	c.raw.Cork()
+	_, err := bs.WriteTo(c.Conn)
+	return errors.Join(err, c.raw.Uncork())
+}
+
 // lean is c, read and written in that way if the connection below it can.
 func lean(c *tls.Conn) net.Conn {
 	if raw, ok := c.NetConn().(leanConn); ok {

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"io"
+	"net"
 	"time"
 
 	"trunkline/internal/id"
@@ -10,6 +11,7 @@ import (
 // link is a stream with its read buffer. buf[r:w] is read and not yet used.
 type link struct {
 	Stream
+	lender lender // the same stream; nil if it cannot
 	device id.Device
 	visit  id.Visit
 	used   bool // has carried an answer: the portal may have closed it since
@@ -20,6 +22,18 @@ type link struct {
 	last   int // size of the last read
 	armedR time.Time
 	limit  time.Duration
+}
+
+// lender is a Stream that has use look at what came where it is, at most size
+// bytes, instead of copying it out.
+type lender interface {
+	Lend(size int, use func(net.Buffers) error) (n int, err error)
+}
+
+func newLink(s Stream, device id.Device, visit id.Visit, limit time.Duration) *link {
+	l := &link{Stream: s, device: device, visit: visit, limit: limit}
+	l.lender, _ = s.(lender)
+	return l
 }
 
 // fill reads more behind what is there, making room if it must. The buffer

@@ -63,7 +63,7 @@ func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) 
 		return nil, dialFault(err)
 	}
 	p.m.opened.Inc()
-	return &link{Stream: s, device: device, visit: h.Visit, limit: p.limits.Progress}, nil
+	return newLink(s, device, h.Visit, p.limits.Progress), nil
 }
 
 func dialFault(err error) error {

@@ -170,7 +170,7 @@ func TestOpensPerDevice(t *testing.T) {
 // too much, the next ones wait for.
 func TestBytesPerDevice(t *testing.T) {
 	page := strings.Repeat("p", 60<<10)
-	large := strings.Repeat("l", 6<<20)
+	large := strings.Repeat("l", 3<<19)
 	w := newWorld(t, httpPortal(t, func(rw http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		switch r.URL.Path {
@@ -181,13 +181,13 @@ func TestBytesPerDevice(t *testing.T) {
 		default:
 			_, _ = io.WriteString(rw, page)
 		}
-	}), limits(func(l *edge.Limits) { l.BytesPerDevice = 4 << 20 }))
+	}), limits(func(l *edge.Limits) { l.BytesPerDevice = 1 << 20 }))
 	c := w.client()
 	f := func(name string, do func()) {
 		w.serve(id.NewDevice(), "")
 		began := time.Now()
 		do()
-		if d := time.Since(began); d < 400*time.Millisecond { // 6 MB, of which the first 4 are free
+		if d := time.Since(began); d < 400*time.Millisecond { // 1.5 MB, of which the first is free
 			t.Errorf("%s: %s", name, d)
 		}
 	}
@@ -202,7 +202,7 @@ func TestBytesPerDevice(t *testing.T) {
 		}
 	})
 	f("pages", func() {
-		for range 101 {
+		for range 26 {
 			if _, got := w.do(c, w.request("GET", "/", nil)); got != page {
 				t.Errorf("%d bytes", len(got))
 			}

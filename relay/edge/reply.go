@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"time"
 )
@@ -25,7 +26,8 @@ func (x *exchange) reply(u *upload, a *answer) error {
 	out := getBuf(smallBuf)
 	defer putBuf(out)
 	head := x.appendFraming(x.appendAnswer(out[:0], a), a, length, keep)
-	d := download{due: toll{x: x}, x: x, l: x.link, left: length, chunked: chunked, reframe: length < 0 && !x.req.http10}
+	d := &x.down
+	*d = download{due: toll{x: x}, x: x, l: x.link, left: length, chunked: chunked, reframe: length < 0 && !x.req.http10}
 	if a.events() {
 		x.guest.Busy = nil
 	}
@@ -120,9 +122,17 @@ func (d *download) more(now time.Time) error {
 	if err := d.l.arm(now); err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}
-	_, err := d.l.fill()
-	if err == nil {
-		return nil
+	var err error
+	if d.lends() {
+		if d.x.c.pass == nil {
+			d.x.c.pass = d.pass // the next exchanges' too: they have their downloads in the same place
+		}
+		_, err = d.l.lender.Lend(int(min(d.left, largeBuf)), d.x.c.pass)
+	} else {
+		_, err = d.l.fill()
+	}
+	if err == nil || errors.Is(err, errGone) {
+		return err
 	}
 	if errors.Is(err, io.EOF) {
 		if d.left < 0 && !d.chunked {
@@ -132,6 +142,32 @@ func (d *download) more(now time.Time) error {
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("read answer: %w", err)
+}
+
+// lends says that the rest of the body passes as it is: then it need not come
+// into a buffer of ours, which is given back.
+func (d *download) lends() bool {
+	if d.l.lender == nil || d.left <= smallBuf || d.chunked || d.l.r != d.l.w {
+		return false
+	}
+	d.l.drop()
+	return true
+}
+
+// pass is for what is lent.
+func (d *download) pass(bs net.Buffers) error {
+	n := 0
+	for _, b := range bs {
+		n += len(b)
+	}
+	d.left -= int64(n)
+	d.x.out.Add(int64(n))
+	d.due.owed += n
+	d.x.begun = true
+	if err := d.x.c.writeAll(bs); err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return nil
 }
 
 // piece passes on what is in the buffer and reports whether that was the last.
