@@ -49,6 +49,16 @@ type stream struct{ *net.TCPConn }
 
 func (s stream) Reset() { _ = s.SetLinger(0); _ = s.Close() }
 
+// Lend is as a tunnel's stream lends: in pieces.
+func (s stream) Lend(size int, use func(net.Buffers) error) (int, error) {
+	b := make([]byte, size)
+	n, err := s.Read(b)
+	if err != nil {
+		return 0, err
+	}
+	return n, use(net.Buffers{b[:n/3], b[n/3 : n]})
+}
+
 func (s stream) Alive() bool {
 	raw, err := s.SyscallConn()
 	if err != nil {
