@@ -40,6 +40,8 @@ const (
 var kinds = map[string]kind{
 	"keep-alive": kHop, "proxy-connection": kHop, "proxy-authorization": kHop, "proxy-authenticate": kHop, "te": kHop,
 	"http2-settings": kHop, "forwarded": kForward, "x-real-ip": kForward, "x-forwarded": kForward,
+	"client-ip": kForward, "x-client-ip": kForward, "x-cluster-client-ip": kForward, "true-client-ip": kForward, "cf-connecting-ip": kForward,
+	"x-original-url": kForward, "x-rewrite-url": kForward,
 	"host": kHost, "connection": kConnection, "upgrade": kUpgrade, "content-length": kLength, "transfer-encoding": kTransfer,
 	"expect": kExpect, "cookie": kCookie, "origin": kOrigin, "referer": kReferer,
 	"set-cookie": kSetCookie, "location": kLocation, "content-location": kLocation, "refresh": kRefresh,
@@ -105,8 +107,8 @@ func kindOfToken(name []byte) (k kind, ok bool) {
 	if len(name) >= len(beginnings) || n[0] < 'a' || beginnings[len(name)]&(1<<(n[0]-'a')) == 0 {
 		return kOther, true
 	}
-	if k = kinds[string(n)]; folded && k != kForward {
-		k = kOther
+	if k = kinds[string(n)]; folded {
+		k = k.folded()
 	}
 	return k, true
 }
@@ -127,4 +129,17 @@ func hasPrefixFold(b []byte, prefix string) bool {
 		}
 	}
 	return true
+}
+
+// folded is the kind of a name that is another's but for its underscores: what
+// it says of who came from where, or of the framing, must not reach a portal
+// that takes it for the other.
+func (k kind) folded() kind {
+	switch k {
+	case kForward, kHop:
+		return k
+	case kHost, kConnection, kUpgrade, kLength, kTransfer, kExpect, kTrailer:
+		return kHop
+	}
+	return kOther
 }

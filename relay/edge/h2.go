@@ -113,7 +113,7 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request, tc *tls.Conn, remote 
 		h.refuse(w)
 		return
 	}
-	s := newH2Conn(w, r, tc, head, h.e.o.Limits.Progress)
+	s := newH2Conn(w, r, tc, head, h.e)
 	if key != "" {
 		s.body, s.accept = 0, acceptOf(key) // the tunnel begins with the portal's word
 	}

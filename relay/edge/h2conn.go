@@ -27,6 +27,7 @@ type h2Conn struct {
 	rc    *http.ResponseController
 	r     *http.Request
 	limit time.Duration // of a request's body standing still
+	count func(reason string)
 
 	ready []byte // to be read before more of the body is
 	body  int64  // what is left of it, or what kind it is
@@ -55,8 +56,8 @@ const (
 	asItIs   int64 = -2 // a tunnel's: until either side ends it
 )
 
-func newH2Conn(w http.ResponseWriter, r *http.Request, tc *tls.Conn, head []byte, limit time.Duration) *h2Conn {
-	return &h2Conn{tc: tc, w: w, rc: http.NewResponseController(w), r: r, limit: limit, ready: head, body: r.ContentLength}
+func newH2Conn(w http.ResponseWriter, r *http.Request, tc *tls.Conn, head []byte, e *Edge) *h2Conn {
+	return &h2Conn{tc: tc, count: e.m.h2Error, w: w, rc: http.NewResponseController(w), r: r, limit: e.o.Limits.Progress, ready: head, body: r.ContentLength}
 }
 
 func (c *h2Conn) LocalAddr() net.Addr  { return c.tc.LocalAddr() }
@@ -149,6 +150,9 @@ func (c *h2Conn) endRead() {
 func (c *h2Conn) endBody() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.reading {
+		c.count("slow_body")
+	}
 	c.endBodyLocked()
 }
 
@@ -224,6 +228,7 @@ func (c *h2Conn) tooSlow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.writing && !c.released && !time.Now().Before(c.deadline) {
+		c.count("slow_read")
 		_ = c.rc.SetWriteDeadline(past)
 	}
 }

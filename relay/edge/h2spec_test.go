@@ -16,6 +16,8 @@ var h2specKnown = map[string]string{
 	"Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE":                                        "it closes the connection",
 	"Sends a HEADERS frame that contains the connection-specific header field":                     "it answers 400, and does not reset",
 	`Sends a HEADERS frame that contains the TE header field with any value other than "trailers"`: "it answers 400, and does not reset",
+	// The edge's 401 for a request without a visit may be out before the second frame is read.
+	"Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1 on a stream": "its request may be answered first, and the rest of it is reset",
 }
 
 var h2specFailed = regexp.MustCompile(`(?m)^ *× \d+: (.*?) *$`)

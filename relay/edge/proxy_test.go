@@ -36,7 +36,7 @@ func TestRequestReachesPortalAsItsOwn(t *testing.T) {
 	r.Header.Set("Cookie", "a=1; __Host-trunkline-visit=good;b=2 ; __Host-trunkline-visit=other")
 	r.Header.Set("Origin", "https://"+site)
 	r.Header.Set("Referer", "https://"+site+"/page?q")
-	for _, h := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X_Forwarded_For", "Forwarded", "X-Real-IP", "X-Trunkline-Who", "Keep-Alive", "Te", "Proxy-Authorization", "Secret-Hop"} {
+	for _, h := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X_Forwarded_For", "Forwarded", "X-Real-IP", "X-Trunkline-Who", "True-Client-IP", "X_Client_Ip", "X-Original-URL", "Content_Length", "Transfer_Encoding", "Keep-Alive", "Te", "Proxy-Authorization", "Secret-Hop"} {
 		r.Header[h] = []string{"evil"}
 	}
 	r.Header.Set("Connection", "Secret-Hop, keep-alive")
