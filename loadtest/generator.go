@@ -190,7 +190,7 @@ func (g *Generator) Load(ctx context.Context, began time.Time) {
 	step := result.StepFor(g.s.Duration)
 	m := &recording{recorder: result.NewRecorder(began, step), began: began, samples: newSamples(began, step)}
 	load := &traffic.Load{
-		Sites: g.sites, Timeout: g.s.Timeout, Meter: traffic.NewMeter(m.recorder, g.reg),
+		Sites: g.sites, Timeout: g.s.Timeout, Meter: traffic.NewMeter(m.recorder, g.reg), Log: g.log,
 		Activate: func(ctx context.Context) error {
 			err := g.fleet.Another(ctx, g.life)
 			if err == nil {

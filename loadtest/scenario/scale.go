@@ -1,9 +1,16 @@
 package scenario
 
-import "time"
+import (
+	"math"
+	"strings"
+	"time"
+
+	"trunkline/loadtest/result"
+)
 
 // Scale is the same scenario with another number of PBXs, and everything that is
-// of all of them in proportion: pairs, visits, rates, WebSockets.
+// of all of them in proportion: pairs, visits, rates, WebSockets, and thresholds
+// that count tunnels.
 func (s Scenario) Scale(devices int) Scenario {
 	by := float64(devices) / float64(s.Devices)
 	part := func(n int) int {
@@ -19,6 +26,13 @@ func (s Scenario) Scale(devices int) Scenario {
 	for i := range s.Traffic {
 		s.Traffic[i].Rate *= by
 		s.Traffic[i].Open = part(s.Traffic[i].Open)
+	}
+	s.Thresholds = append([]string(nil), s.Thresholds...)
+	for i, text := range s.Thresholds {
+		if t, err := result.ParseThreshold(text); err == nil && strings.HasPrefix(t.Metric, "tunnels_") {
+			t.Value = math.Floor(t.Value * by)
+			s.Thresholds[i] = t.String()
+		}
 	}
 	return s
 }

@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +166,10 @@ func TestScaleAndStretch(t *testing.T) {
 	}
 	if e := got.Events[0]; e.At != 5*time.Second || e.For != 2500*time.Millisecond {
 		t.Errorf("%+v", e)
+	}
+	s.Thresholds = append(s.Thresholds, "tunnels_lowest >= 100")
+	if got := s.Scale(33).Thresholds; !slices.Equal(got, []string{"page.p99 <= 2s", "tunnels_lowest >= 33"}) || s.Thresholds[1] != "tunnels_lowest >= 100" {
+		t.Errorf("thresholds %q, of %q", got, s.Thresholds)
 	}
 	if one := s.Scale(1); one.Visits != 1 || one.Pairs != 0 || one.Sites() != 1 {
 		t.Errorf("%+v", one)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"trunkline/loadtest/content"
 	"trunkline/loadtest/result"
 	"trunkline/loadtest/scenario"
@@ -92,7 +94,7 @@ func (l *Load) get(ctx context.Context, s Site, what string, size int64, read fu
 	if what == "page" {
 		dest = "document" // for which a relay says that a pair's roles have swapped
 	}
-	resp, code := do(ctx, s, http.MethodGet, fmt.Sprintf("/%s/%d/%d", what, id.Object, size), dest, nil, 0)
+	resp, code := l.do(ctx, s, http.MethodGet, fmt.Sprintf("/%s/%d/%d", what, id.Object, size), dest, nil, 0)
 	if code != "" {
 		return outcome{}, code
 	}
@@ -108,7 +110,7 @@ func (l *Load) get(ctx context.Context, s Site, what string, size int64, read fu
 func (l *Load) upload(t scenario.Traffic) operation {
 	return func(ctx context.Context, s Site) (outcome, string) {
 		id := content.ID{Device: s.Content, Object: l.object()}
-		resp, code := do(ctx, s, http.MethodPost, fmt.Sprintf("/upload/%d", id.Object), "empty", content.Reader(id, int64(t.Size)), int64(t.Size))
+		resp, code := l.do(ctx, s, http.MethodPost, fmt.Sprintf("/upload/%d", id.Object), "empty", func() io.Reader { return content.Reader(id, int64(t.Size)) }, int64(t.Size))
 		if code != "" {
 			return outcome{}, code
 		}
@@ -123,20 +125,24 @@ func (l *Load) upload(t scenario.Traffic) operation {
 
 // do sends a request as a page's script does, whatever dest the answer is for:
 // what a relay refuses comes with its code, and not as a page.
-func do(ctx context.Context, s Site, method, path, dest string, body io.Reader, size int64) (*http.Response, string) {
-	req, err := http.NewRequestWithContext(ctx, method, s.Origin+path, body)
+func (l *Load) do(ctx context.Context, s Site, method, path, dest string, body func() io.Reader, size int64) (*http.Response, string) {
+	req, err := http.NewRequestWithContext(ctx, method, s.Origin+path, nil)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
 	req.Header.Set("Sec-Fetch-Mode", "same-origin")
 	req.Header.Set("Sec-Fetch-Dest", dest)
 	if body != nil {
-		req.ContentLength = size
+		// As a browser, which has the file, can: send it anew where the relay has
+		// taken nothing of it (RFC 9113, section 8.7).
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(body()), nil }
+		req.Body, req.ContentLength = io.NopCloser(body()), size
 		req.Header.Set("Content-Type", "application/octet-stream")
 		req.Header.Set("Origin", s.Origin)
 	}
 	resp, err := s.Do(req)
 	if err != nil {
+		l.Log.Warn("no answer", zap.String("method", method), zap.String("path", path), zap.Error(err))
 		return nil, why(err)
 	}
 	if resp.StatusCode != http.StatusOK {

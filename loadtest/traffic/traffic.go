@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
 	"trunkline/internal/visitor"
 	"trunkline/loadtest/scenario"
 )
@@ -35,6 +37,7 @@ type Load struct {
 	Sites   []Site
 	Timeout time.Duration // of one operation
 	Meter   *Meter
+	Log     *zap.Logger
 	// Activate brings up one PBX more, with its tunnel.
 	Activate func(context.Context) error
 

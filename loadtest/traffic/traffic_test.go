@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 
 	"trunkline/internal/fault"
 	"trunkline/internal/visitor"
@@ -44,7 +45,7 @@ func newWorld(t *testing.T, h http.HandlerFunc) *world {
 	t.Cleanup(v.CloseIdleConnections)
 	w := &world{recorder: result.NewRecorder(time.Now(), time.Second), reg: prometheus.NewRegistry()}
 	w.Load = &traffic.Load{
-		Sites: []traffic.Site{{Visitor: v, Content: pbx}}, Timeout: 20 * time.Second, Meter: traffic.NewMeter(w.recorder, w.reg),
+		Sites: []traffic.Site{{Visitor: v, Content: pbx}}, Timeout: 20 * time.Second, Meter: traffic.NewMeter(w.recorder, w.reg), Log: zap.NewNop(),
 	}
 	return w
 }

@@ -76,7 +76,7 @@ if a threshold of the scenario does not hold.`,
 	f.reportFlags.add(c)
 	f.addCoordinator(c)
 	fl.StringVar(&f.admin, "admin", defaultAdmin, "listener for health, metrics and profiles; off: none")
-	fl.StringVar(&f.level, "log", "error", "what the simulated agents log: debug, info, warn, error")
+	fl.StringVar(&f.level, "log", "error", "what visitors without an answer and simulated agents log: debug, info, warn, error")
 	return c
 }
 
