@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -48,7 +49,7 @@ func (c *comparison) markdown() []byte {
 	default:
 		fmt.Fprintf(&b, "No change beyond the noise in %d figures.\n", len(c.Results))
 	}
-	if changed := append(worse, better...); len(changed) > 0 {
+	if changed := slices.Concat(worse, better); len(changed) > 0 {
 		b.WriteByte('\n')
 		markdownTable(&b, changed)
 	}

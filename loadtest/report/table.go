@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -99,20 +100,20 @@ func rowOf(name string, t result.Tally, seconds float64) row {
 		}
 		return duration(t.Latency.Quantile(q))
 	}
-	errors := fmt.Sprint(t.Failed())
+	errors := strconv.FormatInt(t.Failed(), 10)
 	if t.Failed() > 0 {
 		errors += fmt.Sprintf(" (%.2g%%)", 100*t.ErrorRatio())
 	}
-	checked := byteSize(float64(t.Checked.Bytes))
+	checked := []string{byteSize(float64(t.Checked.Bytes))}
 	for _, damage := range []struct {
 		what string
 		n    int64
 	}{{"LOST", t.Checked.Lost}, {"DUPLICATED", t.Checked.Duplicated}, {"CORRUPTED", t.Checked.Corrupted}} {
 		if damage.n > 0 {
-			checked += fmt.Sprintf(", %d B %s", damage.n, damage.what)
+			checked = append(checked, fmt.Sprintf("%d B %s", damage.n, damage.what))
 		}
 	}
-	return row{name, fmt.Sprint(t.Count()), fmt.Sprintf("%.1f", float64(t.OK)/max(seconds, 1e-9)), errors, at(0.5), at(0.9), at(0.99), at(0.999), at(1), checked}
+	return row{name, strconv.FormatInt(t.Count(), 10), fmt.Sprintf("%.1f", float64(t.OK)/max(seconds, 1e-9)), errors, at(0.5), at(0.9), at(0.99), at(0.999), at(1), strings.Join(checked, ", ")}
 }
 
 func kindNames(r *result.Result) []string { return slices.Sorted(maps.Keys(r.Kinds)) }

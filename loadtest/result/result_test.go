@@ -231,9 +231,11 @@ func TestStepAt(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	text := write(f, sample())
+	small := sample() // the fuzzer takes long over what is long
+	delete(small.Kinds, "browse")
+	text := write(f, small)
 	f.Add([]byte(text))
-	f.Add([]byte(strings.ReplaceAll(text, "browse", "")))
+	f.Add([]byte(strings.ReplaceAll(text, "bulk", "")))
 	f.Add([]byte(`{"schema":1,"step_seconds":1,"began":"2026-05-01T08:00:00Z","ended":"2026-05-01T08:00:01Z","kinds":{},"tunnels":[null]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := result.Read(bytes.NewReader(b))
