@@ -38,11 +38,15 @@ func WriteHTML(path string, r *result.Result) error {
 }
 
 // writeFile puts the whole of a file in place, or leaves what was there. A full
-// disk is an error here, and half a report nowhere.
+// disk is an error here, and half a report nowhere. It takes the place of no
+// device.
 func writeFile(path string, write func(io.Writer) error) (err error) {
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
+	}
+	if i, err := os.Stat(path); err == nil && !i.Mode().IsRegular() {
+		return fmt.Errorf("%s: not a regular file, which a report could take the place of; name another", path)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
