@@ -23,7 +23,7 @@ BENCH_DEBS := wrk nginx haproxy
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof clean cross test-deps bench-deps axe h2spec
+.PHONY: build run test check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -72,6 +72,9 @@ bench-ci-proof: build ## shows that bench-ci sees a sleep and an allocation in t
 	@for p in bench/ci/*.patch; do echo "== $$p"; \
 	  if $(GO) run ./bench ci --patch $$p --only 'way=down/edge=http$$' --history bin/bench/proof.jsonl; then echo "$$p was not noticed"; exit 1; fi; \
 	done; echo "each was noticed"
+
+dashboards: ## dashboards/json and docs/metrics.md, from the code
+	$(GO) run ./dashboards
 
 clean:
 	rm -rf bin data

@@ -104,6 +104,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, s := range []Status{StatusConnected, StatusDisconnected, StatusNever} {
 		m.devices.WithLabelValues(string(s))
 	}
+	// A rate needs the 0 before the first 1.
+	for _, a := range []string{ActionActivate, ActionRenewPass, ActionSignIn, ActionVisitStart, ActionVisitOpen, ActionVisitEnd} {
+		m.decisions.WithLabelValues(a, outcomeOK)
+	}
 	for _, o := range []string{"ok", "error"} {
 		m.republishes.WithLabelValues(o)
 	}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline/cmd/trunkline/up"
+	"trunkline/control/license"
+	"trunkline/internal/controlapi"
+	"trunkline/internal/service"
+	"trunkline/internal/service/debug"
+	"trunkline/internal/testnet"
+	"trunkline/loadtest"
+)
+
+// still are the panels that this run does not move: what it would take is said
+// here. Their queries are asked all the same.
+var still = map[string]string{
+	"HTTP/2 errors":                "a browser that breaks the protocol",
+	"Watches begun anew":           "a NATS that is lost; here it is in the process",
+	"Calls to control that failed": "a control that is away",
+}
+
+// Everything is asked of a real Prometheus that watches a real installation at
+// work: panels have data, rules are evaluated, and the reference is right.
+func TestLive(t *testing.T) {
+	program(t, "prometheus")
+	w := testnet.Start(t, func(c *up.Config) {
+		licensed(t, c)
+		c.Relay.Tunnels.Rate = 5
+		c.Relay.Edge.HTTPListen = "127.0.0.1:0"
+		c.Relay.Edge.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		c.Relay.Edge.Limits.OpensPerDevice = 1
+	})
+	reg := service.Registry()
+	load := httptest.NewServer(debug.Metrics(reg))
+	t.Cleanup(load.Close)
+	admin := w.Up.AdminAddrs()
+	jobs := []job{{"trunkline-control", admin[0].String()}, {"trunkline-relay", admin[1].String()}, {"trunkline-loadtest", load.Listener.Addr().String()}}
+	p := startPrometheus(t, jobs, "--enable-feature=exemplar-storage")
+	native := startPrometheus(t, jobs[1:2], "--enable-feature=native-histograms")
+
+	email, password := w.Login()
+	l, err := loadtest.New(loadOptions(w, email, password), io.Discard, zap.NewNop(), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	work(w)
+	if _, err := l.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("panels", func(t *testing.T) { panelsHaveData(t, p) })
+	t.Run("rules", func(t *testing.T) { rulesAreWell(t, p) })
+	t.Run("reference", func(t *testing.T) { referenceIsRight(t, p) })
+	t.Run("native", func(t *testing.T) {
+		testnet.Eventually(t, "a quantile of a native histogram", func() error {
+			got, err := native.query("histogram_quantile(0.9, sum(rate(trunkline_relay_edge_first_byte_seconds[2m])))")
+			if err == nil && (len(got) != 1 || got[0].Value[1] == "NaN") {
+				err = fmt.Errorf("%v", got)
+			}
+			return err
+		})
+	})
+	t.Run("exemplars", func(t *testing.T) { slowAnswersHaveAVisit(t, p) })
+	t.Run("promtool", func(t *testing.T) {
+		for _, j := range jobs {
+			resp, err := get(j.addr, "/metrics")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			cmd := exec.Command(program(t, "promtool"), "check", "metrics")
+			cmd.Stdin = resp.Body
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", j.name, err, out)
+			}
+		}
+	})
+}
+
+func licensed(t *testing.T, c *up.Config) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	b, err := license.Issue(private, license.License{Holder: "Acme", Plan: "standard", Connections: 10, NotBefore: now.Add(-time.Hour), Expires: now.AddDate(1, 0, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Control.LicenseFile, c.Control.LicenseKey = filepath.Join(t.TempDir(), "licence"), base64.StdEncoding.EncodeToString(public)
+	if err := os.WriteFile(c.Control.LicenseFile, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func loadOptions(w *testnet.World, email, password string) loadtest.Options {
+	o := loadtest.Default()
+	o.Server, o.CAFile, o.Email, o.Password = w.Up.ConsoleURL(), w.Up.CA().File(), email, password
+	o.Devices, o.Duration, o.Rate = 1, 3*time.Second, 20
+	return o
+}
+
+// work is what a day brings: PBXs that come, go, and are refused, visits that
+// are served and that fail, staff who mistype.
+func work(w *testnet.World) {
+	t, ctx := w.T, w.T.Context()
+	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			time.Sleep(1100 * time.Millisecond) // what an exemplar is kept of
+		}
+		_, _ = io.WriteString(rw, "hello")
+	}))
+	t.Cleanup(slow.Close)
+	twins := w.Pair("PAIR0001", "PAIR0002") // the second one's site moves: its pass is renewed
+	twins.Run()
+	one := w.Connect("LIVE0001", slow.URL)
+	visit := one.Visit()
+	for _, path := range []string{"/slow", "/", "/"} {
+		if _, err := visit.Fetch(ctx, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var many sync.WaitGroup // beyond opens_per_device
+	for range 30 {
+		many.Go(func() { _, _ = visit.Fetch(ctx, "/slow") })
+	}
+	many.Wait()
+	one.Stop() // a disconnect with a reason
+	one.AwaitStatus(controlapi.StatusDisconnected)
+
+	dead := w.Connect("DEAD0001", "http://127.0.0.1:1")
+	_, err := dead.Visit().Fetch(ctx, "/")
+	if err == nil {
+		t.Error("a portal that is not there answers")
+	}
+	if _, err := w.Client().SignIn(ctx, "nobody@example.com", "wrong"); err == nil {
+		t.Error("nobody signs in")
+	}
+	knock(w)
+}
+
+// knock is strangers at the public port: a browser that the console answers,
+// somebody at the plain port who is no proxy, and agents who are none, faster
+// than tunnels.rate.
+func knock(w *testnet.World) {
+	t := w.T
+	resp, err := (&http.Client{Transport: controlapi.NewTransport(w.TLS.Clone())}).Get(w.Up.ConsoleURL() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	c, err := net.Dial("tcp", w.Up.Relay.PlainAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, c) // until it is cut off
+	c.Close()
+	conf := w.TLS.Clone()
+	conf.NextProtos, conf.ServerName = []string{"trunkline/1"}, "localhost"
+	for range 20 {
+		c, err := tls.Dial("tcp", w.Up.Relay.Addr().String(), conf)
+		if err != nil {
+			continue // shed
+		}
+		_, _ = c.Write([]byte("\x00\x00\x00\x02{}")) // no hello
+		_ = c.SetReadDeadline(time.Now().Add(testnet.Patience))
+		_, _ = io.Copy(io.Discard, c)
+		c.Close()
+	}
+}
+
+func panelsHaveData(t *testing.T, p *scraper) {
+	for _, d := range all() {
+		for _, r := range d.rows {
+			for _, panel := range r.panels {
+				for _, q := range panel.queries {
+					name := fmt.Sprintf("%s, %s, %s", d.title, panel.title, q.legend)
+					if still[panel.title] != "" {
+						if _, err := p.query(asGrafana(q.promQL())); err != nil {
+							t.Errorf("%s: %v", name, err)
+						}
+						continue
+					}
+					testnet.Eventually(t, name, func() error {
+						got, err := p.query(asGrafana(q.promQL()))
+						if err == nil && len(got) == 0 {
+							err = errors.New("no data: " + asGrafana(q.promQL()))
+						}
+						return err
+					})
+				}
+			}
+		}
+	}
+}
+
+// slowAnswersHaveAVisit: the dots in a graph lead to the log.
+func slowAnswersHaveAVisit(t *testing.T, p *scraper) {
+	testnet.Eventually(t, "an exemplar with a visit", func() error {
+		var found []struct {
+			Exemplars []struct{ Labels map[string]string }
+		}
+		now := time.Now().Unix()
+		err := p.ask(fmt.Sprintf("query_exemplars?query=trunkline_relay_edge_first_byte_seconds_bucket&start=%d&end=%d", now-3600, now+60), &found)
+		if err == nil && (len(found) == 0 || found[0].Exemplars[0].Labels["visit"] == "") {
+			err = fmt.Errorf("%v", found)
+		}
+		return err
+	})
+}
+
+func rulesAreWell(t *testing.T, p *scraper) {
+	for _, r := range rules(t) {
+		if r.Record != "" {
+			testnet.Eventually(t, r.Record, func() error {
+				got, err := p.query(r.Record)
+				if err == nil && len(got) == 0 {
+					err = errors.New("no data: " + r.Expr)
+				}
+				return err
+			})
+		}
+	}
+	health, err := p.ruleHealth()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rules(t) {
+		if name := r.Alert + r.Record; health[name] != "ok" {
+			t.Errorf("%s: %q", name, health[name])
+		}
+	}
+}
+
+// referenceIsRight holds docs/metrics.md against what was scraped: each metric is
+// in it, of its kind.
+func referenceIsRight(t *testing.T, p *scraper) {
+	families, err := registered()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(map[string]string)
+	for _, f := range families {
+		said[f.name] = f.kind
+		if n := notes[f.name]; f.kind == "" {
+			said[f.name] = n.kind
+		}
+		if said[f.name] == "" {
+			said[f.name] = "counter"
+		}
+	}
+	var scraped map[string][]struct{ Type string }
+	if err := p.ask("metadata", &scraped); err != nil {
+		t.Fatal(err)
+	}
+	ours := 0
+	for name, m := range scraped {
+		if len(name) < 10 || name[:10] != "trunkline_" {
+			continue
+		}
+		ours++
+		if said[name] != m[0].Type && said[name+"_total"] != m[0].Type {
+			t.Errorf("%s is a %s, and docs/metrics.md has %q", name, m[0].Type, said[name])
+		}
+	}
+	if ours < 60 {
+		t.Errorf("only %d metrics were scraped", ours)
+	}
+}
