@@ -8,7 +8,7 @@ func loadTestBoard() dashboard {
 		about: "A run of trunkline-loadtest, and what the relays show meanwhile. Latency counts from when a request was due.",
 		rows: []row{
 			{"Now", []panel{
-				{kind: stat, title: "Requests", unit: "reqps", link: "metrics.md#trunkline_loadtest_requests_total", about: "That were due, a second.",
+				{kind: stat, title: "Operations", unit: "reqps", link: "metrics.md#trunkline_loadtest_requests_total", about: "That were due, a second.",
 					queries: []query{{`sum(rate(trunkline_loadtest_requests_total{SEL}[$__rate_interval]))`, "requests"}}},
 				{kind: stat, title: "Failed", unit: "percentunit", link: "metrics.md#trunkline_loadtest_requests_total", about: "Of them without a whole and right answer.",
 					queries: []query{{`1 - sum(rate(trunkline_loadtest_requests_total{SEL, result="ok"}[$__rate_interval])) / (sum(rate(trunkline_loadtest_requests_total{SEL}[$__rate_interval])) > 0)`, "failed"}}},
@@ -22,12 +22,16 @@ func loadTestBoard() dashboard {
 					queries: []query{{`sum(rate(process_cpu_seconds_total{SEL}[$__rate_interval]) and on (job, instance) trunkline_relay_tunnels{SEL})`, "processors"}}},
 			}},
 			{"What visitors see", []panel{
-				{kind: timeseries, title: "Requests by result", unit: "reqps", stacked: true, link: "metrics.md#trunkline_loadtest_requests_total", about: "ok, a status, or why there was no whole answer.",
+				{kind: timeseries, title: "Operations by result", unit: "reqps", stacked: true, link: "metrics.md#trunkline_loadtest_requests_total", about: "ok, a status, or why there was no whole answer.",
 					queries: []query{perSecond("trunkline_loadtest_requests_total", "result")}},
 				{kind: timeseries, title: "Latency", unit: "s", link: "metrics.md#trunkline_loadtest_request_seconds", about: "From when a request was due to the end of its answer.",
-					queries: quantiles("trunkline_loadtest_request_seconds", "")},
+					queries: quantiles("trunkline_loadtest_request_seconds", "kind")},
 				{kind: heatmap, title: "Latency", unit: "s", none: "-", link: "metrics.md#trunkline_loadtest_request_seconds", about: "Of requests that succeeded.",
 					queries: []query{{`sum by (le) (increase(trunkline_loadtest_request_seconds_bucket{SEL}[$__rate_interval]))`, "{{le}}"}}},
+				{kind: timeseries, title: "Bytes checked", unit: "Bps", link: "metrics.md#trunkline_loadtest_checked_bytes_total", about: "All but good is a bug.",
+					queries: []query{perSecond("trunkline_loadtest_checked_bytes_total", "result")}},
+				{kind: timeseries, title: "Simulated PBXs", unit: "short", link: "metrics.md#trunkline_loadtest_devices", about: "Activated, with a tunnel, and WebSockets that are open.",
+					queries: []query{{`sum(trunkline_loadtest_devices{SEL})`, "activated"}, {`sum(trunkline_loadtest_tunnels{SEL})`, "tunnels"}, {`sum(trunkline_loadtest_websockets{SEL})`, "WebSockets"}}},
 				{kind: timeseries, title: "In flight", unit: "short", link: "metrics.md#trunkline_loadtest_in_flight_requests", about: "Requests that wait for the end of their answer.",
 					queries: []query{{`sum(trunkline_loadtest_in_flight_requests{SEL})`, "requests"}}},
 			}},

@@ -121,7 +121,15 @@ var notes = map[string]note{
 	"trunkline_agent_tunnel_ends_total":        {do: "peer_silent: something between cuts idle connections.", labels: values("code", "one of the [codes](#codes), `unreachable` or `other`")},
 	"trunkline_agent_tunnels":                  {do: "0: `trunkline-agent status` says why."},
 
-	"trunkline_loadtest_in_flight_requests": {do: "A slope: more are due than are answered."},
-	"trunkline_loadtest_request_seconds":    {do: "Latency counts from when a request was due."},
-	"trunkline_loadtest_requests_total":     {do: "unsent: the load test itself was at its bound of requests in flight.", labels: values("result", "`ok`, `status_` and a status, `timeout`, `connection`, `wrong_size`, `unsent`")},
+	"trunkline_loadtest_checked_bytes_total": {do: "lost, duplicated or corrupted above 0 is a bug: keep the report and the relays' logs.", labels: values("result", "`good`, `lost`, `duplicated`, `corrupted`")},
+	"trunkline_loadtest_devices":             {do: "Simulated PBXs of this generator."},
+	"trunkline_loadtest_in_flight_requests":  {do: "A slope: more are due than are answered.", labels: kinds, kind: "gauge"},
+	"trunkline_loadtest_request_seconds":     {do: "Latency counts from when an operation was due.", labels: kinds, kind: "histogram"},
+	"trunkline_loadtest_requests_total": {do: "Other results than ok are errors; the report says more.", labels: map[string]string{
+		"kind": kinds["kind"], "result": "`ok`, or what went wrong: one of the [codes](#codes), `status_` and a status, or a word of the load test's own",
+	}},
+	"trunkline_loadtest_tunnels":    {do: "Fewer than devices: look at the relays."},
+	"trunkline_loadtest_websockets": {do: "As many as the scenario holds."},
 }
+
+var kinds = values("kind", "kind of traffic, as in the scenario")

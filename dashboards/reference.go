@@ -6,14 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -22,10 +23,15 @@ import (
 	"trunkline/agent"
 	"trunkline/control"
 	"trunkline/internal/bus"
+	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/selfca"
 	"trunkline/internal/service"
 	"trunkline/loadtest"
+	"trunkline/loadtest/result"
+	"trunkline/loadtest/scenario"
+	"trunkline/loadtest/target"
+	"trunkline/loadtest/traffic"
 	"trunkline/relay"
 )
 
@@ -75,10 +81,19 @@ func build(program, dir string, reg *prometheus.Registry) (err error) {
 		_, err = agent.NewService(cfg, log, reg)
 		return err
 	case "loadtest":
-		o := loadtest.Default()
-		o.Server, o.Email, o.Password = "https://console.localhost", "a@example.com", "-"
-		_, err = loadtest.New(o, io.Discard, log, reg)
-		return err
+		traffic.NewMeter(result.NewRecorder(time.Now(), time.Second), reg)
+		api, err := controlapi.NewClient("https://console.localhost", new(http.Client))
+		if err != nil {
+			return err
+		}
+		g, err := loadtest.NewGenerator(loadtest.Part{Scenario: scenario.Scenario{Devices: 1}}, &target.Target{API: api}, log, reg)
+		if err != nil {
+			return err
+		}
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		_ = g.Close(over) // it added no device, and there is nobody to ask
+		return nil
 	}
 	b, err := bus.Open(ctx, bus.Config{}, log)
 	if err != nil {
