@@ -39,6 +39,7 @@ type Config struct {
 // Edge is the browsers' side.
 type Edge struct {
 	HTTP2          bool           `yaml:"http2"`           // offered to browsers beside HTTP/1.1
+	AccessLog      int            `yaml:"access_log"`      // one of so many requests that went well and quickly is logged; 0: none
 	HTTPListen     string         `yaml:"http_listen"`     // plain HTTP, for a load balancer that terminates TLS; "" is off
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"` // who may connect there and is believed about the client's address
 	Limits         edge.Limits    `yaml:"limits"`
@@ -55,7 +56,7 @@ func Default() Config {
 	return Config{
 		Name: "relay-1", Listen: ":8443", Zone: "localhost", Admin: "127.0.0.1:9702",
 		Edge: Edge{
-			HTTP2:          true,
+			HTTP2: true, AccessLog: 1,
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 			Limits: edge.Limits{
 				Header: 10 * time.Second, Idle: 75 * time.Second, Progress: 5 * time.Minute, Dial: 10 * time.Second,
@@ -115,6 +116,9 @@ func (c Config) Validate() error {
 func (e Edge) check(bad func(key string, err error)) {
 	if e.HTTPListen != "" {
 		bad("edge.http_listen", address(e.HTTPListen))
+	}
+	if e.AccessLog < 0 {
+		bad("edge.access_log", errors.New("need 1 for all requests, or 0 for those that failed or were slow"))
 	}
 	l := e.Limits
 	for key, d := range map[string]time.Duration{

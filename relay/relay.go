@@ -134,7 +134,7 @@ func (r *Relay) edgeOptions() edge.Options {
 	o := r.o
 	return edge.Options{
 		Zone: o.Zone, Port: r.SitePort(), ConsoleURL: r.consoleURL(), Limits: o.Edge.Limits,
-		TrustedProxies: o.Edge.TrustedProxies, Log: r.log.Named("edge"), Registerer: o.Registerer,
+		TrustedProxies: o.Edge.TrustedProxies, AccessLog: o.Edge.AccessLog, Log: r.log.Named("edge"), Registerer: o.Registerer,
 		Admit:  r.admitVisit,
 		Redeem: r.redeem,
 		End:    func(v token.Visit, code fault.Code) { r.trust.End(v.ID, code) },

@@ -94,6 +94,7 @@ type Options struct {
 
 	TrustedProxies []netip.Prefix // who may use ServePlain
 	Limits         Limits
+	AccessLog      int // one of so many requests that went well and quickly has its event in the log; 0: none
 	Log            *zap.Logger
 	Registerer     prometheus.Registerer
 }

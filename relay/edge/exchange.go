@@ -3,6 +3,7 @@ package edge
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -270,7 +271,17 @@ func (x *exchange) count(now time.Time) {
 	x.told.in, x.told.out = in, out
 }
 
-// end writes the exchange's one log event.
+// event is the log's of this exchange; nil if it gets none. What failed, and
+// what took as long as an exemplar is kept of, is never left out.
+func (x *exchange) event(now time.Time) *zapcore.CheckedEntry {
+	n := x.e.o.AccessLog
+	if x.code == "" && x.status < 500 && now.Sub(x.start) < exemplarFrom && (n == 0 || rand.IntN(n) != 0) {
+		return nil
+	}
+	return x.e.log.Check(zap.InfoLevel, "request")
+}
+
+// end writes the exchange's one log event, if it has one.
 func (x *exchange) end() {
 	now := time.Now()
 	x.count(now)
@@ -278,7 +289,7 @@ func (x *exchange) end() {
 	x.dues.leave()
 	e.m.active.Dec()
 	e.m.done(x.status, x.code)
-	if ce := e.log.Check(zap.InfoLevel, "request"); ce != nil {
+	if ce := x.event(now); ce != nil {
 		x.took = now.Sub(x.start)
 		ce.Write(zap.Inline(x))
 	}
@@ -308,6 +319,9 @@ func (x *exchange) MarshalLogObject(to zapcore.ObjectEncoder) error {
 		to.AddString("ref", x.ref)
 		to.AddString("remote", x.remote.String())
 		zap.Error(x.err).AddTo(to)
+	}
+	if n := x.e.o.AccessLog; n > 1 {
+		to.AddInt("one_of", n)
 	}
 	return nil
 }
