@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,9 +27,11 @@ import (
 	"trunkline/cmd/trunkline/up"
 	"trunkline/control/license"
 	"trunkline/internal/controlapi"
+	"trunkline/internal/fault"
 	"trunkline/internal/service"
 	"trunkline/internal/service/debug"
 	"trunkline/internal/testnet"
+	"trunkline/internal/visitor"
 	"trunkline/loadtest"
 	"trunkline/loadtest/scenario"
 	"trunkline/loadtest/target"
@@ -164,10 +167,14 @@ func work(w *testnet.World) {
 	one.AwaitStatus(controlapi.StatusDisconnected)
 
 	dead := w.Connect("DEAD0001", "http://127.0.0.1:1")
-	_, err := dead.Visit().Fetch(ctx, "/")
-	if err == nil {
-		t.Error("a portal that is not there answers")
-	}
+	late := dead.Visit()
+	w.Eventually("a portal that is not there is missed", func() error {
+		var refused *visitor.StatusError
+		if _, err := late.Fetch(ctx, "/"); !errors.As(err, &refused) || !strings.Contains(refused.Body, string(fault.PortalRefused)) {
+			return fmt.Errorf("%w", err)
+		}
+		return nil
+	})
 	if _, err := w.Client().SignIn(ctx, "nobody@example.com", "wrong"); err == nil {
 		t.Error("nobody signs in")
 	}

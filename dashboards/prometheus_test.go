@@ -139,5 +139,5 @@ func (p *scraper) ruleHealth() (map[string]string, error) {
 
 // asGrafana puts in what Grafana would: everything is selected.
 func asGrafana(expr string) string {
-	return strings.NewReplacer("$__rate_interval", "2m", "$job", ".+", "$instance", ".+").Replace(expr)
+	return strings.NewReplacer("$__rate_interval", "5m", "$job", ".+", "$instance", ".+").Replace(expr)
 }
