@@ -11,7 +11,7 @@ func controlBoard() dashboard {
 				{kind: stat, title: "API requests", unit: "reqps", link: "metrics.md#trunkline_control_http_requests_total", about: "A second.",
 					queries: []query{{`sum(rate(trunkline_control_http_requests_total{SEL}[$__rate_interval]))`, "requests"}}},
 				{kind: stat, title: "API errors", unit: "percentunit", link: "runbooks/TrunklineAPIFailing.md", about: "Answers of class 5xx.",
-					queries: []query{{`sum(rate(trunkline_control_http_requests_total{SEL, class="5xx"}[$__rate_interval])) / (sum(rate(trunkline_control_http_requests_total{SEL}[$__rate_interval])) > 0)`, "errors"}}},
+					queries: []query{{`(sum(rate(trunkline_control_http_requests_total{SEL, class="5xx"}[$__rate_interval])) or vector(0)) / (sum(rate(trunkline_control_http_requests_total{SEL}[$__rate_interval])) > 0)`, "errors"}}},
 				{kind: stat, title: "Database errors", unit: "ops", link: "runbooks/TrunklineDatabaseFailing.md", about: "Transactions that failed, a second.",
 					queries: []query{{`sum(rate(trunkline_control_database_errors_total{SEL, kind!="cancelled"}[$__rate_interval]))`, "errors"}}},
 				{kind: stat, title: "Bus", unit: "bool_on_off", link: "runbooks/TrunklineBusDown.md", about: "Whether all nodes reach NATS.",

@@ -149,6 +149,7 @@ func work(w *testnet.World) {
 		_, _ = io.WriteString(rw, "hello")
 	}))
 	t.Cleanup(slow.Close)
+	mistype(w)                              // and once more at the end: a rate needs two
 	twins := w.Pair("PAIR0001", "PAIR0002") // the second one's site moves: its pass is renewed
 	twins.Run()
 	one := w.Connect("LIVE0001", slow.URL)
@@ -175,22 +176,29 @@ func work(w *testnet.World) {
 		}
 		return nil
 	})
-	if _, err := w.Client().SignIn(ctx, "nobody@example.com", "wrong"); err == nil {
-		t.Error("nobody signs in")
-	}
 	knock(w)
+	mistype(w)
 }
 
-// knock is strangers at the public port: a browser that the console answers,
-// somebody at the plain port who is no proxy, and agents who are none, faster
-// than tunnels.rate.
-func knock(w *testnet.World) {
-	t := w.T
-	resp, err := (&http.Client{Transport: controlapi.NewTransport(w.TLS.Clone())}).Get(w.Up.ConsoleURL() + "/")
+// mistype is somebody who opens the console and has the wrong password.
+func mistype(w *testnet.World) {
+	w.T.Helper()
+	transport := controlapi.NewTransport(w.TLS.Clone())
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Get(w.Up.ConsoleURL() + "/")
 	if err != nil {
-		t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	resp.Body.Close()
+	if _, err := w.Client().SignIn(w.T.Context(), "nobody@example.com", "wrong"); err == nil {
+		w.T.Error("nobody signs in")
+	}
+}
+
+// knock is strangers at the public port: somebody at the plain port who is no
+// proxy, and agents who are none, faster than tunnels.rate.
+func knock(w *testnet.World) {
+	t := w.T
 	c, err := net.Dial("tcp", w.Up.Relay.PlainAddr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -199,40 +207,57 @@ func knock(w *testnet.World) {
 	c.Close()
 	conf := w.TLS.Clone()
 	conf.NextProtos, conf.ServerName = []string{"trunkline/1"}, "localhost"
-	for range 20 {
-		c, err := tls.Dial("tcp", w.Up.Relay.Addr().String(), conf)
-		if err != nil {
-			continue // shed
+	w.Eventually("some are refused and some are shed", func() error {
+		if c, err := tls.Dial("tcp", w.Up.Relay.Addr().String(), conf); err == nil {
+			_, _ = c.Write([]byte("\x00\x00\x00\x02{}")) // no hello
+			_ = c.SetReadDeadline(time.Now().Add(testnet.Patience))
+			_, _ = io.Copy(io.Discard, c)
+			c.Close()
 		}
-		_, _ = c.Write([]byte("\x00\x00\x00\x02{}")) // no hello
-		_ = c.SetReadDeadline(time.Now().Add(testnet.Patience))
-		_, _ = io.Copy(io.Discard, c)
-		c.Close()
-	}
+		now := scrape(t, w)
+		refused, shed := now[`trunkline_relay_tunnels_refused_total{code="version_mismatch"}`], now[`trunkline_relay_tunnels_shed_total{reason="rate"}`]
+		if refused == 0 || shed == 0 {
+			return fmt.Errorf("%v refused, %v shed", refused, shed)
+		}
+		return nil
+	})
 }
 
+// panelsHaveData asks each panel's queries until all have an answer.
 func panelsHaveData(t *testing.T, p *scraper) {
+	missing := make(map[string]string) // a query by what it is for
 	for _, d := range all() {
 		for _, r := range d.rows {
 			for _, panel := range r.panels {
 				for _, q := range panel.queries {
-					name := fmt.Sprintf("%s, %s, %s", d.title, panel.title, q.legend)
+					missing[fmt.Sprintf("%s, %s, %s", d.title, panel.title, q.legend)] = asGrafana(q.promQL())
 					if still[panel.title] != "" {
+						delete(missing, fmt.Sprintf("%s, %s, %s", d.title, panel.title, q.legend))
 						if _, err := p.query(asGrafana(q.promQL())); err != nil {
-							t.Errorf("%s: %v", name, err)
+							t.Errorf("%s, %s: %v", d.title, panel.title, err)
 						}
-						continue
 					}
-					testnet.Eventually(t, name, func() error {
-						got, err := p.query(asGrafana(q.promQL()))
-						if err == nil && len(got) == 0 {
-							err = errors.New("no data: " + asGrafana(q.promQL()))
-						}
-						return err
-					})
 				}
 			}
 		}
+	}
+	for end := time.Now().Add(testnet.Patience); len(missing) > 0; {
+		for name, expr := range missing {
+			got, err := p.query(expr)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err != nil || len(got) > 0 {
+				delete(missing, name)
+			}
+		}
+		if time.Now().After(end) {
+			break
+		}
+		time.Sleep(scrapeEvery / 2)
+	}
+	for name, expr := range missing {
+		t.Errorf("%s: no data: %s", name, expr)
 	}
 }
 

@@ -26,7 +26,7 @@ type scraper struct {
 // job is a target's address by the name of its job.
 type job struct{ name, addr string }
 
-const scrapeEvery = 500 * time.Millisecond
+const scrapeEvery = time.Second
 
 // startPrometheus scrapes jobs, with our rules, until the test ends.
 func startPrometheus(t *testing.T, jobs []job, flags ...string) *scraper {
@@ -63,6 +63,14 @@ func startPrometheus(t *testing.T, jobs []job, flags ...string) *scraper {
 		}
 	})
 	testnet.Eventually(t, "Prometheus is ready", func() error { _, err := get(p.addr, "/-/ready"); return err })
+	// What happens before the first scrape is in no rate.
+	testnet.Eventually(t, "Prometheus has been everywhere", func() error {
+		up, err := p.query("up == 1")
+		if err == nil && len(up) != len(jobs) {
+			err = fmt.Errorf("up: %v", up)
+		}
+		return err
+	})
 	return p
 }
 

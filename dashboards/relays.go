@@ -129,13 +129,11 @@ func agents() []panel {
 				{`sum(trunkline_relay_edge_requests_active{SEL}) + sum(trunkline_relay_edge_websockets_active{SEL})`, "in use"},
 				{`sum(trunkline_relay_edge_streams_idle{SEL})`, "kept"},
 			}},
-		{kind: timeseries, title: "Streams opened and not opened", unit: "ops", link: "metrics.md#trunkline_relay_stream_failures_total", about: "portal_refused: the agent is there and the portal is not.",
+		{kind: timeseries, title: "Streams opened and not opened", unit: "ops", link: "metrics.md#trunkline_relay_stream_failures_total", about: "Not opened: the tunnel was ending, or the agent takes no more. What the agent refuses is among the failed requests.",
 			queries: []query{
 				{`sum(rate(trunkline_relay_edge_streams_opened_total{SEL}[$__rate_interval]))`, "opened"},
-				perSecond("trunkline_relay_stream_failures_total", "code"),
+				{`sum(rate(trunkline_relay_stream_failures_total{SEL}[$__rate_interval]))`, "not opened"},
 			}},
-		{kind: timeseries, title: "Time to open a stream", unit: "s", link: "metrics.md#trunkline_relay_stream_open_seconds", about: "A round trip to the agent and its connection to the portal. Slow here: the line. Fast here and a slow first byte: the portal.",
-			queries: quantiles("trunkline_relay_stream_open_seconds", "")},
 	}
 }
 
@@ -160,7 +158,7 @@ func process() []panel {
 		{kind: timeseries, title: "Memory", unit: "bytes", link: "metrics.md#go-and-the-process", about: "Resident, and of it what Go's heap holds.",
 			queries: []query{each(`sum by (instance) (process_resident_memory_bytes{SEL})`, " resident"), each(`sum by (instance) (go_memstats_heap_inuse_bytes{SEL})`, " heap")}},
 		{kind: timeseries, title: "Garbage collection", unit: "s", link: "metrics.md#go-and-the-process", about: "The longest pause lately.",
-			queries: []query{each(`max by (instance) (go_gc_duration_seconds{SEL, quantile="1"})`, "")}},
+			queries: []query{each(`max by (instance) (go_gc_duration_seconds{SEL, quantile=~"1|1.0"})`, "")}},
 		{kind: timeseries, title: "Goroutines", unit: "short", link: "metrics.md#go-and-the-process", about: "Idle tunnels have none. A slope that does not follow the browsers is a leak.",
 			queries: []query{each(`sum by (instance) (go_goroutines{SEL})`, "")}},
 	}

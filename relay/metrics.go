@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -15,7 +14,6 @@ import (
 
 // metrics are the relay's as a whole; its parts have their own.
 type metrics struct {
-	opens   prometheus.Histogram
 	unopen  *prometheus.CounterVec
 	renewed prometheus.Gauge
 	shaking struct{ tunnels, browsers prometheus.Observer }
@@ -31,10 +29,8 @@ func newMetrics(r *Relay) *metrics {
 		"TLS handshakes that came about, waiting for a turn included, by whose: tunnel or browser.",
 		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10), []string{"kind"})
 	m := &metrics{
-		opens: prometheus.NewHistogram(metric.Seconds(ns+"stream_open_seconds",
-			"To open a stream to a device, until the agent has the portal on it.", .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)),
 		unopen: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: ns + "stream_failures_total", Help: "Streams to devices that could not be opened, by code.",
+			Name: ns + "stream_failures_total", Help: "Streams to devices that the tunnel did not take, by code. What the agent refuses later is in trunkline_relay_edge_faults_total.",
 		}, []string{"code"}),
 		renewed: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: ns + "lease_renewed_timestamp_seconds",
@@ -45,7 +41,7 @@ func newMetrics(r *Relay) *metrics {
 	for _, c := range fault.Codes() {
 		m.unopen.WithLabelValues(string(c)) // a rate needs the 0 before the first 1
 	}
-	reg.MustRegister(m.opens, m.unopen, m.renewed, shaking, r.o.Bus.Metrics(), prometheus.NewCounterFunc(prometheus.CounterOpts{
+	reg.MustRegister(m.unopen, m.renewed, shaking, r.o.Bus.Metrics(), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: ns + "reports_dropped_total", Help: "Reports of visits that were never sent: too many waited for control.",
 	}, func() float64 { return float64(r.reports.lost.Load()) }))
 	gauge("draining", "1 while this relay drains.", func() float64 {
@@ -63,19 +59,14 @@ func newMetrics(r *Relay) *metrics {
 	return m
 }
 
-// dialled counts an attempt to open a stream.
-func (m *metrics) dialled(took time.Duration, err error) {
+// undialled counts a stream that could not be opened.
+func (m *metrics) undialled(err error) {
+	code := fault.ConnectionLost // the tunnel was ending
 	var f *fault.Error
-	switch {
-	case err == nil:
-		m.opens.Observe(took.Seconds())
-	case errors.As(err, &f):
-		m.unopen.WithLabelValues(string(f.Code)).Inc()
-	case errors.Is(err, context.DeadlineExceeded): // no answer from the agent
-		m.unopen.WithLabelValues(string(fault.PeerSilent)).Inc()
-	default: // the tunnel ended under it
-		m.unopen.WithLabelValues(string(fault.ConnectionLost)).Inc()
+	if errors.As(err, &f) {
+		code = f.Code
 	}
+	m.unopen.WithLabelValues(string(code)).Inc()
 }
 
 func (m *metrics) shook(agent bool, took time.Duration) {

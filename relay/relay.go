@@ -165,10 +165,9 @@ func (r *Relay) route(s id.Site, d id.Device) (edge.Route, bool) {
 
 func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
 	r.guests.serve(d, h.Visit)
-	began := time.Now()
 	s, err := r.uplink.Dial(ctx, d, h)
-	r.metrics.dialled(time.Since(began), err)
 	if err != nil {
+		r.metrics.undialled(err)
 		return nil, err // not s: a nil *Stream in an interface is not nil
 	}
 	return s, nil
