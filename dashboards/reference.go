@@ -90,10 +90,7 @@ func build(program, dir string, reg *prometheus.Registry) (err error) {
 		if err != nil {
 			return err
 		}
-		over, cancel := context.WithCancel(ctx)
-		cancel()
-		_ = g.Close(over) // it added no device, and there is nobody to ask
-		return nil
+		return g.Close()
 	}
 	b, err := bus.Open(ctx, bus.Config{}, log)
 	if err != nil {
