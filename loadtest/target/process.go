@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"trunkline/internal/service"
 )
 
 // process is a program of the installation's, which may be ended and started
@@ -62,7 +64,7 @@ func (p *process) launch() error {
 	defer out.Close()
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = attributes() // Ctrl-C is ours to pass on
+	cmd.SysProcAttr = service.Child(syscall.SIGKILL) // Ctrl-C is ours to pass on
 	started, done := make(chan error, 1), make(chan struct{})
 	go func() {
 		// It is to die with us; the kernel watches the thread that made it.
