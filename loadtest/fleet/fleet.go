@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func (f *Fleet) newPBX(i int) *PBX {
 	n := f.o.First + i
 	return &PBX{
 		number: uint32(n), content: uint32(n), serial: id.Serial(fmt.Sprintf("%s%06d", f.o.Tag, n)),
-		dir: filepath.Join(f.dir, fmt.Sprint(n)), link: newLink(f.line(i), uint64(n)), fleet: f,
+		dir: filepath.Join(f.dir, strconv.Itoa(n)), link: newLink(f.line(i), uint64(n)), fleet: f,
 	}
 }
 

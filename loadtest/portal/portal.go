@@ -138,7 +138,7 @@ func live(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // it has answered
 	}
-	defer ws.CloseNow()
+	defer func() { _ = ws.CloseNow() }()
 	ws.SetReadLimit(maxMessage)
 	for {
 		kind, b, err := ws.Read(r.Context())

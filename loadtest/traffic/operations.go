@@ -3,6 +3,7 @@ package traffic
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -65,7 +66,7 @@ func (l *Load) slow(t scenario.Traffic) operation {
 				if !until(ctx, next) {
 					return ctx.Err()
 				}
-				if _, err := io.CopyN(w, r, part); err == io.EOF {
+				if _, err := io.CopyN(w, r, part); errors.Is(err, io.EOF) {
 					return nil
 				} else if err != nil {
 					return err

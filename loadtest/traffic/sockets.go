@@ -72,7 +72,7 @@ func (k *socket) dial(ctx context.Context) (*websocket.Conn, string) {
 // talk sends messages when they are due until the socket breaks or ctx ends, and
 // returns when the next one is due.
 func (k *socket) talk(ctx context.Context, ws *websocket.Conn, due time.Time) time.Time {
-	defer ws.CloseNow()
+	defer func() { _ = ws.CloseNow() }()
 	k.load.Meter.sockets.Inc()
 	defer k.load.Meter.sockets.Dec()
 	e := &echoes{kind: k.kind, id: k.id, next: k.next, due: make(map[uint64]time.Time)}
@@ -102,7 +102,7 @@ func (k *socket) talk(ctx context.Context, ws *websocket.Conn, due time.Time) ti
 		e.settle(k.load.Timeout, over)
 		_ = ws.Close(websocket.StatusNormalClosure, "") // whoever closed first
 	}
-	ws.CloseNow()
+	_ = ws.CloseNow()
 	<-over
 	e.missing(codeLost)
 	return due

@@ -91,7 +91,7 @@ func (c *h2Conn) readChunk(p []byte) (int, error) {
 	}
 	n, err := c.readBody(buf[headRoom : len(buf)-tailRoom])
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		c.body = 0
 		c.ready = lastChunk
 	case err != nil:
@@ -110,8 +110,7 @@ func (c *h2Conn) readBody(p []byte) (int, error) {
 	}
 	n, err := c.r.Body.Read(p)
 	c.endRead()
-	switch {
-	case n > 0 || err == nil || err == io.EOF || isTimeout(err):
+	if n > 0 || err == nil || errors.Is(err, io.EOF) || isTimeout(err) {
 		return n, err
 	}
 	return 0, io.ErrUnexpectedEOF // the stream is reset, or its connection has gone
