@@ -75,7 +75,7 @@ type Portal struct {
 	CAFile      string        `yaml:"ca_file"`      // verifies an https portal
 	Pin         string        `yaml:"pin"`          // SHA-256 of its certificate (DER), hex: trusted whatever else is wrong with it
 	DialTimeout time.Duration `yaml:"dial_timeout"` // to connect, TLS included
-	MaxStreams  int           `yaml:"max_streams"`  // connections at a time
+	MaxStreams  int           `yaml:"max_streams"`  // connections at a time: the 256 of a relay, and some that are just closing
 	Compression bool          `yaml:"compression"`  // of answers, where the browser accepts it and it is safe
 	Login       login.Config  `yaml:"login"`        // how visitors of passwordless visits are signed in
 }
@@ -84,7 +84,7 @@ type Portal struct {
 func Default() Config {
 	return Config{
 		Data:    "/var/lib/trunkline-agent",
-		Portal:  Portal{DialTimeout: 5 * time.Second, MaxStreams: 256, Compression: true, Login: login.Default()},
+		Portal:  Portal{DialTimeout: 5 * time.Second, MaxStreams: 288, Compression: true, Login: login.Default()},
 		Standby: standby.Default(),
 		Page:    page.Config{Listen: "127.0.0.1:9700"},
 		Admin:   "127.0.0.1:9703",

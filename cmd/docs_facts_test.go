@@ -199,7 +199,9 @@ func TestMetricNames(t *testing.T) {
 	for _, text := range documents(t, "control/*/metrics.go", "relay/*/metrics.go", "agent/*.go") {
 		source.WriteString(text)
 	}
-	for path, text := range documents(t, "README.md", "docs/*.md") {
+	named := documents(t, "README.md", "docs/*.md", "docs/runbooks/*.md")
+	delete(named, "docs/metrics.md") // is made from what is registered, and a test of dashboards keeps it so
+	for path, text := range named {
 		for _, name := range regexp.MustCompile(`trunkline_(control|relay|agent)_[a-z_]+`).FindAllString(text, -1) {
 			if !strings.Contains(source.String(), `"`+name+`"`) {
 				t.Errorf("%s: there is no %s", path, name)

@@ -47,9 +47,12 @@ const freshEnough = 2 * time.Second
 // take gives a stream for one exchange: an idle one of at most maxIdle if
 // there is one, or else a new one. Every take ends in a put or a drop.
 func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) (*link, error) {
-	l, err := p.shelf(device).reserve(device, h.Visit, maxIdle)
+	l, out, err := p.shelf(device).reserve(device, h.Visit, maxIdle)
 	if l != nil || err != nil {
 		return l, err
+	}
+	if out != nil {
+		_ = out.Close()
 	}
 	if err := d.open(); err != nil {
 		p.shelf(device).release(device)

@@ -32,8 +32,9 @@ type streams struct {
 	idle   []*link // the longest idle first
 }
 
-// reserve counts the caller in and looks for an idle stream.
-func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration) (*link, error) {
+// reserve counts the caller in and looks for an idle stream; out is one to close
+// if the caller opens another: the agent counts idle ones too.
+func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration) (l, out *link, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.devices[device]
@@ -43,7 +44,7 @@ func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration)
 	}
 	if d.active >= s.limits.StreamsPerDevice {
 		s.m.limited.WithLabelValues("device_streams").Inc()
-		return nil, fault.New(fault.TooMany, "Too many requests to this PBX at once. Try again.").After(time.Second)
+		return nil, nil, fault.New(fault.TooMany, "Too many requests to this PBX at once. Try again.").After(time.Second)
 	}
 	d.active++
 	now := time.Now()
@@ -57,11 +58,15 @@ func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration)
 		}
 		s.removeLocked(d, i)
 		if l.Alive() {
-			return l, nil
+			return l, nil, nil
 		}
 		l.Reset()
 	}
-	return nil, nil
+	if len(d.idle) > 0 && d.active+len(d.idle) > s.limits.StreamsPerDevice {
+		out = d.idle[0]
+		s.removeLocked(d, 0)
+	}
+	return nil, out, nil
 }
 
 // removeLocked takes the i-th idle stream off d.
@@ -82,7 +87,7 @@ func (s *shelf) put(l *link) (out *link) {
 	if s.closed || !l.Alive() { // a device that takes its leave has been forgotten before, perhaps
 		return l
 	}
-	if len(d.idle) >= s.limits.IdlePerDevice && (d.active+len(d.idle) >= s.limits.StreamsPerDevice || l.idleAt.Sub(d.idle[0].idleAt) > surplusIdle) {
+	if len(d.idle) >= s.limits.IdlePerDevice && (d.active+len(d.idle) >= s.limits.StreamsPerDevice/2 || l.idleAt.Sub(d.idle[0].idleAt) > surplusIdle) {
 		out = d.idle[0]
 		s.removeLocked(d, 0)
 	}
