@@ -35,7 +35,7 @@ run: build ## everything with a simulated PBX, until Ctrl-C
 test: test-deps axe h2spec build cross bench-gate ## all tests, with the race detector
 	$(GO) vet ./...
 	GORACE=atexit_sleep_ms=20 $(GO) test -race -shuffle=on -timeout 9m ./...
-	$(GO) test -run 'Alloc|IdleSessions|MemoryIsBounded' ./internal/mux ./relay/edge # what the race detector falsifies
+	$(GO) test -run 'Alloc|IdleSessions|MemoryIsBounded|Contest' ./internal/mux ./relay/edge ./bench # what the race detector falsifies or makes long
 
 check: lint test ## what a change must pass before it is committed
 

@@ -110,6 +110,9 @@ func TestChangedYAML(t *testing.T) {
 // A comparison of the sources with themselves, on real processes: the table,
 // the history and the page have it, and nothing stays behind.
 func TestContest(t *testing.T) {
+	if raceEnabled {
+		t.Skip("three installations take three times as long with the race detector: make test runs this one without")
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
