@@ -1,12 +1,15 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"trunkline/control/fleet"
 	"trunkline/control/store"
@@ -34,6 +37,35 @@ func seed(t testing.TB, s *store.Store, devices, resellers int) id.Account {
 		t.Fatal(err)
 	}
 	return root.ID
+}
+
+// Trial devices are added while control is at work on the same database.
+func TestSeedBesideAWriter(t *testing.T) {
+	s, path := seeded(t, 1, 0)
+	ctx, stop := context.WithCancel(t.Context())
+	var control errgroup.Group
+	control.Go(func() error {
+		for ctx.Err() == nil {
+			if err := s.Tx(t.Context(), func(tx fleet.Tx) error { return tx.AddAudit(fleet.AuditEntry{At: at(5), Action: "x"}) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	beside, err := store.ReadSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer beside.Close()
+	for range 10 {
+		if err := beside.Seed(t.Context(), 20, 2, at(0), func(int) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	if err := control.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestImportBringsEverythingOver(t *testing.T) {

@@ -50,7 +50,13 @@ func ReadSQLite(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
 	}
-	return &Store{write: db, read: db, postgres: false}, nil
+	// Whoever begins by reading and goes on to write is refused at once, and
+	// not made to wait, if another process writes meanwhile.
+	write, err := openSQLite(path, 1, "mode=rw", "_txlock=immediate")
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Store{write: write, read: db}, nil
 }
 
 // SQLite's result codes of a file that is damaged, or none of its own.
