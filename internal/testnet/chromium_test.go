@@ -254,18 +254,21 @@ func (p *tab) becomes(expression string) {
 	})
 }
 
-// follow does what opens a new tab, and is in that tab.
+// follow does what opens a new tab, and is in that tab. As a person would, it
+// tries again when nothing happens: the page may just have been drawn anew.
 func (p *tab) follow(step func()) *tab {
 	p.t.Helper()
 	tabs := chromedp.WaitNewTarget(p.ctx, func(i *target.Info) bool { return i.Type == "page" })
-	step()
-	select {
-	case id := <-tabs:
-		return openTab(p.t, p.ctx, chromedp.WithTargetID(id))
-	case <-time.After(testnet.Patience):
-		p.t.Fatal("no new tab opened")
-		return nil
+	for range 3 {
+		step()
+		select {
+		case id := <-tabs:
+			return openTab(p.t, p.ctx, chromedp.WithTargetID(id))
+		case <-time.After(testnet.Patience / 3):
+		}
 	}
+	p.t.Fatal("no new tab opened")
+	return nil
 }
 
 // press gives the keys to whatever has the focus.
