@@ -28,7 +28,7 @@ import (
 	"trunkline/internal/service"
 )
 
-func main() { os.Exit(service.Main(root())) } //nolint:forbidigo // this is a main; the linter knows those in cmd
+func main() { os.Exit(service.Main(root())) }
 
 func root() *cobra.Command {
 	o := defaults()
