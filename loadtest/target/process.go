@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
@@ -40,7 +39,7 @@ func (p *process) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
-		err := ready(ctx, p.admin)
+		err := service.Ready(ctx, p.admin)
 		if err == nil {
 			return nil
 		}
@@ -142,20 +141,4 @@ func (p *process) use(context.Context) (Use, error) {
 		return Use{}, errEnded
 	}
 	return UseOf(p.cmd.Process.Pid)
-}
-
-func ready(ctx context.Context, admin string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/readyz", http.NoBody)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return errors.New(resp.Status)
-	}
-	return nil
 }

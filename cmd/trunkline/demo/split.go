@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"trunkline/control"
 	"trunkline/internal/bus"
 	"trunkline/internal/selfca"
+	"trunkline/internal/service"
 	"trunkline/relay"
 )
 
@@ -119,29 +119,13 @@ func (s *split) run(ctx context.Context, serving func()) error {
 	}
 	g.Go(func() error {
 		if waitReady(ctx, func() error {
-			return errors.Join(readyz(ctx, s.control.Admin), readyz(ctx, s.relay.Admin))
+			return errors.Join(service.Ready(ctx, s.control.Admin), service.Ready(ctx, s.relay.Admin))
 		}) {
 			serving()
 		}
 		return nil
 	})
 	return g.Wait()
-}
-
-func readyz(ctx context.Context, admin string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return errors.New(resp.Status)
-	}
-	return nil
 }
 
 func (s *split) consoleURL() string { return s.relay.Console }
