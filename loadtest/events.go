@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"trunkline/loadtest/clock"
 	"trunkline/loadtest/fleet"
 	"trunkline/loadtest/result"
 	"trunkline/loadtest/scenario"
@@ -38,23 +39,12 @@ func each(ctx context.Context, began time.Time, list []scenario.Event, do func(s
 	var wg sync.WaitGroup
 	for _, e := range list {
 		wg.Go(func() {
-			if sleep(ctx, time.Until(began.Add(e.At))) {
+			if clock.Until(ctx, began.Add(e.At)) {
 				do(e)
 			}
 		})
 	}
 	wg.Wait()
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // disturb does to the PBXs what the scenario has.
@@ -74,7 +64,7 @@ func (g *Generator) disturb(ctx context.Context, began time.Time) {
 			for _, p := range hit {
 				p.Vanish(true)
 			}
-			sleep(ctx, e.For)
+			clock.Sleep(ctx, e.For)
 			for _, p := range hit {
 				p.Vanish(false)
 			}

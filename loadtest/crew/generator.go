@@ -16,6 +16,7 @@ import (
 	"trunkline/internal/fault"
 	"trunkline/internal/service"
 	"trunkline/loadtest"
+	"trunkline/loadtest/clock"
 	"trunkline/loadtest/target"
 )
 
@@ -79,7 +80,7 @@ func (g *Generator) join(ctx context.Context) error {
 			said = true
 			g.Say("waiting for a coordinator")
 		}
-		if !sleep(ctx, askEvery) {
+		if !clock.Sleep(ctx, askEvery) {
 			return errors.New("interrupted before a coordinator answered")
 		}
 	}
@@ -217,7 +218,7 @@ func (g *Generator) load(ctx context.Context, b begin) {
 	over, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var reporting sync.WaitGroup
 	reporting.Go(func() {
-		for sleep(over, reportEvery) {
+		for clock.Sleep(over, reportEvery) {
 			if err := g.report(b.Began); err != nil {
 				g.Log.Warn("what was seen until now could not be reported", zap.Error(err))
 			}
@@ -260,15 +261,4 @@ func (g *Generator) report(began time.Time) error {
 		}
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

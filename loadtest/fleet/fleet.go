@@ -24,6 +24,7 @@ import (
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/loadtest/clock"
 	"trunkline/loadtest/portal"
 	"trunkline/loadtest/scenario"
 )
@@ -208,7 +209,7 @@ func Remove(ctx context.Context, api *controlapi.Client, tag string) error {
 			}
 			_, err = api.RemoveDevices(ctx, ids)
 		}
-		if wait, again := tryLater(err); again && pause(ctx, wait) {
+		if wait, again := tryLater(err); again && clock.Sleep(ctx, wait) {
 			continue
 		}
 		if err != nil {
@@ -228,17 +229,6 @@ func tryLater(err error) (time.Duration, bool) {
 		return time.Second, true
 	}
 	return 0, false
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // dial goes out from the PBX's own address, to the portal, and over its line

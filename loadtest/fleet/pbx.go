@@ -16,6 +16,7 @@ import (
 	"trunkline/agent/manage"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
+	"trunkline/loadtest/clock"
 )
 
 const (
@@ -101,7 +102,7 @@ func (p *PBX) code(ctx context.Context) (string, error) {
 	for {
 		// Once: an answer that is lost must not make two devices.
 		made, err := p.fleet.o.API.Once(string(p.serial)).AddDevice(ctx, controlapi.NewDevice{Name: string(p.serial)})
-		if wait, again := tryLater(err); again && pause(ctx, wait) {
+		if wait, again := tryLater(err); again && clock.Sleep(ctx, wait) {
 			continue
 		}
 		return made.Code, err
@@ -120,7 +121,7 @@ func (p *PBX) connect(ctx context.Context, a *agent.Agent, code string) error {
 	}
 	for {
 		err := a.Change(ctx, manage.Change{Connect: &m})
-		if wait, again := tryLater(err); again && pause(ctx, wait) {
+		if wait, again := tryLater(err); again && clock.Sleep(ctx, wait) {
 			continue
 		}
 		return err
@@ -135,7 +136,7 @@ func (p *PBX) up() bool {
 // Await waits until the tunnel is up.
 func (p *PBX) Await(ctx context.Context) error {
 	for !p.up() {
-		if !pause(ctx, look) {
+		if !clock.Sleep(ctx, look) {
 			return fmt.Errorf("%s: %w", p.serial, ctx.Err())
 		}
 	}

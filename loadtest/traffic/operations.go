@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"trunkline/loadtest/clock"
 	"trunkline/loadtest/content"
 	"trunkline/loadtest/result"
 	"trunkline/loadtest/scenario"
@@ -63,7 +64,7 @@ func (l *Load) slow(t scenario.Traffic) operation {
 			const beat = 100 * time.Millisecond
 			part := max(int64(t.ReadRate)/int64(time.Second/beat), 1)
 			for next := time.Now(); ; next = next.Add(beat) {
-				if !until(ctx, next) {
+				if !clock.Until(ctx, next) {
 					return ctx.Err()
 				}
 				if _, err := io.CopyN(w, r, part); errors.Is(err, io.EOF) {

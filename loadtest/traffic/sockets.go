@@ -8,6 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"trunkline/loadtest/clock"
 	"trunkline/loadtest/content"
 	"trunkline/loadtest/scenario"
 )
@@ -44,7 +45,7 @@ type socket struct {
 
 func (k *socket) hold(ctx context.Context) {
 	due := time.Now().Add(rand.N(min(openSpread, k.t.Every)))
-	for until(ctx, due) {
+	for clock.Until(ctx, due) {
 		ws, code := k.dial(ctx)
 		if code != "" {
 			// A page that has no socket has no messages; each that was due counts.

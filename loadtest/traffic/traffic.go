@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/internal/visitor"
+	"trunkline/loadtest/clock"
 	"trunkline/loadtest/scenario"
 )
 
@@ -95,7 +96,7 @@ func (l *Load) arrivals(ctx, hard context.Context, t scenario.Traffic, seed uint
 	defer wg.Wait()
 	for due := time.Now(); ; {
 		due = due.Add(time.Duration(dice.ExpFloat64() / t.Rate * float64(time.Second)))
-		if !until(ctx, due) {
+		if !clock.Until(ctx, due) {
 			return
 		}
 		site := l.Sites[dice.IntN(len(l.Sites))]
@@ -118,20 +119,4 @@ func (l *Load) patience(t scenario.Traffic) time.Duration {
 		return l.Timeout + 2*time.Duration(float64(t.Size)/float64(t.ReadRate)*float64(time.Second))
 	}
 	return l.Timeout
-}
-
-// until waits for a time. It is false if ctx ended.
-func until(ctx context.Context, at time.Time) bool {
-	wait := time.Until(at)
-	if wait <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -1,0 +1,25 @@
+// Package clock waits, no longer than a context lasts.
+package clock
+
+import (
+	"context"
+	"time"
+)
+
+// Sleep waits for d. It is false if ctx ended.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Until waits for a time. It is false if ctx ended.
+func Until(ctx context.Context, at time.Time) bool { return Sleep(ctx, time.Until(at)) }
