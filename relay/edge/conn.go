@@ -28,9 +28,9 @@ type conn struct {
 	host string  // of the last request for a site
 	site id.Site // and that site
 
-	exchange             *exchange // the last one's memory is the next one's
-	fields, answerFields []field   // for the exchanges, one after the other
-	pass                 func(net.Buffers) error
+	exchange             *exchange               // the last one's memory is the next one's
+	fields, answerFields []field                 // for the exchanges, one after the other
+	pass                 func(net.Buffers) error // download.pass, bound once
 
 	spoke  bool // has sent a byte
 	mute   bool // see Write

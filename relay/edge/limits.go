@@ -23,7 +23,7 @@ type Limits struct {
 
 	StreamIdle       time.Duration `yaml:"stream_idle"`        // a stream kept for the next request; 25s
 	StreamsPerDevice int           `yaml:"streams_per_device"` // at once; 256
-	IdlePerDevice    int           `yaml:"idle_per_device"`    // kept so long; 32, and more for a second or a few
+	IdlePerDevice    int           `yaml:"idle_per_device"`    // kept for StreamIdle, more only for seconds; 32
 
 	// What one device, or all of one account's, may take of this relay; 0: no limit.
 	StreamsPerAccount int `yaml:"streams_per_account"` // at once
