@@ -80,7 +80,7 @@ func NewGenerator(p Part, t *target.Target, log *zap.Logger, reg prometheus.Regi
 	}
 	g.fleet, err = fleet.New(fleet.Options{
 		API: t.API, Server: t.Server, CAFile: t.CAFile, Portal: g.portal.Addr(), Tag: p.Tag, First: p.First,
-		Count: g.s.Devices, Pairs: g.s.Pairs, Lines: g.s.Lines, Log: log,
+		Count: g.s.Devices, Pairs: g.s.Pairs, Lines: g.s.Lines, Dial: t.Ways.Tunnel(), Log: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, g.portal.Close())
@@ -183,6 +183,21 @@ func (g *Generator) tryEnter(ctx context.Context, p *fleet.PBX) (*visitor.Visito
 	return v, nil
 }
 
+// Sites are those that are visited, after Bring.
+func (g *Generator) Sites() []traffic.Site { return g.sites }
+
+// PBXs are the simulated ones.
+func (g *Generator) PBXs() []*fleet.PBX { return g.fleet.PBXs() }
+
+// Activate brings up one PBX more, with its tunnel.
+func (g *Generator) Activate(ctx context.Context) error {
+	err := g.fleet.Another(ctx, g.life)
+	if err == nil {
+		g.known.Add(1)
+	}
+	return err
+}
+
 // Load makes the load: what is due after began counts, what is due before is
 // the warm-up. It returns when all has been answered, or soon after ctx ended.
 func (g *Generator) Load(ctx context.Context, began time.Time) {
@@ -191,13 +206,7 @@ func (g *Generator) Load(ctx context.Context, began time.Time) {
 	m := &recording{recorder: result.NewRecorder(began, step), began: began, samples: newSamples(began, step)}
 	load := &traffic.Load{
 		Sites: g.sites, Timeout: g.s.Timeout, Meter: traffic.NewMeter(m.recorder, g.reg), Log: g.log,
-		Activate: func(ctx context.Context) error {
-			err := g.fleet.Another(ctx, g.life)
-			if err == nil {
-				g.known.Add(1)
-			}
-			return err
-		},
+		Activate: g.Activate,
 	}
 	g.meter.Store(m)
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))

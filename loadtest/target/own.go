@@ -2,9 +2,7 @@ package target
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -16,9 +14,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"trunkline/control/license"
 	"trunkline/internal/id"
 	"trunkline/internal/selfca"
+	"trunkline/internal/service"
 )
 
 const (
@@ -34,8 +32,8 @@ type Own struct {
 	*Target
 	dir     string
 	console string
-	control *process
-	relays  []*process
+	control *Process
+	relays  []*Process
 }
 
 // Start runs an installation with room for so many sites, on free ports. Its
@@ -66,7 +64,7 @@ func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) er
 	if err != nil {
 		return err
 	}
-	key, err := o.license(sites)
+	key, err := License(o.path("licence"), sites)
 	if err != nil {
 		return err
 	}
@@ -99,8 +97,8 @@ func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) er
 	if err != nil {
 		return err
 	}
-	for _, p := range append([]*process{o.control}, o.relays...) {
-		if err := p.start(ctx); err != nil {
+	for _, p := range append([]*Process{o.control}, o.relays...) {
+		if err := p.Start(ctx); err != nil {
 			return err
 		}
 	}
@@ -110,7 +108,7 @@ func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) er
 	}
 	var watched []Relay
 	for _, p := range o.relays {
-		watched = append(watched, Relay{Name: p.name, Use: p.use})
+		watched = append(watched, Relay{Name: p.Name, Use: p.Use})
 	}
 	o.Target, err = Open(ctx, o.console, ca.File(), Login{Email: admin, Password: strings.TrimSpace(string(password))}, watched)
 	if err != nil {
@@ -145,33 +143,23 @@ func freePorts(n int) (out []string, err error) {
 	return out, nil
 }
 
-// license writes one for the test alone, and returns the key that verifies it.
-func (o *Own) license(sites int) (key string, err error) {
-	pub, priv, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return "", err
-	}
-	b, err := license.Issue(priv, license.License{Holder: "load test", Plan: "load test", Connections: sites})
-	if err != nil {
-		return "", err
-	}
-	return base64.StdEncoding.EncodeToString(pub), os.WriteFile(o.path("licence"), b, 0o600)
-}
-
-func (o *Own) process(program, plane, name, admin string, config section) (*process, error) {
+func (o *Own) process(program, plane, name, admin string, config section) (*Process, error) {
 	b, err := yaml.Marshal(config)
 	if err != nil {
 		return nil, err
 	}
 	file := o.path(name + ".yaml")
-	return &process{name: name, path: program, args: []string{plane, "--config", file}, log: o.path(name + ".log"), admin: admin}, os.WriteFile(file, b, 0o600)
+	return &Process{
+		Name: name, Path: program, Args: []string{plane, "--config", file}, Log: o.path(name + ".log"),
+		Ready: func(ctx context.Context) error { return service.Ready(ctx, admin) },
+	}, os.WriteFile(file, b, 0o600)
 }
 
 // Kill ends relay number n, from 1, as a machine that dies. If again is not 0
 // it is started again after that time.
 func (o *Own) Kill(ctx context.Context, n int, again time.Duration) error {
 	p := o.relays[n-1]
-	p.kill()
+	p.Kill()
 	if again == 0 {
 		return nil
 	}
@@ -180,7 +168,7 @@ func (o *Own) Kill(ctx context.Context, n int, again time.Duration) error {
 	case <-ctx.Done():
 		return nil
 	}
-	return p.start(ctx)
+	return p.Start(ctx)
 }
 
 // Restart ends each relay in turn by SIGTERM and starts it again before the
@@ -190,11 +178,11 @@ func (o *Own) Restart(ctx context.Context, step func(relay string)) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		step(p.name)
-		if err := p.stop(stopTime); err != nil {
+		step(p.Name)
+		if err := p.Stop(stopTime); err != nil {
 			return err
 		}
-		if err := p.start(ctx); err != nil {
+		if err := p.Start(ctx); err != nil {
 			return err
 		}
 	}
@@ -205,9 +193,9 @@ func (o *Own) Restart(ctx context.Context, step func(relay string)) error {
 func (o *Own) Close(ctx context.Context) error {
 	err := o.Target.Close(ctx)
 	for _, p := range o.relays {
-		p.kill() // its tunnels are gone: there is nothing to drain
+		p.Kill() // its tunnels are gone: there is nothing to drain
 	}
-	if err = errors.Join(err, o.control.stop(stopTime)); err != nil {
+	if err = errors.Join(err, o.control.Stop(stopTime)); err != nil {
 		return fmt.Errorf("%w; what the installation left is in %s", err, o.dir)
 	}
 	return os.RemoveAll(o.dir)
@@ -215,9 +203,9 @@ func (o *Own) Close(ctx context.Context) error {
 
 func (o *Own) kill() {
 	for _, p := range o.relays {
-		p.kill()
+		p.Kill()
 	}
 	if o.control != nil {
-		o.control.kill()
+		o.control.Kill()
 	}
 }

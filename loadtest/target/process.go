@@ -14,14 +14,16 @@ import (
 	"trunkline/internal/service"
 )
 
-// process is a program of the installation's, which may be ended and started
+// Process is a program of an installation's, which may be ended and started
 // again.
-type process struct {
-	name  string
-	path  string
-	args  []string
-	log   string // its output is appended to this file
-	admin string // host:port
+type Process struct {
+	Name string
+	Path string
+	Args []string
+	Env  []string // beside this process's own
+	Log  string   // its output is appended to this file
+	// Ready asks whether it can do its work.
+	Ready func(context.Context) error
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd // nil: not running
@@ -31,37 +33,38 @@ type process struct {
 
 const startTime = 60 * time.Second
 
-// start runs it and waits until it is ready.
-func (p *process) start(ctx context.Context) error {
+// Start runs it and waits until it is ready.
+func (p *Process) Start(ctx context.Context) error {
 	if err := p.launch(); err != nil {
-		return fmt.Errorf("start %s: %w", p.name, err)
+		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
-		err := service.Ready(ctx, p.admin)
+		err := p.Ready(ctx)
 		if err == nil {
 			return nil
 		}
 		select {
-		case <-p.ended():
-			return fmt.Errorf("%s ended at once; its log is %s: %w", p.name, p.log, errors.Join(errEnded, p.err))
+		case <-p.Ended():
+			return fmt.Errorf("%s ended at once; its log is %s: %w", p.Name, p.Log, errors.Join(errEnded, p.err))
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready after %v; its log is %s: %w", p.name, startTime, p.log, err)
+			return fmt.Errorf("%s is not ready after %v; its log is %s: %w", p.Name, startTime, p.Log, err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-func (p *process) launch() error {
+func (p *Process) launch() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	cmd := exec.Command(p.path, p.args...)
+	cmd := exec.Command(p.Path, p.Args...)
+	cmd.Env = append(os.Environ(), p.Env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = service.Child(syscall.SIGKILL) // Ctrl-C is ours to pass on
 	started, done := make(chan error, 1), make(chan struct{})
@@ -87,13 +90,13 @@ func (p *process) launch() error {
 	return nil
 }
 
-func (p *process) ended() <-chan struct{} {
+func (p *Process) Ended() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.done
 }
 
-func (p *process) signal(s syscall.Signal) {
+func (p *Process) Signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil {
@@ -101,40 +104,40 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-func (p *process) running() bool {
+func (p *Process) Running() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cmd != nil
 }
 
-// stop asks it to end, and after patience makes it.
-func (p *process) stop(patience time.Duration) error {
-	if !p.running() {
+// Stop asks it to end, and after patience makes it.
+func (p *Process) Stop(patience time.Duration) error {
+	if !p.Running() {
 		return nil
 	}
-	p.signal(syscall.SIGTERM)
+	p.Signal(syscall.SIGTERM)
 	select {
-	case <-p.ended():
+	case <-p.Ended():
 	case <-time.After(patience):
-		p.kill()
-		return fmt.Errorf("%s had not ended %v after SIGTERM and was killed; its log is %s", p.name, patience, p.log)
+		p.Kill()
+		return fmt.Errorf("%s had not ended %v after SIGTERM and was killed; its log is %s", p.Name, patience, p.Log)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err != nil {
-		return fmt.Errorf("%s: %w; its log is %s", p.name, p.err, p.log)
+		return fmt.Errorf("%s: %w; its log is %s", p.Name, p.err, p.Log)
 	}
 	return nil
 }
 
-func (p *process) kill() {
-	if p.running() {
-		p.signal(syscall.SIGKILL)
-		<-p.ended()
+func (p *Process) Kill() {
+	if p.Running() {
+		p.Signal(syscall.SIGKILL)
+		<-p.Ended()
 	}
 }
 
-func (p *process) use(context.Context) (Use, error) {
+func (p *Process) Use(context.Context) (Use, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd == nil {

@@ -21,6 +21,22 @@ type Ways struct {
 type Way struct {
 	Name id.Relay `json:"name"`
 	Addr string   `json:"addr"` // host:port
+	// Told is where agents are told to dial it, "": at Addr.
+	Told string `json:"told,omitempty"`
+}
+
+// Tunnel takes what agents are told to dial to where it is.
+func (w Ways) Tunnel() dialFunc {
+	usual, at := controlapi.LoopbackDialer(), make(map[string]string)
+	for _, r := range w.Relays {
+		at[r.Told] = r.Addr
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if to, ok := at[addr]; ok {
+			addr = to
+		}
+		return usual(ctx, network, addr)
+	}
 }
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
