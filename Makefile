@@ -18,12 +18,12 @@ AXE       := 4.14.0
 AXE_SUM   := 2277b0a3ef47af9b52497faa3e71598e86e0a0e5e6eb295207a5657ede4709af
 
 # Debian packages that tests drive: a browser and web servers nobody here wrote.
-TEST_DEBS  := chromium curl fossil haproxy nginx postgresql prometheus wrk
+TEST_DEBS  := chromium curl fossil haproxy iproute2 nginx postgresql prometheus wrk
 BENCH_DEBS := wrk nginx haproxy
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross test-deps bench-deps axe h2spec
+.PHONY: build run test check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross cluster-test cluster-short nats-server test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -32,7 +32,7 @@ build: ## the three programs, in bin/
 run: build ## everything with a simulated PBX, until Ctrl-C
 	bin/trunkline demo
 
-test: test-deps axe h2spec build cross bench-gate ## all tests, with the race detector
+test: test-deps axe h2spec build cross bench-gate cluster-short ## all tests, with the race detector
 	$(GO) vet ./...
 	GORACE=atexit_sleep_ms=20 $(GO) test -race -shuffle=on -timeout 9m ./...
 	$(GO) test -run 'Alloc|IdleSessions|MemoryIsBounded|Contest' ./internal/mux ./relay/edge ./bench # what the race detector falsifies or makes long
@@ -72,6 +72,16 @@ bench-ci-proof: build ## shows that bench-ci sees a sleep and an allocation in t
 	@for p in bench/ci/*.patch; do echo "== $$p"; \
 	  if $(GO) run ./bench ci --patch $$p --only 'way=down/edge=http$$' --history bin/bench/proof.jsonl; then echo "$$p was not noticed"; exit 1; fi; \
 	done; echo "each was noticed"
+
+cluster-test: test-deps build nats-server ## lets every part of a whole installation fail in turn, under load
+	bin/trunkline-loadtest cluster --nats-server $(TOOLS)/nats-server --json bin/cluster.json
+
+cluster-short: test-deps build nats-server
+	bin/trunkline-loadtest cluster --short --devices 30 --visits 15 --nats-server $(TOOLS)/nats-server
+
+# The very server that the bus embeds, as a program of its own.
+nats-server:
+	@$(GO) build -o $(TOOLS)/nats-server github.com/nats-io/nats-server/v2
 
 dashboards: ## dashboards/json and docs/metrics.md, from the code
 	$(GO) run ./dashboards

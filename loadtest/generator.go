@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
 	"trunkline/internal/visitor"
 	"trunkline/loadtest/fleet"
 	"trunkline/loadtest/portal"
@@ -127,7 +128,7 @@ func (g *Generator) visit(ctx context.Context, pbxs []*fleet.PBX) error {
 	group.SetLimit(visitsAtOnce)
 	for i, p := range pbxs {
 		group.Go(func() error {
-			v, err := g.enter(ctx, p)
+			v, _, err := g.Enter(ctx, p)
 			if err != nil {
 				return fmt.Errorf("visit: %w", err)
 			}
@@ -138,49 +139,49 @@ func (g *Generator) visit(ctx context.Context, pbxs []*fleet.PBX) error {
 	return group.Wait()
 }
 
-// enter opens a visit as the console's page does. Control hears of a tunnel a
+// Enter opens a visit as the console's page does. Control hears of a tunnel a
 // moment after the agent does, and relays of the route.
-func (g *Generator) enter(ctx context.Context, p *fleet.PBX) (*visitor.Visitor, error) {
+func (g *Generator) Enter(ctx context.Context, p *fleet.PBX) (*visitor.Visitor, id.Visit, error) {
 	ctx, cancel := context.WithTimeout(ctx, visitTime)
 	defer cancel()
 	for {
-		v, err := g.tryEnter(ctx, p)
+		v, visit, err := g.tryEnter(ctx, p)
 		if err == nil {
-			return v, nil
+			return v, visit, nil
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
-			return nil, err
+			return nil, "", err
 		}
 	}
 }
 
 const visitTime = 30 * time.Second
 
-func (g *Generator) tryEnter(ctx context.Context, p *fleet.PBX) (*visitor.Visitor, error) {
+func (g *Generator) tryEnter(ctx context.Context, p *fleet.PBX) (*visitor.Visitor, id.Visit, error) {
 	start, err := g.target.API.StartVisit(ctx, controlapi.VisitRequest{Site: p.Site()})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	u, err := url.Parse(start.URL)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	v, err := visitor.New(g.target.TLS, u.Scheme+"://"+u.Host)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	v.Transport = newNear(g.target, p, v.Transport.(*http.Transport))
 	resp, err := v.Redeem(ctx, g.target.Server, start.URL, start.Handover)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusSeeOther {
-		return nil, fmt.Errorf("the relay does not take the handover: %s", resp.Status)
+		return nil, "", fmt.Errorf("the relay does not take the handover: %s", resp.Status)
 	}
-	return v, nil
+	return v, start.Visit.ID, nil
 }
 
 // Sites are those that are visited, after Bring.

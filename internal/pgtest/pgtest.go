@@ -11,15 +11,13 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"trunkline/internal/pgserver"
 )
 
 const startTime = 30 * time.Second
@@ -30,9 +28,6 @@ var (
 	failed  error
 	counter atomic.Int64
 )
-
-// errMissing means that there is nothing to start.
-var errMissing = errors.New("PostgreSQL's server is not installed; make test-deps does it (Debian: postgresql)")
 
 // Main runs a package's tests and stops the server that they started.
 func Main(m *testing.M) int {
@@ -48,53 +43,44 @@ func Main(m *testing.M) int {
 func URL(t testing.TB) string {
 	t.Helper()
 	once.Do(func() { server, failed = start() })
-	if errors.Is(failed, errMissing) && os.Getenv("CI") != "true" {
+	if errors.Is(failed, pgserver.ErrMissing) && os.Getenv("CI") != "true" {
 		t.Skip(failed)
 	}
 	if failed != nil {
 		t.Fatal(failed)
 	}
 	name := fmt.Sprintf("t%d", counter.Add(1))
-	if err := server.run("createdb", "-h", server.dir, "-U", "trunkline", name); err != nil {
+	if err := server.CreateDatabase(name); err != nil {
 		t.Fatal(err)
 	}
-	return "postgres:///" + name + "?" + url.Values{"host": {server.dir}, "user": {"trunkline"}}.Encode()
+	return "postgres:///" + name + "?" + url.Values{"host": {server.Dir}, "user": {pgserver.User}}.Encode()
 }
 
 // cluster is a running server.
 type cluster struct {
-	bin, dir string
-	cred     *syscall.Credential // nil: whoever runs the tests
-	cmd      *exec.Cmd
-	log      bytes.Buffer
+	*pgserver.Server
+	cmd *exec.Cmd
+	log bytes.Buffer
 }
 
 func start() (*cluster, error) {
-	bins, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if err != nil || len(bins) == 0 {
-		return nil, errMissing
-	}
-	c := &cluster{bin: filepath.Dir(slices.Max(bins))}
 	// The socket's path must be short: sockaddr_un has 108 bytes.
-	if c.dir, err = os.MkdirTemp("/tmp", "pgtest"); err != nil {
+	dir, err := os.MkdirTemp("/tmp", "pgtest")
+	if err != nil {
 		return nil, err
 	}
-	if err := c.disown(); err != nil {
+	c := new(cluster)
+	if c.Server, err = pgserver.Init(dir); err != nil {
 		return nil, err
 	}
-	data := filepath.Join(c.dir, "data")
-	if err := c.run("initdb", "-D", data, "-U", "trunkline", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"); err != nil {
-		return nil, err
-	}
-	c.cmd = c.command("postgres", "-D", data, "-k", c.dir, "-c", "listen_addresses=", "-c", "fsync=off",
-		"-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=200", "-c", "shared_buffers=64MB")
+	c.cmd = c.Command(c.Postgres("")...)
 	c.cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // its immediate end
 	c.cmd.Stdout, c.cmd.Stderr = &c.log, &c.log
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
 	for deadline := time.Now().Add(startTime); ; {
-		err := c.run("pg_isready", "-q", "-h", c.dir)
+		err := c.Ready()
 		if err == nil {
 			return c, nil
 		}
@@ -106,37 +92,8 @@ func start() (*cluster, error) {
 	}
 }
 
-// disown gives the directory to another user if we are root, as whom
-// PostgreSQL does not run.
-func (c *cluster) disown() error {
-	if os.Getuid() != 0 {
-		return nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return err
-	}
-	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	c.cred = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	return errors.Join(err1, err2, os.Chown(c.dir, int(uid), int(gid)))
-}
-
-func (c *cluster) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(c.bin, name), args...)
-	cmd.Dir, cmd.SysProcAttr = c.dir, &syscall.SysProcAttr{Credential: c.cred}
-	return cmd
-}
-
-func (c *cluster) run(name string, args ...string) error {
-	if out, err := c.command(name, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, out)
-	}
-	return nil
-}
-
 func (c *cluster) stop() {
 	_ = c.cmd.Process.Signal(syscall.SIGQUIT) // it is gone either way
 	_ = c.cmd.Wait()
-	_ = os.RemoveAll(c.dir)
+	_ = os.RemoveAll(c.Dir)
 }

@@ -220,15 +220,19 @@ func Remove(ctx context.Context, api *controlapi.Client, tag string) error {
 	}
 }
 
-// tryLater is how long to wait where control has too much to do, or is away.
+// tryLater is how long to wait where control has too much to do, or is away, or
+// has not answered: asking the same again makes nothing twice.
 func tryLater(err error) (time.Duration, bool) {
-	switch fault.CodeOf(err) {
-	case fault.TooMany, fault.Unavailable:
-		var f *fault.Error
-		if errors.As(err, &f) && f.Retry > 0 {
-			return f.Retry, true
-		}
+	var f *fault.Error
+	if err == nil {
+		return 0, false
+	}
+	if !errors.As(err, &f) {
 		return time.Second, true
+	}
+	switch f.Code {
+	case fault.TooMany, fault.Unavailable:
+		return max(f.Retry, time.Second), true
 	}
 	return 0, false
 }

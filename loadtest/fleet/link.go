@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"trunkline/internal/linkmodel"
@@ -55,6 +56,17 @@ func (k *link) drop() {
 	}
 }
 
+// strand breaks the connections at the PBX's end, as a router that forgot them:
+// the other end hears nothing of it, and new ones work.
+func (k *link) strand() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for c := range k.conns {
+		c.stranded.Store(true)
+		_ = c.Conn.SetReadDeadline(time.Now()) // who reads finds out
+	}
+}
+
 func (k *link) silence(on bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -95,6 +107,8 @@ type conn struct {
 	link   *link
 	once   sync.Once
 	closed chan struct{}
+	// stranded has no other end that would hear of its end.
+	stranded atomic.Bool
 
 	mu   sync.Mutex
 	lost bool // something was written into the silence: the stream has a hole
@@ -104,6 +118,9 @@ var errVanished = errors.New("the line was down, and the connection did not surv
 
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if c.stranded.Load() {
+		return 0, errVanished
+	}
 	if s := c.link.speaks(); s != nil {
 		// What came meanwhile never did. TCP would send it again, for as long as
 		// it has patience.
@@ -123,6 +140,9 @@ func (c *conn) Read(b []byte) (int, error) {
 const vanishedFor = 15 * time.Minute
 
 func (c *conn) Write(b []byte) (int, error) {
+	if c.stranded.Load() {
+		return 0, errVanished
+	}
 	silent := c.link.speaks() != nil
 	c.mu.Lock()
 	c.lost = c.lost || silent
@@ -140,7 +160,7 @@ func (c *conn) Write(b []byte) (int, error) {
 // CloseWrite is what TLS's goodbye and a half-closed stream end with. A silent
 // PBX says no goodbye.
 func (c *conn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.link.speaks() == nil {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.link.speaks() == nil && !c.stranded.Load() {
 		return w.CloseWrite()
 	}
 	return nil
@@ -154,6 +174,11 @@ func (c *conn) Close() error {
 		delete(c.link.conns, c)
 		silent := c.link.silent
 		c.link.mu.Unlock()
+		if c.stranded.Load() {
+			// Nobody tells the other end, which finds out by its own patience.
+			time.AfterFunc(vanishedFor, func() { c.Conn.Close() })
+			return
+		}
 		if silent == nil {
 			err = c.Conn.Close()
 			return

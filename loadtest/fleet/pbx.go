@@ -45,6 +45,9 @@ type PBX struct {
 // Content is the number in all bytes that its portal serves.
 func (p *PBX) Content() uint32 { return p.content }
 
+// Serial is what control knows it by.
+func (p *PBX) Serial() id.Serial { return p.serial }
+
 // Site is what its visitors visit; "" before it is activated.
 func (p *PBX) Site() id.Site {
 	if a := p.agent.Load(); a != nil {
@@ -177,3 +180,6 @@ func (p *PBX) Drop() { p.link.drop() }
 // Vanish makes the PBX silent, or lets it speak again: connections stay, and
 // nothing passes, not even their end.
 func (p *PBX) Vanish(silent bool) { p.link.silence(silent) }
+
+// Strand breaks the PBX's connections at its own end only.
+func (p *PBX) Strand() { p.link.strand() }

@@ -26,6 +26,8 @@ type Target struct {
 
 	transport *http.Transport
 	signOut   bool
+	anonymous *controlapi.Client
+	login     Login
 }
 
 // Login is an API token with the scopes devices:read, devices:write and
@@ -57,6 +59,7 @@ func Open(ctx context.Context, server, caFile string, l Login, relays []Relay) (
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
+	t.anonymous, t.login = c, l
 	if l.Token != "" {
 		t.API, t.Token = c.WithToken(l.Token), l.Token
 		// It says now what would be refused later.

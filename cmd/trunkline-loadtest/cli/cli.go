@@ -17,7 +17,7 @@ func Root() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(runCommand(), joinCommand(), listCommand(), showCommand(), compareCommand(), versionCommand())
+	c.AddCommand(runCommand(), joinCommand(), listCommand(), showCommand(), compareCommand(), clusterCommand(), versionCommand())
 	return c
 }
 

@@ -1,0 +1,297 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"go.yaml.in/yaml/v3"
+
+	"trunkline/internal/id"
+	"trunkline/internal/selfca"
+	"trunkline/internal/service"
+	"trunkline/loadtest/target"
+)
+
+// Options say what is made, and of which programs.
+type Options struct {
+	Dir       string // its own
+	Trunkline string // the program
+	NATS      string // nats-server
+	Relays    int
+	Controls  int
+	Buses     int // nodes of NATS
+	Sites     int // that the licence has room for
+	Log       *zap.Logger
+}
+
+// Cluster is a whole installation.
+type Cluster struct {
+	o   Options
+	dir string
+	net network
+	ca  *selfca.CA
+
+	relays, controls, nats []*member
+	db                     *member
+	bus, database          string // URLs
+	createDatabase         func() error
+	*target.Target
+
+	undos  []func() error
+	beside sync.WaitGroup
+
+	mu   sync.Mutex
+	mute map[id.Relay]bool // cut off or frozen: what it says of itself is worth nothing
+}
+
+const (
+	zone        = "localhost"
+	admin       = "cluster@trunkline.local"
+	portSites   = "8443"
+	portConsole = "8444"
+	portAdmin   = "9700"
+	console     = "https://console." + zone + ":" + portConsole
+)
+
+// Start runs an installation.
+func Start(ctx context.Context, o Options) (*Cluster, error) {
+	c := &Cluster{o: o, dir: o.Dir, mute: make(map[id.Relay]bool)}
+	if err := c.start(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// start brings up one layer after the other: each waits for the one it is on.
+func (c *Cluster) start(ctx context.Context) (err error) {
+	if c.net, err = newNetwork(); err != nil {
+		return err
+	}
+	if c.ca, err = selfca.Open(c.path("tls"), zone); err != nil {
+		return err
+	}
+	key, err := target.License(c.path("licence"), c.o.Sites)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(c.addRelays(), c.addNATS(c.o.NATS, c.o.Buses), c.addDatabase(), c.addControls(key)); err != nil {
+		return err
+	}
+	for i := range c.relays {
+		if err := c.configureRelay(i); err != nil {
+			return err
+		}
+	}
+	if err := all(c.nats, func(m *member) error { return m.Start(ctx) }); err != nil {
+		return err
+	}
+	if err := c.startDatabase(ctx); err != nil {
+		return err
+	}
+	for _, m := range c.controls { // the first makes the tables and the first admin
+		if err := m.Start(ctx); err != nil {
+			return err
+		}
+	}
+	if err := all(c.relays, func(m *member) error { return m.Start(ctx) }); err != nil {
+		return err
+	}
+	return c.open(ctx)
+}
+
+// open puts the balancer before the controls, and signs in.
+func (c *Cluster) open(ctx context.Context) error {
+	f, err := newFront(net.JoinHostPort("127.0.0.1", portConsole), func() (out []backend) {
+		for _, m := range c.controls {
+			out = append(out, backend{addr: c.at(m.node, portConsole), ready: m.Ready})
+		}
+		return out
+	})
+	if err != nil {
+		return err
+	}
+	life, stop := context.WithCancel(context.Background())
+	c.beside.Go(func() {
+		if err := f.run(life); err != nil {
+			c.o.Log.Error("balancer", zap.Error(err))
+		}
+	})
+	c.undo(func() error { stop(); c.beside.Wait(); return nil })
+	password, err := os.ReadFile(filepath.Join(c.path(c.controls[0].name), "admin-password"))
+	if err != nil {
+		return err
+	}
+	login := target.Login{Email: admin, Password: strings.TrimSpace(string(password))}
+	for late := time.Now().Add(startPatience); ; time.Sleep(checkEvery / 5) {
+		if c.Target, err = target.Open(ctx, console, c.ca.File(), login, nil); err == nil {
+			break
+		}
+		if time.Now().After(late) {
+			return err
+		}
+	}
+	c.Ways.Port = portSites
+	for _, m := range c.relays {
+		c.Ways.Relays = append(c.Ways.Relays, target.Way{Name: id.Relay(m.name), Addr: c.at(m.node, portSites), Told: told(m)})
+	}
+	return nil
+}
+
+const startPatience = 30 * time.Second
+
+// told is how agents know a relay: its name is on its certificate, and Ways
+// have its address.
+func told(m *member) string { return m.name + "." + zone + ":" + portSites }
+
+func (c *Cluster) addRelays() error {
+	for i := range c.o.Relays {
+		n := node{fmt.Sprintf("relay-%d", i+1), kindRelay, byte(i + 1)}
+		if err := c.net.add(n); err != nil {
+			return err
+		}
+		c.relays = append(c.relays, &member{node: n})
+	}
+	return nil
+}
+
+// configureRelay comes when the bus has its address.
+func (c *Cluster) configureRelay(i int) error {
+	m := c.relays[i]
+	p, err := c.daemon(m.node, "relay", section{
+		"name": m.name, "listen": c.at(m.node, portSites), "zone": zone, "console": console, "ca_dir": c.path("tls"),
+		"advertise": []string{told(m)}, "admin": c.at(m.node, portAdmin), "drain": section{"deadline": drainDeadline.String(), "spread": drainSpread.String()},
+		"bus": section{"url": c.bus, "user": m.name, "password_file": c.path(m.name + ".password")}, "log": section{"level": "info"},
+	})
+	m.Process = p
+	return err
+}
+
+// A drain of the installation's relays.
+const drainDeadline, drainSpread = 60 * time.Second, 10 * time.Second
+
+func (c *Cluster) addControls(licenseKey string) error {
+	for i := range c.o.Controls {
+		n := node{fmt.Sprintf("control-%d", i+1), kindControl, byte(i + 1)}
+		if err := c.net.add(n); err != nil {
+			return err
+		}
+		p, err := c.daemon(n, "control", section{
+			"data": c.path(n.name), "listen": c.at(n, portConsole), "ca_dir": c.path("tls"), "zone": zone, "port": 8443,
+			"database": c.database, "license_key": licenseKey, "license_file": c.path("licence"), "first_admin": admin, "admin": c.at(n, portAdmin),
+			"limits": section{"user": 0, "address": 0, "agents": 0}, // a fleet comes from one address
+			"bus":    section{"url": c.bus, "user": "control", "password_file": c.path("control.password")}, "log": section{"level": "info"},
+		})
+		if err != nil {
+			return err
+		}
+		c.controls = append(c.controls, &member{n, p})
+	}
+	return nil
+}
+
+type section = map[string]any
+
+// daemon is one of our programs with its configuration.
+func (c *Cluster) daemon(n node, plane string, config section) (*target.Process, error) {
+	b, err := yaml.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	file, adm := c.path(n.name+".yaml"), c.at(n, portAdmin)
+	return c.process(n, nil, []string{c.o.Trunkline, plane, "--config", file}, func(ctx context.Context) error {
+		return service.Ready(ctx, adm)
+	}), os.WriteFile(file, b, 0o600)
+}
+
+// process runs on a node.
+func (c *Cluster) process(n node, env, args []string, ready func(context.Context) error) *target.Process {
+	args = append(c.net.inside(n), args...)
+	return &target.Process{
+		Name: n.name, Path: args[0], Args: args[1:], Env: env, Log: c.path(n.name + ".log"),
+		Ready: func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, dialPatience) // a node may be off the network
+			defer cancel()
+			return ready(ctx)
+		},
+	}
+}
+
+func (c *Cluster) path(name string) string { return filepath.Join(c.dir, name) }
+
+func (c *Cluster) at(n node, port string) string { return net.JoinHostPort(c.net.addr(n), port) }
+
+func (c *Cluster) undo(f func() error) { c.undos = append(c.undos, f) }
+
+// serves reports whether a relay can be reached and works.
+func (c *Cluster) serves(r id.Relay) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.relays {
+		if m.name == string(r) {
+			return !c.mute[r] && m.Running()
+		}
+	}
+	return false
+}
+
+// silence notes that a relay is cut off or frozen, or is so no more.
+func (c *Cluster) silence(m *member, on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mute[id.Relay(m.name)] = on
+}
+
+// Close ends everything. Logs stay in the directory.
+func (c *Cluster) Close() error {
+	for _, group := range [][]*member{c.relays, c.controls, c.nats, {c.db}} {
+		for _, m := range group {
+			if m != nil && m.Process != nil {
+				m.Signal(syscall.SIGCONT)
+				m.Kill()
+			}
+		}
+	}
+	var errs []error
+	for i := len(c.undos) - 1; i >= 0; i-- {
+		errs = append(errs, c.undos[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// all does the same to every member at once.
+func all(ms []*member, do func(*member) error) error {
+	errs := make([]error, len(ms))
+	var wg sync.WaitGroup
+	for i, m := range ms {
+		wg.Go(func() { errs[i] = do(m) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// ask reports that a page does not answer with success.
+func ask(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"trunkline/loadtest"
+	"trunkline/loadtest/clock"
+)
+
+// Failure is one thing that happens to an installation.
+type Failure struct {
+	Name  string
+	About string
+	// Cuts needs nodes whose network can be cut.
+	Cuts bool
+	// Do does it and undoes it. It returns facts for people, when the nodes are as
+	// they were.
+	Do func(context.Context, *Scene) error
+	// Judge notes which goals were missed.
+	Judge func(*Row)
+}
+
+// Scene is where a failure happens.
+type Scene struct {
+	*Cluster
+	Generator *loadtest.Generator
+	Scale     Scale
+	hit       time.Time
+	facts     []string
+}
+
+// Scale is how long things last.
+type Scale struct {
+	NATSAway, DatabaseAway, Frozen, Cut time.Duration
+}
+
+// Full is the whole test's scale, and Short that of one that is run with every
+// change.
+var (
+	Full  = Scale{NATSAway: 10 * time.Minute, DatabaseAway: 5 * time.Minute, Frozen: 30 * time.Second, Cut: 45 * time.Second}
+	Short = Scale{NATSAway: 10 * time.Second, DatabaseAway: 10 * time.Second, Frozen: 10 * time.Second, Cut: 10 * time.Second}
+)
+
+// now says that it happens now. What failed before is no fault of it.
+func (s *Scene) now() { s.hit = time.Now() }
+
+// wait lets time pass.
+func (s *Scene) wait(ctx context.Context, d time.Duration) { clock.Sleep(ctx, d) }
+
+func (s *Scene) fact(format string, args ...any) {
+	s.facts = append(s.facts, fmt.Sprintf(format, args...))
+}
+
+const (
+	// lead is how long all must go well before.
+	lead = 4 * time.Second
+	// quiet is how long nothing may have failed until it counts as over.
+	quiet = 5 * time.Second
+	// patience is how long that is waited for.
+	patience = 2 * time.Minute
+)
+
+// Happen lets one thing fail under load, and waits until all is well again.
+func Happen(ctx context.Context, s *Scene, f Failure) Row {
+	row := Row{Failure: f.Name, About: f.About}
+	w := newWatch(s.Cluster, s.Generator.PBXs())
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() { defer close(watched); w.run(watching) }()
+	l := startLoad(ctx, s.Target, s.Generator, s.o.Log)
+	s.hit, s.facts = time.Time{}, nil
+	clock.Sleep(ctx, lead)
+	if err := f.Do(ctx, s); err != nil {
+		row.fault("%v", err)
+	}
+	if !calm(ctx, l, w) {
+		row.fault("not everything was well again after %v", patience)
+	}
+	kinds := l.end()
+	stop()
+	<-watched
+	if s.hit.IsZero() {
+		s.hit = l.began.Add(lead)
+	}
+	row.Seconds, row.Facts = time.Since(l.began).Seconds(), s.facts
+	row.count(kinds, l.began, s.hit)
+	row.see(w, s.hit)
+	f.Judge(&row)
+	return row
+}
+
+// calm waits until nothing has failed for a while and every device is back.
+func calm(ctx context.Context, l *load, w *watch) bool {
+	last, since := l.failures(), time.Now()
+	for late := since.Add(patience); time.Now().Before(late); {
+		if !clock.Sleep(ctx, lookEvery) {
+			return false
+		}
+		if n := l.failures(); n != last || !w.settled() {
+			last, since = n, time.Now()
+		}
+		if time.Since(since) > quiet {
+			return true
+		}
+	}
+	return false
+}
+
+// nothingLost is the goal of most failures.
+func nothingLost(r *Row) {
+	if n := r.lost(); n > 0 {
+		r.fault("%d requests of open visits were lost, and none may be", n)
+	}
+	rightBytes(r)
+	rightStatuses(r)
+}
+
+func rightBytes(r *Row) {
+	if r.Corrupted > 0 {
+		r.fault("%d bytes were lost, came twice or as others, and no error told so", r.Corrupted)
+	}
+}
+
+func rightStatuses(r *Row) {
+	if r.Wrong > 0 {
+		r.late("control was wrong about %d devices for more than %v, %.0f s at the longest", r.Wrong, excused, r.Longest)
+	}
+}
+
+// back is the goal of those that take tunnels away.
+func back(r *Row) {
+	if r.Most > 30 || r.All > 60 {
+		r.late("95 %% of the devices were back after %.0f s, all after %.0f s; the goals are 30 s and 60 s", r.Most, r.All)
+	}
+}

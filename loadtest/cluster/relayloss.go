@@ -1,0 +1,71 @@
+package cluster
+
+import (
+	"context"
+	"syscall"
+)
+
+// relayFrozen is a machine that hangs and then goes on as if nothing had been:
+// its devices have other tunnels by then, and the old ones must not win back.
+var relayFrozen = Failure{
+	Name: "relay-frozen", About: "SIGSTOP of one relay, and SIGCONT after a while",
+	Do: func(ctx context.Context, s *Scene) error {
+		m := s.relays[1]
+		s.now()
+		s.silence(m, true)
+		m.Signal(syscall.SIGSTOP)
+		s.wait(ctx, s.Scale.Frozen)
+		m.Signal(syscall.SIGCONT)
+		s.silence(m, false)
+		return nil
+	},
+	Judge: silentRelay,
+}
+
+// relayCut is a relay that works, and that nobody reaches.
+var relayCut = Failure{
+	Name: "relay-cut", About: "one relay's network is cut, without a word to anybody, and comes back", Cuts: true,
+	Do: func(ctx context.Context, s *Scene) error {
+		m := s.relays[2]
+		s.now()
+		s.silence(m, true)
+		if err := s.net.cut(m.node, true); err != nil {
+			return err
+		}
+		s.wait(ctx, s.Scale.Cut)
+		err := s.net.cut(m.node, false)
+		s.silence(m, false)
+		return err
+	},
+	Judge: silentRelay,
+}
+
+// silentRelay is the goal of those that say no word: an agent gives a silent
+// tunnel up after 45 s (internal/tunnel/PROTOCOL.md), and then has as long as
+// after a kill.
+func silentRelay(r *Row) {
+	rightBytes(r)
+	rightStatuses(r)
+	if r.Most > 45+30 || r.All > 45+60 {
+		r.late("95 %% of the devices were back after %.0f s, all after %.0f s; the goals are 75 s and 105 s", r.Most, r.All)
+	}
+}
+
+// relaysRolling is an upgrade of all relays.
+var relaysRolling = Failure{
+	Name: "relays-rolling", About: "every relay in turn: SIGTERM, and started again when it has drained",
+	Do: func(ctx context.Context, s *Scene) error {
+		s.now()
+		for _, m := range s.relays {
+			if err := m.Stop(drainDeadline + startPatience); err != nil {
+				return err
+			}
+			if err := m.Start(ctx); err != nil {
+				return err
+			}
+			s.wait(ctx, lead)
+		}
+		return nil
+	},
+	Judge: nothingLost,
+}

@@ -1,0 +1,77 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"trunkline/internal/visitor"
+	"trunkline/loadtest/clock"
+)
+
+// endedVisit is a visit that was opened and then ended in the console: its
+// cookie must stay worthless, whatever happens.
+func (s *Scene) endedVisit(ctx context.Context) (*visitor.Visitor, error) {
+	p := s.Generator.PBXs()[0]
+	v, start, err := s.Generator.Enter(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.API.EndVisit(ctx, start); err != nil {
+		return nil, err
+	}
+	return v, s.refused(ctx, v)
+}
+
+// refused waits until a visit is.
+func (s *Scene) refused(ctx context.Context, v *visitor.Visitor) error {
+	for late := time.Now().Add(patience); ; {
+		status, err := look(ctx, v)
+		if err == nil && status != http.StatusOK {
+			return nil
+		}
+		if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
+			return fmt.Errorf("a visit that was ended goes on: %d, %v", status, err)
+		}
+	}
+}
+
+func look(ctx context.Context, v *visitor.Visitor) (status int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.Origin+"/page/1/64", http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := v.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	resp.Body.Close()
+	return resp.StatusCode, nil
+}
+
+// stillHolds is asked after the bus came back with nothing in it: a visit that
+// was ended stays so, and a new one can be opened at once.
+func (s *Scene) stillHolds(ctx context.Context, ended *visitor.Visitor) error {
+	began := time.Now()
+	for late := began.Add(patience); ; {
+		_, start, err := s.Generator.Enter(ctx, s.Generator.PBXs()[0])
+		if err == nil {
+			s.fact("a new visit could be opened %.1f s after NATS was back", time.Since(began).Seconds())
+			if err := s.API.EndVisit(ctx, start); err != nil {
+				return err
+			}
+			break
+		}
+		if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
+			return fmt.Errorf("no visit can be opened: %w", err)
+		}
+	}
+	if status, err := look(ctx, ended); err != nil || status == http.StatusOK {
+		return fmt.Errorf("a visit that was ended before is good again: %d, %v", status, err)
+	}
+	s.fact("a visit that was ended before is still refused")
+	return nil
+}

@@ -1,0 +1,42 @@
+package cluster
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+)
+
+// Print writes the rows as a table for people, and below it what the numbers do
+// not say.
+func Print(w io.Writer, rows []Row) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "failure\tdue\tlost\tcut\tleast up\t95 % back\tall back\tall right\twrong > 10 s\tlongest wrong\t")
+	for _, r := range rows {
+		verdict := "PASS"
+		if len(r.Faults)+len(r.Late) > 0 {
+			verdict = "FAIL"
+		}
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d of %d\t%.1f s\t%.1f s\t%.1f s\t%d\t%.0f s\t%s\n",
+			r.Failure, r.Due, r.lost(), r.Cut, r.Least, r.Devices, r.Most, r.All, r.Healthy, r.Wrong, r.Longest, verdict)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		fmt.Fprintf(w, "\n%s: %s\n", r.Failure, r.About)
+		if r.lost() > 0 {
+			fmt.Fprintf(w, "  lost: %s; %d of them were under way when it happened\n", codes(r.Lost), r.Before)
+		}
+		if sum(r.Console) > 0 {
+			fmt.Fprintf(w, "  control: %s\n", codes(r.Console))
+		}
+		for _, f := range r.Facts {
+			fmt.Fprintf(w, "  %s\n", f)
+		}
+		for _, f := range append(slices.Clip(r.Faults), r.Late...) {
+			fmt.Fprintf(w, "  GOAL MISSED: %s\n", f)
+		}
+	}
+	return nil
+}
