@@ -44,7 +44,7 @@ var examples = []example{
 // saidAtTheTop are the planes' keys that up takes from elsewhere in its file.
 var saidAtTheTop = []string{
 	"control.data", "control.listen", "control.zone", "control.port", "control.cert_file", "control.key_file", "control.ca_dir",
-	"control.bus", "control.log", "relay.listen", "relay.zone", "relay.ca_dir", "relay.bus", "relay.log",
+	"control.proxy_protocol", "control.bus", "control.log", "relay.listen", "relay.zone", "relay.ca_dir", "relay.bus", "relay.log",
 }
 
 // A setting is "#key:" or, in a section, "#" and an even number of spaces;
@@ -185,7 +185,7 @@ func leaves(n *yaml.Node, prefix string, f func(string)) {
 
 // The file of a single process says which key to use instead.
 func TestUpRefusesWhatItWouldIgnore(t *testing.T) {
-	value := map[string]string{"port": "1", "bus": "{url: 'nats://x:1'}", "log": "{level: info}"}
+	value := map[string]string{"port": "1", "bus": "{url: 'nats://x:1'}", "log": "{level: info}", "proxy_protocol": "[127.0.0.0/8]"}
 	for _, key := range saidAtTheTop {
 		section, name, _ := strings.Cut(key, ".")
 		v := value[name]

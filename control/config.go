@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"time"
@@ -36,6 +37,10 @@ type Config struct {
 	Admin       string            `yaml:"admin"`        // health, metrics, profiles; "" is off
 	Bus         bus.Config        `yaml:"bus"`
 	Log         service.LogConfig `yaml:"log"`
+
+	// ProxyProtocol is whose connections to Listen begin with a PROXY header,
+	// which says who the client is: load balancers that pass TCP on.
+	ProxyProtocol []netip.Prefix `yaml:"proxy_protocol"`
 }
 
 // Default is what a key that the file does not mention means.

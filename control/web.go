@@ -10,9 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"trunkline/internal/certfile"
 	"trunkline/internal/fault"
+	"trunkline/internal/proxyproto"
 )
 
 const (
@@ -28,6 +31,8 @@ type web struct {
 	srv   *http.Server
 	ln    net.Listener // nil: only handed connections
 	conns *handed
+	files *certfile.Pair       // nil: the certificate is somebody else's
+	front *proxyproto.Listener // below ln
 }
 
 func newWeb(o Options, h http.Handler) (*web, error) {
@@ -43,19 +48,28 @@ func newWeb(o Options, h http.Handler) (*web, error) {
 	if o.Listen == "" {
 		return w, nil
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: o.Certificate}
-	if o.Certificate == nil {
-		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
-		if err != nil {
+	cert := o.Certificate
+	failures := certfile.Failures("control")
+	if cert == nil {
+		var err error
+		if w.files, err = certfile.Open(o.CertFile, o.KeyFile, failures, o.Log.Named("http")); err != nil {
 			return nil, fmt.Errorf("cert_file and key_file: %w", err)
 		}
-		cfg.Certificates = []tls.Certificate{pair}
+		cert = w.files.Server
+	}
+	if o.Registerer != nil {
+		for _, m := range []prometheus.Collector{failures, certfile.Expiry("control", cert, o.ConsoleHost())} {
+			if err := o.Registerer.Register(m); err != nil {
+				return nil, err
+			}
+		}
 	}
 	ln, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	w.ln = tls.NewListener(ln, cfg)
+	w.front = proxyproto.Listen(ln, o.ProxyProtocol)
+	w.ln = tls.NewListener(w.front, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: cert})
 	return w, nil
 }
 
@@ -97,6 +111,12 @@ func (w *web) Run(ctx context.Context) error {
 	errs := make(chan error, 2)
 	n := 1
 	go func() { errs <- w.srv.Serve(w.conns) }()
+	if w.files != nil {
+		look, stop := context.WithCancel(ctx)
+		watched := make(chan error, 1)
+		go func() { watched <- w.files.Run(look) }()
+		defer func() { stop(); <-watched }()
+	}
 	if w.ln != nil {
 		n++
 		go func() { errs <- w.srv.Serve(w.ln) }()

@@ -103,7 +103,7 @@ func build(program, dir string, reg *prometheus.Registry) (err error) {
 	}
 	if program == "control" {
 		cfg := control.Default()
-		cfg.Data, cfg.Listen = filepath.Join(dir, "control"), ""
+		cfg.Data, cfg.Listen = filepath.Join(dir, "control"), "127.0.0.1:0"
 		c, err := control.New(ctx, control.Options{Config: cfg, Bus: b, Certificate: ca.Certificate, Log: log, Registerer: reg})
 		if err != nil {
 			return err

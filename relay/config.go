@@ -34,6 +34,10 @@ type Config struct {
 	Drain     Drain             `yaml:"drain"`
 	Bus       bus.Config        `yaml:"bus"`
 	Log       service.LogConfig `yaml:"log"`
+
+	// ProxyProtocol is whose connections to Listen begin with a PROXY header,
+	// which says who the client is: load balancers that pass TCP on.
+	ProxyProtocol []netip.Prefix `yaml:"proxy_protocol"`
 }
 
 // Edge is the browsers' side.

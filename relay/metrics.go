@@ -1,13 +1,12 @@
 package relay
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"trunkline/internal/certfile"
 	"trunkline/internal/fault"
 	"trunkline/internal/metric"
 )
@@ -53,9 +52,7 @@ func newMetrics(r *Relay) *metrics {
 	gauge("routes", "Devices in the route table.", func() float64 { return float64(r.table.Len()) })
 	gauge("routes_pending", "Own routes that the bus has not been told yet.", func() float64 { return float64(r.announce.Pending()) })
 	gauge("reports_pending", "Reports of visits that wait for control; 10,000 at most.", func() float64 { return float64(len(r.reports.queue)) })
-	gauge("certificate_expiry_timestamp_seconds", "When the certificate of the public port expires, in seconds since 1970.", func() float64 {
-		return expiry(r.public.sites.GetCertificate, r.o.Zone)
-	})
+	r.o.Registerer.MustRegister(certfile.Expiry("relay", r.public.sites.GetCertificate, r.o.Zone))
 	return m
 }
 
@@ -75,18 +72,4 @@ func (m *metrics) shook(agent bool, took time.Duration) {
 		return
 	}
 	m.shaking.browsers.Observe(took.Seconds())
-}
-
-// expiry is 0 if there is no certificate for the name, which a handshake would
-// fail for too.
-func expiry(cert func(*tls.ClientHelloInfo) (*tls.Certificate, error), name string) float64 {
-	c, err := cert(&tls.ClientHelloInfo{ServerName: name})
-	if err != nil || c == nil {
-		return 0
-	}
-	leaf, err := x509.ParseCertificate(c.Certificate[0])
-	if err != nil {
-		return 0
-	}
-	return float64(leaf.NotAfter.Unix())
 }

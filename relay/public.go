@@ -13,8 +13,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
+	"trunkline/internal/certfile"
 	"trunkline/internal/evtls"
+	"trunkline/internal/proxyproto"
 	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 )
@@ -26,26 +29,29 @@ type public struct {
 	sites   *tls.Config
 	dated   *tls.Config // sites, for browsers without TLS 1.3
 	hosts   *tls.Config
+	files   *certfile.Pair // nil: the certificate is somebody else's
 	shaking *handshakes
 	results *prometheus.CounterVec
 	shed    *prometheus.CounterVec
 	log     *zap.Logger
 	wg      sync.WaitGroup
+
+	complain rate.Sometimes // a balancer that is not set up right checks us every second
 }
 
 func newPublic(r *Relay) (*public, error) {
 	p := &public{
-		relay: r, log: r.log.Named("public"), shaking: newHandshakes(r.o.Tunnels.Rate, r.turns.pushOut),
+		relay: r, log: r.log.Named("public"), shaking: newHandshakes(r.o.Tunnels.Rate, r.turns.pushOut), complain: rate.Sometimes{Interval: time.Minute},
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_relay_connections_total",
-			Help: "Connections to the public listener: tunnel, site, host (served by another plane), failed (no TLS came about) or shed.",
+			Help: "Connections to the public listener: tunnel, site, host (served by another plane), failed (no TLS came about), shed, or unproxied (a trusted load balancer sent no PROXY header).",
 		}, []string{"kind"}),
 		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_relay_tunnels_shed_total",
 			Help: "Agents' connections closed after their first message and before any cryptography: beyond the rate, too many at once (full), pushed out by newer ones (queue), or slow.",
 		}, []string{"reason"}),
 	}
-	for _, k := range []string{"tunnel", "site", "host", "failed", "shed"} {
+	for _, k := range []string{"tunnel", "site", "host", "failed", "shed", "unproxied"} {
 		p.results.WithLabelValues(k) // a rate needs the 0 before the first 1
 	}
 	for _, reason := range []string{"rate", "full", "queue", "slow"} {
@@ -56,13 +62,18 @@ func newPublic(r *Relay) (*public, error) {
 	}, func() float64 { return float64(p.shaking.count()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "trunkline_relay_handshakes_waiting", Help: "Of them, agents' that wait for their turn.",
 	}, func() float64 { return float64(r.turns.waiting()) }))
+	failures := certfile.Failures("relay")
+	r.o.Registerer.MustRegister(failures)
 	cert := r.o.Certificate
 	if cert == nil {
-		files, err := newCertFiles(r.o.CertFile, r.o.KeyFile)
-		if err != nil {
-			return nil, err
+		if r.o.CertFile == "" {
+			return nil, errors.New("cert_file and key_file: missing")
 		}
-		cert = files.certificate
+		var err error
+		if p.files, err = certfile.Open(r.o.CertFile, r.o.KeyFile, failures, p.log); err != nil {
+			return nil, fmt.Errorf("cert_file and key_file: %w", err)
+		}
+		cert = p.files.Server
 	}
 	base := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert}
 	p.sites, p.hosts, p.tunnels = base.Clone(), base.Clone(), base.Clone()
@@ -164,8 +175,29 @@ func (p *public) Run(ctx context.Context) error {
 	}
 }
 
+// heardBalancer reads who the client is, where a load balancer says it.
+func (p *public) heardBalancer(raw *evtls.Conn) bool {
+	c, ok := raw.NetConn().(*proxyproto.Conn)
+	if !ok {
+		return true
+	}
+	err := c.Header()
+	if errors.Is(err, proxyproto.ErrHeader) { // one that connects and goes is a simple health check
+		p.results.WithLabelValues("unproxied").Inc()
+		p.complain.Do(func() {
+			p.log.Warn("a load balancer in proxy_protocol sends no PROXY header: switch it on there, or take the balancer out of proxy_protocol", zap.Error(err))
+		})
+	}
+	return err == nil
+}
+
 func (p *public) serve(ctx context.Context, raw *evtls.Conn, cfg *tls.Config) {
 	p.shaking.goesOn(raw)
+	if !p.heardBalancer(raw) {
+		p.shaking.end(raw)
+		raw.Close()
+		return
+	}
 	c := tls.Server(raw, cfg)
 	hctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	began := time.Now()
@@ -202,39 +234,4 @@ func (p *public) serve(ctx context.Context, raw *evtls.Conn, cfg *tls.Config) {
 			p.log.Debug("browser connection", zap.Error(err))
 		}
 	}
-}
-
-// certFiles reads a certificate again when its file has changed, so that a
-// renewal needs no restart.
-type certFiles struct {
-	cert, key string
-	mu        sync.Mutex
-	current   *tls.Certificate
-	checked   time.Time
-}
-
-func newCertFiles(cert, key string) (*certFiles, error) {
-	if cert == "" {
-		return nil, fmt.Errorf("cert_file and key_file: missing")
-	}
-	f := &certFiles{cert: cert, key: key}
-	_, err := f.certificate(nil)
-	return f, err
-}
-
-func (f *certFiles) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.current != nil && time.Since(f.checked) < time.Minute {
-		return f.current, nil
-	}
-	f.checked = time.Now()
-	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if err != nil && f.current == nil {
-		return nil, err
-	}
-	if err == nil {
-		f.current = &pair
-	}
-	return f.current, nil
 }

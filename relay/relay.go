@@ -32,6 +32,7 @@ import (
 	"trunkline/internal/evtls"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/proxyproto"
 	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 	"trunkline/relay/edge"
@@ -56,7 +57,7 @@ type Options struct {
 type Relay struct {
 	o     Options
 	log   *zap.Logger
-	ln    net.Listener
+	ln    *proxyproto.Listener
 	plain net.Listener // nil: off
 
 	trust    *trust.Trust
@@ -80,10 +81,11 @@ func New(o Options) (*Relay, error) {
 		return nil, err
 	}
 	r := &Relay{o: o, log: o.Log.With(zap.String("relay", string(o.Name)))}
-	var err error
-	if r.ln, err = net.Listen("tcp", o.Listen); err != nil {
+	ln, err := net.Listen("tcp", o.Listen)
+	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	r.ln = proxyproto.Listen(ln, o.ProxyProtocol)
 	if o.Edge.HTTPListen != "" {
 		if r.plain, err = net.Listen("tcp", o.Edge.HTTPListen); err != nil {
 			return nil, errors.Join(fmt.Errorf("edge.http_listen: %w", err), r.ln.Close())
@@ -247,6 +249,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	polling, unpoll := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return r.poller.Run(polling) })
 	g.Go(func() error { defer unpoll(); return r.public.Run(life) })
+	if r.public.files != nil {
+		g.Go(func() error { return r.public.files.Run(life) })
+	}
 	if r.plain != nil {
 		g.Go(func() error { return r.edge.ServePlain(life, r.plain) })
 	}

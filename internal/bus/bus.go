@@ -67,14 +67,14 @@ func Open(ctx context.Context, c Config, log *zap.Logger) (*Bus, error) {
 	}
 	opts := b.clientOptions()
 	if c.URL == "" {
-		srv, err := startServer(c, b.log)
+		srv, err := startServer(c, b.metrics.renewals, b.log)
 		if err != nil {
 			return nil, err
 		}
 		b.server = srv
 		opts = append(opts, nats.InProcessServer(srv.server), nats.UserInfo(ownUser, srv.password))
 	} else {
-		ext, err := externalOptions(c)
+		ext, err := b.externalOptions(c)
 		if err != nil {
 			return nil, err
 		}

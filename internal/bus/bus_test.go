@@ -92,7 +92,8 @@ func TestListenWithTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	c.CAFile = otherCA(t)
+	other := otherCA(t)
+	c.CAFile = other
 	stranger := open(t, c)
 	c.CAFile, c.URL = "", "nats://"+srv.Addr()
 	plain := open(t, c)
@@ -100,6 +101,16 @@ func TestListenWithTLS(t *testing.T) {
 	if stranger.Connected() || plain.Connected() {
 		t.Errorf("connected with another CA: %v, with the system's roots: %v", stranger.Connected(), plain.Connected())
 	}
+
+	// It is trusted as soon as its file has changed.
+	right, err := os.ReadFile(ca.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(other, right, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "connected by the new CA", stranger.Connected)
 }
 
 func TestConfigIsRefused(t *testing.T) {

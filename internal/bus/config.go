@@ -1,8 +1,6 @@
 package bus
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -132,50 +130,4 @@ func readSecret(path string) (string, error) {
 		return "", fmt.Errorf("%s: empty or larger than %d bytes", path, maxSecretSize)
 	}
 	return s, nil
-}
-
-// serverTLS is nil without a certificate.
-func (c Config) serverTLS() (*tls.Config, error) {
-	if c.CertFile == "" {
-		return nil, nil
-	}
-	if _, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile); err != nil {
-		return nil, fmt.Errorf("bus: certificate: %w", err)
-	}
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		// Read at each handshake, which are few: a renewed certificate needs no restart.
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-			return &cert, err
-		},
-	}, nil
-}
-
-// clientTLS is nil if nothing asks for TLS but perhaps the URL or the server.
-func (c Config) clientTLS() (*tls.Config, error) {
-	if c.CAFile == "" && c.CertFile == "" {
-		return nil, nil
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS13}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("bus: ca_file: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("bus: ca_file: no certificate in %s", c.CAFile)
-		}
-	}
-	if c.CertFile != "" {
-		if _, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile); err != nil {
-			return nil, fmt.Errorf("bus: certificate: %w", err)
-		}
-		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-			return &cert, err
-		}
-	}
-	return t, nil
 }

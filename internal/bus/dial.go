@@ -72,15 +72,12 @@ func (b *Bus) connected(nc *nats.Conn) {
 	}
 }
 
-func externalOptions(c Config) ([]nats.Option, error) {
-	opts := []nats.Option{nats.SetCustomDialer(dialer{}), nats.SkipHostLookup()}
-	t, err := c.clientTLS()
+func (b *Bus) externalOptions(c Config) ([]nats.Option, error) {
+	opts, err := c.clientTLS(b.metrics.renewals, b.log)
 	if err != nil {
 		return nil, err
 	}
-	if t != nil {
-		opts = append(opts, nats.Secure(t))
-	}
+	opts = append(opts, nats.SetCustomDialer(dialer{}), nats.SkipHostLookup())
 	switch {
 	case c.CredsFile != "":
 		creds, err := readSecret(c.CredsFile)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -33,9 +34,9 @@ type embedded struct {
 	password string // of ownUser; lives as long as the process
 }
 
-func startServer(c Config, log *zap.Logger) (*embedded, error) {
+func startServer(c Config, renewals prometheus.Counter, log *zap.Logger) (*embedded, error) {
 	e := &embedded{listens: c.Listen != "", password: rand.Text()}
-	opts, err := e.options(c)
+	opts, err := e.options(c, renewals, log)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +86,7 @@ func (e *embedded) run(opts *server.Options, log *zap.Logger) error {
 	return err
 }
 
-func (e *embedded) options(c Config) (*server.Options, error) {
+func (e *embedded) options(c Config, renewals prometheus.Counter, log *zap.Logger) (*server.Options, error) {
 	o := &server.Options{
 		ServerName: "trunkline", DontListen: !e.listens, NoSigs: true,
 		JetStream: true, JetStreamMaxMemory: maxMemory, JetStreamMaxStore: 1 << 20, DisableJetStreamBanner: true,
@@ -110,7 +111,7 @@ func (e *embedded) options(c Config) (*server.Options, error) {
 		o.Port = server.RANDOM_PORT
 	}
 	o.Host = host
-	if o.TLSConfig, err = c.serverTLS(); err != nil {
+	if o.TLSConfig, err = c.serverTLS(renewals, log); err != nil {
 		return nil, err
 	}
 	if o.TLSConfig != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"trunkline/internal/certfile"
 	"trunkline/internal/fault"
 	"trunkline/internal/metric"
 )
@@ -16,6 +17,7 @@ type metrics struct {
 	restarts *prometheus.CounterVec
 	calls    *prometheus.HistogramVec
 	failures *prometheus.CounterVec
+	renewals prometheus.Counter // that failed
 }
 
 func newMetrics() *metrics {
@@ -32,6 +34,7 @@ func newMetrics() *metrics {
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_bus_call_failures_total", Help: "Calls to another plane that failed, by subject and code; unavailable: no answer.",
 		}, []string{"subject", "code"}),
+		renewals: certfile.Failures("bus"),
 	}
 	for _, name := range buckets() {
 		m.restarts.WithLabelValues(name)
@@ -68,7 +71,7 @@ func (b *Bus) Metrics() prometheus.Collector { return collector{b} }
 
 func (c collector) Describe(out chan<- *prometheus.Desc) {
 	m := c.b.metrics
-	for _, own := range []prometheus.Collector{m.losses, m.restarts, m.calls, m.failures} {
+	for _, own := range []prometheus.Collector{m.losses, m.restarts, m.calls, m.failures, m.renewals} {
 		own.Describe(out)
 	}
 	for _, d := range []*prometheus.Desc{connectedDesc, messagesDesc, bytesDesc} {
@@ -83,7 +86,7 @@ func (c collector) Describe(out chan<- *prometheus.Desc) {
 
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	m := c.b.metrics
-	for _, own := range []prometheus.Collector{m.losses, m.restarts, m.calls, m.failures} {
+	for _, own := range []prometheus.Collector{m.losses, m.restarts, m.calls, m.failures, m.renewals} {
 		own.Collect(out)
 	}
 	gauge := func(d *prometheus.Desc, v float64) { out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }

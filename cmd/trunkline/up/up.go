@@ -62,6 +62,7 @@ func (c *Config) shared() []sharedKey {
 		{"control.cert_file", &c.Control.CertFile, "relay.cert_file"},
 		{"control.key_file", &c.Control.KeyFile, "relay.key_file"},
 		{"control.ca_dir", &c.Control.CADir, "data: the CA is in its directory tls"},
+		{"control.proxy_protocol", &c.Control.ProxyProtocol, "relay.proxy_protocol"},
 		{"control.bus", &c.Control.Bus, "bus"},
 		{"control.log", &c.Control.Log, "log"},
 		{"relay.listen", &c.Relay.Listen, "listen"},
