@@ -16,6 +16,9 @@ import (
 const (
 	stopGrace = 5 * time.Second // for streams, when the agent is stopped
 	maxDrain  = 30 * time.Minute
+	// handover is how long a tunnel takes new streams beside its successor: the
+	// relays hear of that a moment later than the agent does.
+	handover = 5 * time.Second
 	// maxOld bounds the tunnels that finish their streams beside the current
 	// one, whatever relays tell us.
 	maxOld = 3
@@ -113,7 +116,12 @@ func (a *Agent) retire(ctx context.Context, h *held, within time.Duration) {
 			time.AfterFunc(grace, cancel)
 		})
 		defer stop()
-		h.stop(late, min(max(within, stopGrace), maxDrain), errStopped)
+		select {
+		case <-time.After(handover):
+		case <-h.done:
+		case <-late.Done():
+		}
+		h.stop(late, min(max(within-handover, stopGrace), maxDrain), errStopped)
 	})
 }
 

@@ -51,6 +51,7 @@ type Edge struct {
 
 // Drain is what SIGTERM does.
 type Drain struct {
+	Linger   time.Duration `yaml:"linger"`   // from being not ready to the listeners' close, for who sends browsers here to look
 	Deadline time.Duration `yaml:"deadline"` // then what still runs is cut
 	Spread   time.Duration `yaml:"spread"`   // agents move at random moments of it
 }
@@ -69,7 +70,7 @@ func Default() Config {
 			},
 		},
 		Tunnels: uplink.Default(),
-		Drain:   Drain{Deadline: 5 * time.Minute, Spread: 20 * time.Second},
+		Drain:   Drain{Linger: 10 * time.Second, Deadline: 5 * time.Minute, Spread: 20 * time.Second},
 		Log:     service.LogConfig{Level: "info", Format: "json"},
 	}
 }
@@ -105,6 +106,9 @@ func (c Config) Validate() error {
 	}
 	c.Edge.check(bad)
 	checkTunnels(c.Tunnels, bad)
+	if c.Drain.Linger < 0 {
+		bad("drain.linger", errors.New("a time cannot be negative"))
+	}
 	if c.Drain.Deadline < 0 {
 		bad("drain.deadline", errors.New("a time cannot be negative"))
 	}

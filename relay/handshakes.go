@@ -2,6 +2,7 @@ package relay
 
 import (
 	"container/list"
+	"context"
 	"net"
 	"sync"
 	"time"
@@ -163,6 +164,17 @@ func (h *handshakes) removeLocked(e *list.Element) {
 	select {
 	case h.room <- struct{}{}:
 	default:
+	}
+}
+
+// settle waits until none is under way; there are no new ones.
+func (h *handshakes) settle(ctx context.Context) {
+	for h.count() > 0 && ctx.Err() == nil {
+		select {
+		case <-h.room: // one has ended
+		case <-time.After(silentFor / 10):
+		case <-ctx.Done():
+		}
 	}
 }
 

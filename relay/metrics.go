@@ -44,7 +44,7 @@ func newMetrics(r *Relay) *metrics {
 		Name: ns + "reports_dropped_total", Help: "Reports of visits that were never sent: too many waited for control.",
 	}, func() float64 { return float64(r.reports.lost.Load()) }))
 	gauge("draining", "1 while this relay drains.", func() float64 {
-		if r.draining.Load() {
+		if r.drains.begun() {
 			return 1
 		}
 		return 0

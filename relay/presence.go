@@ -31,7 +31,7 @@ func (r *Relay) lease(ctx context.Context) error {
 	for {
 		wctx, cancel := context.WithTimeout(ctx, bus.LeaseEvery)
 		_, err := leases.Put(wctx, string(r.o.Name), bus.Lease{
-			Relay: r.o.Name, Addrs: r.Advertised(), Started: started, Draining: r.draining.Load(),
+			Relay: r.o.Name, Addrs: r.Advertised(), Started: started, Draining: r.drains.begun(),
 		})
 		cancel()
 		if err == nil {
@@ -49,6 +49,15 @@ func (r *Relay) lease(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-wait:
+		case <-r.renewNow:
 		}
+	}
+}
+
+// renew has the lease say at once what has changed.
+func (r *Relay) renew() {
+	select {
+	case r.renewNow <- struct{}{}:
+	default:
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,7 +71,8 @@ type Relay struct {
 	public   *public
 	metrics  *metrics
 
-	draining atomic.Bool
+	drains   *drains
+	renewNow chan struct{} // has the lease renewed
 }
 
 // New binds and wires; nothing runs yet.
@@ -80,7 +80,7 @@ func New(o Options) (*Relay, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Relay{o: o, log: o.Log.With(zap.String("relay", string(o.Name)))}
+	r := &Relay{o: o, log: o.Log.With(zap.String("relay", string(o.Name))), drains: newDrains(), renewNow: make(chan struct{}, 1)}
 	ln, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -216,7 +216,7 @@ func (r *Relay) Advertised() []string {
 
 // Ready says whether traffic can be sent here.
 func (r *Relay) Ready() error {
-	if r.draining.Load() {
+	if r.drains.begun() {
 		return fault.New(fault.Draining, "draining")
 	}
 	return r.trust.Ready()
@@ -252,42 +252,27 @@ func (r *Relay) Run(ctx context.Context) error {
 	if r.public.files != nil {
 		g.Go(func() error { return r.public.files.Run(life) })
 	}
+	listening, shut := context.WithCancel(life)
+	defer shut()
 	if r.plain != nil {
-		g.Go(func() error { return r.edge.ServePlain(life, r.plain) })
+		g.Go(func() error { return r.edge.ServePlain(listening, r.plain) })
 	}
 	r.log.Info("relay up", zap.Stringer("listen", r.ln.Addr()), zap.String("zone", r.o.Zone))
 
 	select {
 	case <-ctx.Done():
-		r.drain(context.WithoutCancel(ctx))
+		r.drains.begin(time.Now())
+		r.drain(life, shut)
+	case <-r.drains.asked:
+		r.drain(life, shut)
 	case <-life.Done(): // a part ended by itself: that is an error, and it is in g
 	}
 	stop()
 	_ = r.closeListeners() // mostly closed already, by who accepts
 	err := g.Wait()
 	r.log.Info("relay stopped")
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if r.drains.begun() && errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
-}
-
-func (r *Relay) drain(ctx context.Context) {
-	r.draining.Store(true)
-	began := time.Now()
-	r.log.Info("draining", zap.Int("tunnels", r.uplink.Count()), zap.Duration("deadline", r.o.Drain.Deadline))
-	until, cancel := context.WithTimeout(ctx, r.o.Drain.Deadline)
-	defer cancel()
-	var g errgroup.Group
-	g.Go(func() error { return r.edge.Drain(until) })
-	g.Go(func() error { r.uplink.Drain(until, r.o.Drain.Spread); return nil })
-	if err := g.Wait(); err != nil {
-		r.log.Warn("drain cut what still ran at the deadline", zap.Error(err))
-	}
-	last, done := context.WithTimeout(ctx, 2*time.Second)
-	defer done()
-	if err := r.announce.Flush(last); err != nil {
-		r.log.Warn("the bus did not hear of the last routes", zap.Error(err))
-	}
-	r.log.Info("drained", zap.Int64("dur_ms", time.Since(began).Milliseconds()))
 }

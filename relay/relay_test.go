@@ -33,7 +33,7 @@ func startAlone(t *testing.T) *alone {
 		t.Fatal(err)
 	}
 	cfg := relay.Default()
-	cfg.Listen, cfg.Drain.Deadline, cfg.Drain.Spread = "127.0.0.1:0", time.Second, 0
+	cfg.Listen, cfg.Drain = "127.0.0.1:0", relay.Drain{Deadline: time.Second}
 	r, err := relay.New(relay.Options{
 		Config: cfg, Bus: b, Certificate: ca.Certificate, Log: zaptest.NewLogger(t), Registerer: prometheus.NewRegistry(),
 	})

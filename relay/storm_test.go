@@ -42,7 +42,8 @@ type coast struct {
 	key   token.SigningKey
 	site  id.Site
 	agent *tls.Config
-	as    string // the visitor's cookie
+	as    string          // the visitor's cookie
+	ended <-chan struct{} // the relay that was started last has
 }
 
 func newCoast(t testing.TB, change func(*relay.Config)) *coast {
@@ -92,14 +93,15 @@ func (s *coast) start(reg *prometheus.Registry, change func(*relay.Config)) *rel
 		s.t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
-	s.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
+	done := make(chan struct{})
+	s.ended = done
+	go func() {
+		defer close(done)
+		if err := r.Run(ctx); err != nil {
 			s.t.Error(err)
 		}
-	})
+	}()
+	s.t.Cleanup(func() { stop(); <-done })
 	return r
 }
 

@@ -25,6 +25,7 @@ import (
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
 	"trunkline/internal/pbxsim"
+	"trunkline/relay"
 )
 
 // Patience is how long a test waits for what must happen; nothing that passes
@@ -69,7 +70,7 @@ func StartLogged(t testing.TB, log *zap.Logger, configure func(*up.Config)) *Wor
 	cfg := up.Default()
 	cfg.Data, cfg.Listen = t.TempDir(), "127.0.0.1:0"
 	cfg.Control.Admin, cfg.Relay.Admin = "127.0.0.1:0", "127.0.0.1:0"
-	cfg.Relay.Drain.Deadline, cfg.Relay.Drain.Spread = time.Second, 0
+	cfg.Relay.Drain = relay.Drain{Deadline: time.Second}
 	if configure != nil {
 		configure(&cfg)
 	}

@@ -23,8 +23,8 @@ const (
 	zone  = "localhost"
 	admin = "loadtest@trunkline.local"
 	// A drain of the installation's own relays.
-	drainDeadline, drainSpread = 30 * time.Second, 5 * time.Second
-	stopTime                   = drainDeadline + 15*time.Second
+	drainLinger, drainDeadline, drainSpread = 2 * time.Second, 30 * time.Second, 5 * time.Second
+	stopTime                                = drainDeadline + 15*time.Second
 )
 
 // Own is an installation of processes of its own: control, and relays.
@@ -78,7 +78,7 @@ func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) er
 		relay := section{
 			"name": name, "listen": loopback(public[i]), "port": sitePort, "zone": zone, "console": o.console,
 			"ca_dir": o.path("tls"), "admin": loopback(admins[i]), "advertise": []string{zone + ":" + public[i]},
-			"drain": section{"deadline": drainDeadline.String(), "spread": drainSpread.String()},
+			"drain": section{"linger": drainLinger.String(), "deadline": drainDeadline.String(), "spread": drainSpread.String()},
 			"bus":   section{"url": "nats://" + loopback(bus), "user": name, "password_file": o.path(name + ".password")},
 			"log":   section{"level": "warn"}, // an event per request would be a load of its own
 		}

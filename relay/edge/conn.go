@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"trunkline/internal/id"
@@ -18,7 +19,6 @@ type conn struct {
 	remote  netip.Addr
 	sni     string
 	plain   bool          // behind a TLS-terminating load balancer
-	late    bool          // came when the relay was draining
 	limit   time.Duration // of standing still, writing
 	limitR  time.Duration // and reading, when rolling
 	closing func(*conn)
@@ -28,6 +28,7 @@ type conn struct {
 	host string  // of the last request for a site
 	site id.Site // and that site
 
+	stage                atomic.Int32            // of its exchange, for Edge.Count
 	exchange             *exchange               // the last one's memory is the next one's
 	fields, answerFields []field                 // for the exchanges, one after the other
 	pass                 func(net.Buffers) error // download.pass, bound once

@@ -113,7 +113,8 @@ type Edge struct {
 	pages               *pages
 	m                   *metrics
 
-	draining atomic.Bool
+	retiring atomic.Bool   // every answer is its connection's last
+	draining atomic.Bool   // and no connection waits for a request
 	goAway   chan struct{} // closed when upgraded connections must end
 
 	mu    sync.Mutex // guards conns and empty

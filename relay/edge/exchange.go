@@ -80,15 +80,16 @@ func (e *Edge) begin(ctx *fasthttp.RequestCtx) *exchange {
 	}
 	now := time.Now()
 	*c.exchange = exchange{e: e, c: c, ctx: ctx, remote: c.remote, start: now, toldAt: now, what: "page"}
+	c.stage.Store(stageAsked)
+	if e.retiring.Load() {
+		c.exchange.mustClose()
+	}
 	return c.exchange
 }
 
 // descend is the way of a request through the relay. An error is a fault for
 // the browser, or tells breakOff why the answer stopped.
 func (x *exchange) descend() error {
-	if x.c.late {
-		return fault.New(fault.Draining, "This relay is being restarted. Try again.").After(time.Second)
-	}
 	if err := x.parse(); err != nil {
 		return err
 	}
@@ -294,8 +295,9 @@ func (x *exchange) end() {
 		ce.Write(zap.Inline(x))
 	}
 	if e.draining.Load() {
-		x.mustClose()
+		x.mustClose() // it said before the drain that the connection goes on
 	}
+	x.c.stage.Store(stageIdle)
 	clear(x.c.fields) // they point into buffers that are others' now
 	clear(x.c.answerFields)
 	x.c.rolling = false

@@ -101,7 +101,7 @@ func (h *h2) goAway() {
 // serve is one stream, on x/net's goroutine for it: the request is given to the
 // edge as HTTP/1.1, written anew from what was parsed.
 func (h *h2) serve(w http.ResponseWriter, r *http.Request, tc *tls.Conn, remote netip.Addr) {
-	if h.e.draining.Load() {
+	if h.e.retiring.Load() {
 		w.Header().Set("Connection", "close") // x/net's word for GOAWAY
 	}
 	key := ""

@@ -185,11 +185,13 @@ func TestNoProgress(t *testing.T) {
 	resp.Body.Close()
 }
 
-// Drain ends idle connections at once, lets a download finish, and closes
-// WebSockets when its time is over.
+// A retired edge serves who is there and who comes, and each answer is the last
+// of its connection. Drain then ends idle connections at once, lets a download
+// finish, and closes WebSockets when its time is over.
 func TestDrain(t *testing.T) {
 	more := make(chan struct{})
 	ws := wsPortal(t)
+	pages := answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	w := newWorld(t, rawPortal(t, func(c net.Conn, r *bufio.Reader) {
 		req, err := http.ReadRequest(r)
 		if err != nil {
@@ -221,15 +223,37 @@ func TestDrain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "counted", func() bool { return w.edge.Count() == edge.Count{Downloads: 1, Upgraded: 1} })
+
+	raw := *w.portal.Load()
+	w.portal.Store(&pages)
+	w.edge.Retire()
+	fmt.Fprintf(idle, "GET / HTTP/1.1\r\nHost: %s\r\nCookie: %s\r\n\r\n", site, cookie)
+	if resp, err := http.ReadResponse(ir, nil); err != nil || resp.StatusCode != 200 || !resp.Close {
+		t.Errorf("a connection that was there: %+v, %v", resp, err)
+	} else if b, err := io.ReadAll(ir); err != nil || !strings.HasSuffix(string(b), "ok") {
+		t.Errorf("its answer %q, its end %v", b, err)
+	}
+	for as, want := range map[string]int{cookie: 200, "": 401} { // the portal's page, and one of ours
+		r := w.request("GET", "/", nil)
+		r.Header.Set("Cookie", as)
+		if resp, body := w.do(w.client(), r); resp.StatusCode != want || !resp.Close {
+			t.Errorf("by a new connection: %s, closes: %v, %s", resp.Status, resp.Close, body)
+		}
+	}
+	if resp, body := w.do(w.h2client(), w.request("GET", "/", nil)); resp.StatusCode != 200 || body != "ok" {
+		t.Errorf("by a new HTTP/2 connection: %s %s", resp.Status, body)
+	}
+	w.portal.Store(&raw)
+
+	quiet := w.raw(site)
+	eventually(t, "the connection that asks nothing is there", func() bool { return w.gauge(t, "connections") == 3 })
 	ctx, cancel := context.WithCancel(t.Context())
 	w.drained = true
 	done := make(chan error, 1)
 	go func() { done <- w.edge.Drain(ctx) }()
-	if _, err := ir.ReadByte(); err != io.EOF {
+	if _, err := quiet.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the idle connection: %v", err)
-	}
-	if resp, body := w.do(w.client(), w.request("GET", "/", nil)); resp.StatusCode != 503 || !strings.Contains(body, "draining") {
-		t.Errorf("a new connection: %d %s", resp.StatusCode, body)
 	}
 	close(more)
 	if b, err := io.ReadAll(download.Body); err != nil || string(b) != "half" {

@@ -249,7 +249,7 @@ func portalFault(err error) *fault.Error {
 // after this answer, and makes fasthttp think the same.
 func (x *exchange) keepBrowser(delimited, uploaded bool) bool {
 	h := &x.ctx.Request.Header
-	keep := delimited && uploaded && !h.ConnectionClose() && !x.req.close && !x.e.draining.Load()
+	keep := delimited && uploaded && !h.ConnectionClose() && !x.req.close && !x.e.retiring.Load()
 	if x.req.http10 && !hasKeepAlive(&x.req) {
 		keep = false
 	}

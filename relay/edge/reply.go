@@ -163,7 +163,7 @@ func (d *download) pass(bs net.Buffers) error {
 	d.left -= int64(n)
 	d.x.out.Add(int64(n))
 	d.due.owed += n
-	d.x.begun = true
+	d.x.answers()
 	if err := d.x.c.writeAll(bs); err != nil {
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
@@ -227,7 +227,7 @@ func (d *download) write(p []byte) error {
 }
 
 func (d *download) put(p []byte) error {
-	d.x.begun = true
+	d.x.answers()
 	if _, err := d.x.c.Write(p); err != nil {
 		return fmt.Errorf("%w: %w", errGone, err)
 	}

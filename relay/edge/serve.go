@@ -115,7 +115,6 @@ func (e *Edge) join(c *conn) bool {
 	if len(e.conns) >= e.o.Limits.Conns {
 		return false
 	}
-	c.late = e.draining.Load()
 	e.conns[c] = struct{}{}
 	e.m.conns.Inc()
 	return true
@@ -134,58 +133,3 @@ func (e *Edge) leave(c *conn) {
 
 // Forget closes the streams kept for a device's next request.
 func (e *Edge) Forget(device id.Device) { e.pool.forget(device) }
-
-// Drain ends the edge: idle connections at once, others after the request they
-// are at, upgraded ones (WebSockets, with 1012) when ctx ends, and the rest a
-// moment later. It returns an error if it had to cut any. Connections that
-// come while it drains are answered 503 draining.
-func (e *Edge) Drain(ctx context.Context) error {
-	empty := e.startDrain()
-	defer e.pool.close()
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-	}
-	close(e.goAway)
-	select {
-	case <-empty:
-		return nil
-	case <-time.After(time.Second):
-	}
-	n := 0
-	e.each(func(c *conn) { n++; c.kill() })
-	<-empty
-	return fmt.Errorf("edge: cut %d connections at the end of the drain", n)
-}
-
-// startDrain may be called once.
-func (e *Edge) startDrain() <-chan struct{} {
-	e.mu.Lock()
-	if e.draining.Swap(true) {
-		panic("BUG: edge drained twice")
-	}
-	empty := make(chan struct{})
-	if len(e.conns) == 0 {
-		close(empty)
-	} else {
-		e.empty = empty
-	}
-	e.mu.Unlock()
-	e.h2.goAway()
-	e.each((*conn).interruptIfIdle)
-	return empty
-}
-
-// each calls f for every connection, not holding the lock.
-func (e *Edge) each(f func(*conn)) {
-	e.mu.Lock()
-	all := make([]*conn, 0, len(e.conns))
-	for c := range e.conns {
-		all = append(all, c)
-	}
-	e.mu.Unlock()
-	for _, c := range all {
-		f(c)
-	}
-}

@@ -20,7 +20,8 @@ func (x *exchange) handOver(a *answer) error {
 	defer putBuf(out)
 	head := appendField(x.appendAnswer(out[:0], a), []byte("Upgrade"), a.upgrade)
 	head = append(head, "Connection: Upgrade\r\n\r\n"...)
-	x.begun = true
+	x.answers()
+	x.c.stage.Store(stageUpgraded)
 	if _, err := x.c.Write(head); err != nil {
 		return errGone
 	}

@@ -29,12 +29,6 @@ func (u *Uplink) leave() {
 	}
 }
 
-func (u *Uplink) isDraining() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.draining
-}
-
 // Count is the number of tunnels held.
 func (u *Uplink) Count() int {
 	u.mu.Lock()

@@ -2,32 +2,45 @@ package uplink
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"trunkline/internal/fault"
 )
 
-// Drain empties the relay: new tunnels are refused, every agent is told to
-// move within spread and does so at a random moment of it, and a tunnel is
-// closed when its last stream has ended. It returns when all tunnels are gone,
-// or closes the rest when ctx ends.
-func (u *Uplink) Drain(ctx context.Context, spread time.Duration) {
+const (
+	// drainTick is how often a drain looks at the tunnels that are left.
+	drainTick = 50 * time.Millisecond
+	// moveTime is what an agent gets to open its new tunnel before the old one,
+	// when idle, is taken away: it moves first and then lets go by itself.
+	moveTime = time.Second
+)
+
+// Drain empties the relay: new tunnels are refused, and every agent is asked to
+// move, one after the other over spread. An agent that has moved ends its
+// tunnel here with its last stream. One that has nowhere to go serves on until
+// unneeded is closed, when nobody comes to it through this relay any more, and
+// then loses its tunnel with its last stream. Drain returns when all tunnels
+// are gone, or closes the rest when ctx ends.
+func (u *Uplink) Drain(ctx context.Context, spread time.Duration, unneeded <-chan struct{}) {
 	gone := u.startDrain()
-	deadline, _ := ctx.Deadline()
-	u.links.Range(func(_, v any) bool {
-		l := v.(*link)
-		// A tunnel whose message cannot be sent is dead or stuck: its own
-		// pings see to it, and the deadline to both.
-		_ = l.relay.Drain(time.Until(deadline), rand.N(spread+1))
-		return true
-	})
-	u.waitIdle(ctx, time.Now().Add(spread+moveTime))
-	u.links.Range(func(_, v any) bool {
-		v.(*link).end(fault.New(fault.Draining, "The relay stopped."))
-		return true
-	})
-	<-gone // soon: a tunnel that was ended does not wait for its socket
+	began := time.Now()
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	for {
+		if ctx.Err() == nil {
+			u.thin(ctx, began.Add(spread), unneeded)
+		} else {
+			u.links.Range(func(_, v any) bool {
+				v.(*link).end(fault.New(fault.Draining, "The relay stopped."))
+				return true
+			})
+		}
+		select {
+		case <-gone: // after ctx soon: a tunnel that was ended does not wait for its socket
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // startDrain closes the door. Who comes after it is refused and not counted:
@@ -45,29 +58,39 @@ func (u *Uplink) startDrain() (gone <-chan struct{}) {
 	return empty
 }
 
-// moveTime is what an agent gets to open its new tunnel before the old one,
-// when idle, is taken away: it moves first and then lets go by itself.
-const moveTime = time.Second
-
-// waitIdle closes tunnels that are idle at or after from.
-func (u *Uplink) waitIdle(ctx context.Context, from time.Time) {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		left := 0
-		u.links.Range(func(_, v any) bool {
-			if l := v.(*link); l.relay.Streams() == 0 && time.Now().After(from) {
-				l.end(fault.New(fault.Draining, "The relay is stopping."))
-			}
-			left++
-			return true
-		})
-		if left == 0 {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
+// thin is one look at all tunnels: it asks as many agents to move as keeps the
+// pace until at, and ends the tunnels that nobody needs.
+func (u *Uplink) thin(ctx context.Context, at time.Time, unneeded <-chan struct{}) {
+	deadline, _ := ctx.Deadline()
+	idle := false
+	select {
+	case <-unneeded:
+		idle = time.Now().After(at.Add(moveTime))
+	default:
 	}
+	var stay []*link
+	u.links.Range(func(_, v any) bool {
+		switch l := v.(*link); {
+		case idle && l.relay.Streams() == 0:
+			l.end(fault.New(fault.Draining, "The relay is stopping."))
+		case !l.asked.Load():
+			stay = append(stay, l)
+		}
+		return true
+	})
+	n := len(stay)
+	if ticks := int(time.Until(at) / drainTick); ticks > 0 {
+		n = (n + ticks - 1) / ticks
+	}
+	for _, l := range stay[:n] {
+		l.move(time.Until(deadline))
+	}
+}
+
+// move asks the agent to open a tunnel elsewhere.
+func (l *link) move(deadline time.Duration) {
+	l.asked.Store(true)
+	// A tunnel whose message cannot be sent is dead or stuck: its own pings see
+	// to it, and the deadline to both.
+	_ = l.relay.Drain(deadline, moveTime)
 }

@@ -32,7 +32,8 @@ type link struct {
 	issued   atomic.Int64                // of the newest pass it has shown, unix seconds
 	replaced atomic.Pointer[fault.Error] // set when a newer tunnel of the device is known of
 
-	leaving atomic.Bool // the agent said goodbye; running streams go on
+	leaving atomic.Bool // new streams go elsewhere; running ones go on
+	asked   atomic.Bool // to move
 
 	words words // of visits, for the agent
 }
@@ -74,7 +75,10 @@ func (l *link) heardFirst() {
 	}
 }
 
-func (l *link) onGoodbye() {
+func (l *link) onGoodbye() { l.leave() }
+
+// leave has new streams go elsewhere.
+func (l *link) leave() {
 	l.leaving.Store(true)
 	l.u.o.Leaving(l.device)
 }

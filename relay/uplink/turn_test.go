@@ -75,7 +75,7 @@ func TestDrainAmidComers(t *testing.T) {
 		defer close(drained)
 		ctx, cancel := context.WithTimeout(w.ctx, 300*time.Millisecond)
 		defer cancel()
-		w.Drain(ctx, 0)
+		w.Drain(ctx, 0, nil)
 	}()
 	<-a.drain
 	stop := make(chan struct{})

@@ -148,8 +148,8 @@ func (u *Uplink) Superseded(d id.Device, at id.Relay) {
 // supersede closes a tunnel that the device no longer speaks through. One that
 // was asked to move, or is taking its leave, ends with its last stream.
 func (u *Uplink) supersede(l *link, why string) {
-	if u.isDraining() || l.leaving.Load() {
-		u.o.Leaving(l.device)
+	if l.asked.Load() || l.leaving.Load() {
+		l.leave()
 		return
 	}
 	u.metrics.replaced.Inc()

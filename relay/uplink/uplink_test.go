@@ -326,8 +326,9 @@ func TestAgentWithoutStatusIsEnded(t *testing.T) {
 	}
 }
 
-// Drain: agents are told, new tunnels refused, a running stream is let to its
-// end, and only then is the tunnel closed.
+// Drain: agents are told, new tunnels refused. Who does not move serves on while
+// it is needed; then a running stream is let to its end, and only then is the
+// tunnel closed.
 func TestDrainLetsStreamsEnd(t *testing.T) {
 	w := newWorld(t, nil)
 	busy, idle := id.NewDevice(), id.NewDevice()
@@ -336,12 +337,12 @@ func TestDrainLetsStreamsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
+	done, served := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(w.ctx, patience)
 		defer cancel()
-		w.Drain(ctx, 0)
+		w.Drain(ctx, 0, served)
 	}()
 	for _, x := range []*agent{a, b} {
 		select {
@@ -353,6 +354,13 @@ func TestDrainLetsStreamsEnd(t *testing.T) {
 	if _, err := w.dial(id.NewDevice()); !errors.Is(err, &fault.Error{Code: fault.Draining}) {
 		t.Errorf("a new tunnel while draining: %v", err)
 	}
+	late, err := w.Dial(w.ctx, idle, tunnel.Header{Service: "portal"})
+	if err != nil {
+		t.Errorf("a stream to who has nowhere to go: %v", err)
+	} else {
+		late.Reset()
+	}
+	close(served)
 	b.mustEnd(t)
 	select {
 	case <-a.ended:
@@ -376,9 +384,45 @@ func TestDrainCutsAtTheDeadline(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, 50*time.Millisecond)
 	defer cancel()
-	w.Drain(ctx, 0)
+	w.Drain(ctx, 0, nil)
 	a.mustEnd(t)
 	if w.Count() != 0 {
 		t.Errorf("%d tunnels are left", w.Count())
 	}
+}
+
+// Who was asked to move, and has a tunnel elsewhere, is not cut: its streams
+// run on beside that, and new ones go there.
+func TestMovedTunnelRunsOn(t *testing.T) {
+	w := newWorld(t, nil)
+	d := id.NewDevice()
+	a := w.connect(d)
+	s, err := w.Dial(w.ctx, d, tunnel.Header{Service: "portal"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(w.ctx, patience)
+		defer cancel()
+		w.Drain(ctx, 0, nil)
+	}()
+	select {
+	case <-a.drain:
+	case <-time.After(patience):
+		t.Fatal("the agent was not told to move")
+	}
+	w.Superseded(d, "relay-2")
+	if _, err := w.Dial(w.ctx, d, tunnel.Header{Service: "portal"}); !errors.Is(err, &fault.Error{Code: fault.NotConnected}) {
+		t.Errorf("a new stream: %v", err)
+	}
+	select {
+	case <-a.ended:
+		t.Error("it was cut")
+	default:
+	}
+	s.Reset()
+	_ = a.Stop(w.ctx)
+	<-done
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -144,6 +145,7 @@ func relayCommand() *cobra.Command {
 		},
 	}
 	f.add(c)
+	c.AddCommand(drainCommand())
 	return c
 }
 
@@ -200,6 +202,9 @@ func (d daemon) run(ctx context.Context, start func(context.Context, *bus.Bus, p
 		admin, err := service.NewAdmin(d.admin, debug.Metrics(reg), debug.Profiles(), p.Ready, d.log.Named("admin"))
 		if err != nil {
 			return errors.Join(err, p.Close())
+		}
+		if pages, ok := p.(interface{ DrainPage() http.Handler }); ok {
+			admin.Handle("/drain", pages.DrainPage())
 		}
 		g.Go(func() error { return admin.Run(life) })
 	}

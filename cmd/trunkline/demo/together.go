@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"trunkline/cmd/trunkline/up"
+	"trunkline/relay"
 )
 
 // together is control and relay in this process.
@@ -18,7 +19,7 @@ func newTogether(ctx context.Context, d *demo, log *zap.Logger) (*together, erro
 	cfg := up.Default()
 	cfg.Data, cfg.Listen = d.o.Data, d.o.Listen
 	// Nobody waits minutes for a demo to stop.
-	cfg.Relay.Drain.Deadline, cfg.Relay.Drain.Spread = 3*time.Second, 0
+	cfg.Relay.Drain = relay.Drain{Deadline: 3 * time.Second}
 	if d.beside() {
 		cfg.Control.Admin, cfg.Relay.Admin = "127.0.0.1:0", "127.0.0.1:0"
 	}

@@ -43,6 +43,7 @@ func Default() Config {
 	for _, k := range c.shared() {
 		reflect.ValueOf(k.value).Elem().SetZero()
 	}
+	c.Relay.Drain.Linger = 0 // nobody else is there to send browsers to
 	return c
 }
 
@@ -193,7 +194,11 @@ func (u *Up) build(ctx context.Context, cfg Config) error {
 	if err := u.admin(cfg.Control.Admin, controlReg, u.Control.Ready); err != nil {
 		return err
 	}
-	return u.admin(cfg.Relay.Admin, relayReg, u.Relay.Ready)
+	if err := u.admin(cfg.Relay.Admin, relayReg, u.Relay.Ready); err != nil || cfg.Relay.Admin == "" {
+		return err
+	}
+	u.admins[len(u.admins)-1].Handle("/drain", u.Relay.DrainPage())
+	return nil
 }
 
 // fixPort turns port 0 into a free one: the console's and the sites' addresses

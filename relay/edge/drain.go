@@ -1,0 +1,111 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Retire makes every answer from now on the last one of its connection, on
+// those that come later too: browsers go on wherever they are sent. It may be
+// called once.
+func (e *Edge) Retire() {
+	if e.retiring.Swap(true) {
+		panic("BUG: edge retired twice")
+	}
+	e.h2.goAway()
+}
+
+// Drain ends an edge that has been retired and to which nobody connects any
+// more: idle connections at once, others after the request they are at,
+// upgraded ones (WebSockets, with 1012) when ctx ends, and the rest a moment
+// later. It returns an error if it had to cut any.
+func (e *Edge) Drain(ctx context.Context) error {
+	empty := e.startDrain()
+	defer e.pool.close()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+	}
+	close(e.goAway)
+	select {
+	case <-empty:
+		return nil
+	case <-time.After(time.Second):
+	}
+	n := 0
+	e.each(func(c *conn) { n++; c.kill() })
+	<-empty
+	return fmt.Errorf("edge: cut %d connections at the end of the drain", n)
+}
+
+// startDrain may be called once.
+func (e *Edge) startDrain() <-chan struct{} {
+	e.mu.Lock()
+	if e.draining.Swap(true) {
+		panic("BUG: edge drained twice")
+	}
+	empty := make(chan struct{})
+	if len(e.conns) == 0 {
+		close(empty)
+	} else {
+		e.empty = empty
+	}
+	e.mu.Unlock()
+	e.h2.goAway() // those too that came after Retire and asked for nothing
+	e.each((*conn).interruptIfIdle)
+	return empty
+}
+
+// Stages of a connection's exchange.
+const (
+	stageIdle int32 = iota
+	stageAsked
+	stageAnswering
+	stageUpgraded
+)
+
+// Count is what browsers have under way.
+type Count struct {
+	Requests  int // that wait for their answer to begin
+	Downloads int // answers that are on their way
+	Upgraded  int // WebSockets, for the most part
+}
+
+// Count looks at every connection: it is for people.
+func (e *Edge) Count() Count {
+	var n Count
+	e.each(func(c *conn) {
+		switch c.stage.Load() {
+		case stageAsked:
+			n.Requests++
+		case stageAnswering:
+			n.Downloads++
+		case stageUpgraded:
+			n.Upgraded++
+		}
+	})
+	return n
+}
+
+// answers notes that the browser is about to be sent the answer's first byte.
+func (x *exchange) answers() {
+	if !x.begun {
+		x.begun = true
+		x.c.stage.Store(stageAnswering)
+	}
+}
+
+// each calls f for every connection, not holding the lock.
+func (e *Edge) each(f func(*conn)) {
+	e.mu.Lock()
+	all := make([]*conn, 0, len(e.conns))
+	for c := range e.conns {
+		all = append(all, c)
+	}
+	e.mu.Unlock()
+	for _, c := range all {
+		f(c)
+	}
+}
