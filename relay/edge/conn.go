@@ -164,7 +164,7 @@ func (c *conn) interrupt() {
 	_ = c.armLocked(past) // on a closed connection there is no Read to end
 }
 
-// setBusy marks the time of a request; Drain interrupts whoever is not busy.
+// setBusy marks the time of a request; a drain interrupts whoever is not busy.
 func (c *conn) setBusy(b bool) {
 	c.mu.Lock()
 	c.busy = b
@@ -177,6 +177,13 @@ func (c *conn) interruptIfIdle() {
 	c.mu.Unlock()
 	if idle {
 		c.interrupt()
+	}
+}
+
+// interruptIfKept is interruptIfIdle for connections that have had a request.
+func (c *conn) interruptIfKept() {
+	if c.stage.Load() != stageNew {
+		c.interruptIfIdle()
 	}
 }
 

@@ -54,13 +54,16 @@ func (e *Edge) startDrain() <-chan struct{} {
 	}
 	e.mu.Unlock()
 	e.h2.goAway() // those too that came after Retire and asked for nothing
-	e.each((*conn).interruptIfIdle)
+	e.each((*conn).interruptIfKept)
+	// Who has just connected is about to ask, and would take an end for an answer.
+	time.AfterFunc(lingerFor, func() { e.each((*conn).interruptIfIdle) })
 	return empty
 }
 
 // Stages of a connection's exchange.
 const (
-	stageIdle int32 = iota
+	stageNew int32 = iota // no request yet
+	stageIdle
 	stageAsked
 	stageAnswering
 	stageUpgraded
