@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/id"
 )
 
 const patience = 20 * time.Second
@@ -152,6 +153,20 @@ func TestExternalNATSServesThePlanes(t *testing.T) {
 	})
 	if answer != "heard this" {
 		t.Errorf("control answered %q", answer)
+	}
+
+	stopAs, err := bus.HandleAs(control, bus.SubjectPeerCertificate, func(_ context.Context, r id.Relay, _ string) (string, error) { return string(r), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopAs()
+	if who, err := bus.CallAs[string, string](ctx, r1, "relay-1", bus.SubjectPeerCertificate, "this"); who != "relay-1" || err != nil {
+		t.Errorf("relay-1 asks in its own name, and is %q: %v", who, err)
+	}
+	as, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	if who, err := bus.CallAs[string, string](as, r1, "relay-2", bus.SubjectPeerCertificate, "this"); err == nil {
+		t.Errorf("relay-1 asks in another's name, and is %q", who)
 	}
 }
 

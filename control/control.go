@@ -29,6 +29,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/peercert"
 	"trunkline/internal/token"
 )
 
@@ -58,6 +59,7 @@ type Control struct {
 	revocations *bus.Bucket[bus.Revocation]
 	passKeys    *bus.Bucket[token.PassKey]
 	sealKeys    *bus.Bucket[token.SealKey]
+	peerRoots   *bus.Bucket[peercert.Root]
 }
 
 // New opens the database, binds and wires; nothing runs yet.
@@ -78,6 +80,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		revocations: bus.NewBucket[bus.Revocation](o.Bus, bus.Revocations),
 		passKeys:    bus.NewBucket[token.PassKey](o.Bus, bus.Keys),
 		sealKeys:    bus.NewBucket[token.SealKey](o.Bus, bus.Keys),
+		peerRoots:   bus.NewBucket[peercert.Root](o.Bus, bus.Keys),
 	}
 	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
@@ -153,15 +156,20 @@ func loadLicense(c Config) (license.License, ed25519.PublicKey, error) {
 	return lic, key, nil
 }
 
-func (c *Control) publishKeys(ctx context.Context, pass []token.PassKey, seal []token.SealKey) error {
-	for _, k := range pass {
+func (c *Control) publishKeys(ctx context.Context, p fleet.Published) error {
+	for _, k := range p.Pass {
 		if _, err := c.passKeys.Put(ctx, "pass."+k.ID, k); err != nil {
 			return fmt.Errorf("publish pass key: %w", err)
 		}
 	}
-	for _, k := range seal {
+	for _, k := range p.Seal {
 		if _, err := c.sealKeys.Put(ctx, "visit."+k.ID, k); err != nil {
 			return fmt.Errorf("publish seal key: %w", err)
+		}
+	}
+	for _, k := range p.Peer {
+		if _, err := c.peerRoots.Put(ctx, "peer."+k.ID, k); err != nil {
+			return fmt.Errorf("publish peer authority: %w", err)
 		}
 	}
 	c.ready.Store(true)

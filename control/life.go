@@ -20,6 +20,7 @@ import (
 	"trunkline/control/store"
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 	"trunkline/internal/service"
 )
 
@@ -110,6 +111,14 @@ func (l *life) run(ctx context.Context) error {
 		return fmt.Errorf("serve visit events: %w", err)
 	}
 	defer stop()
+	unissue, err := bus.HandleAs(b, bus.SubjectPeerCertificate, func(ctx context.Context, r id.Relay, q bus.PeerRequest) (bus.PeerCertificate, error) {
+		der, err := l.fleet.PeerCertificate(ctx, r, q.Request)
+		return bus.PeerCertificate{Cert: der}, err
+	})
+	if err != nil {
+		return fmt.Errorf("serve peer certificates: %w", err)
+	}
+	defer unissue()
 	quiet, err := bus.Listen(b, bus.SubjectDevices, l.fleet.Heard)
 	if err != nil {
 		return fmt.Errorf("hear the other control nodes: %w", err)

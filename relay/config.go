@@ -14,6 +14,7 @@ import (
 	"trunkline/internal/id"
 	"trunkline/internal/service"
 	"trunkline/relay/edge"
+	"trunkline/relay/peer"
 	"trunkline/relay/uplink"
 )
 
@@ -32,6 +33,7 @@ type Config struct {
 	Edge      Edge              `yaml:"edge"`
 	Tunnels   uplink.Config     `yaml:"tunnels"`
 	Drain     Drain             `yaml:"drain"`
+	Peer      peer.Config       `yaml:"peer"`
 	Bus       bus.Config        `yaml:"bus"`
 	Log       service.LogConfig `yaml:"log"`
 
@@ -71,6 +73,7 @@ func Default() Config {
 		},
 		Tunnels: uplink.Default(),
 		Drain:   Drain{Linger: 10 * time.Second, Deadline: 5 * time.Minute, Spread: 20 * time.Second},
+		Peer:    peer.Default(),
 		Log:     service.LogConfig{Level: "info", Format: "json"},
 	}
 }
@@ -114,6 +117,12 @@ func (c Config) Validate() error {
 	}
 	if c.Drain.Spread < 0 {
 		bad("drain.spread", errors.New("a time cannot be negative"))
+	}
+	if c.Peer.Advertise != "" {
+		bad("peer.advertise", address(c.Peer.Advertise))
+	}
+	if c.Peer.Links < 1 || c.Peer.Links > peer.MaxLinks {
+		bad("peer.links", fmt.Errorf("need 1 to %d", peer.MaxLinks))
 	}
 	if err := c.Bus.Validate(); err != nil {
 		bad("bus: %w", err)

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/internal/bus"
+	"trunkline/relay/peer"
 )
 
 // watchRoutes keeps the table, and tells a bucket that came back empty what
@@ -32,6 +33,7 @@ func (r *Relay) lease(ctx context.Context) error {
 		wctx, cancel := context.WithTimeout(ctx, bus.LeaseEvery)
 		_, err := leases.Put(wctx, string(r.o.Name), bus.Lease{
 			Relay: r.o.Name, Addrs: r.Advertised(), Started: started, Draining: r.drains.begun(),
+			Peer: r.peerAddr(), PeerVersions: peer.Versions,
 		})
 		cancel()
 		if err == nil {
@@ -60,4 +62,9 @@ func (r *Relay) renew() {
 	case r.renewNow <- struct{}{}:
 	default:
 	}
+}
+
+// watchLeases tells who has to know of the other relays.
+func (r *Relay) watchLeases(ctx context.Context) error {
+	return bus.NewBucket[bus.Lease](r.o.Bus, bus.Relays).Watch(ctx, r.peers.Apply)
 }

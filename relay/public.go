@@ -20,6 +20,7 @@ import (
 	"trunkline/internal/proxyproto"
 	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
+	"trunkline/relay/peer"
 )
 
 // public is the one TLS listener, split by ALPN and host name.
@@ -30,6 +31,7 @@ type public struct {
 	dated   *tls.Config // sites, for browsers without TLS 1.3
 	hosts   *tls.Config
 	files   *certfile.Pair // nil: the certificate is somebody else's
+	peers   *tls.Config    // of other relays
 	shaking *handshakes
 	results *prometheus.CounterVec
 	shed    *prometheus.CounterVec
@@ -44,14 +46,14 @@ func newPublic(r *Relay) (*public, error) {
 		relay: r, log: r.log.Named("public"), shaking: newHandshakes(r.o.Tunnels.Rate, r.turns.pushOut), complain: rate.Sometimes{Interval: time.Minute},
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_relay_connections_total",
-			Help: "Connections to the public listener: tunnel, site, host (served by another plane), failed (no TLS came about), shed, or unproxied (a trusted load balancer sent no PROXY header).",
+			Help: "Connections to the public listener: tunnel, peer (another relay), site, host (served by another plane), failed (no TLS came about), shed, or unproxied (a trusted load balancer sent no PROXY header).",
 		}, []string{"kind"}),
 		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_relay_tunnels_shed_total",
 			Help: "Agents' connections closed after their first message and before any cryptography: beyond the rate, too many at once (full), pushed out by newer ones (queue), or slow.",
 		}, []string{"reason"}),
 	}
-	for _, k := range []string{"tunnel", "site", "host", "failed", "shed", "unproxied"} {
+	for _, k := range []string{"tunnel", "peer", "site", "host", "failed", "shed", "unproxied"} {
 		p.results.WithLabelValues(k) // a rate needs the 0 before the first 1
 	}
 	for _, reason := range []string{"rate", "full", "queue", "slow"} {
@@ -84,6 +86,7 @@ func newPublic(r *Relay) (*public, error) {
 	p.dated = p.sites.Clone()
 	p.dated.SessionTicketsDisabled = true // who has a ticket's key reads such a session, also afterwards
 	p.hosts.NextProtos = []string{"h2", "http/1.1"}
+	p.peers = r.peers.ServerTLS()
 	p.tunnels.NextProtos = []string{tunnel.ALPN}
 	p.tunnels.MinVersion = tls.VersionTLS13
 	// A tunnel carries bulk from its first byte on; small first records are
@@ -102,6 +105,8 @@ func (p *public) configFor(h *tls.ClientHelloInfo) (*tls.Config, error) {
 	}
 	p.shaking.heard(h.Conn)
 	switch {
+	case slices.Contains(h.SupportedProtos, peer.ALPN):
+		return p.peers, nil
 	case p.host(h.ServerName) != nil:
 		return p.hosts, nil
 	case !slices.Contains(h.SupportedVersions, tls.VersionTLS13):
@@ -225,6 +230,9 @@ func (p *public) serve(ctx context.Context, raw *evtls.Conn, cfg *tls.Config) {
 		p.results.WithLabelValues("tunnel").Inc()
 		p.wg.Add(1) // Run waits for the tunnel, though this goroutine does not
 		p.relay.uplink.Serve(ctx, c, p.wg.Done)
+	case state.NegotiatedProtocol == peer.ALPN:
+		p.results.WithLabelValues("peer").Inc()
+		p.relay.peers.Serve(ctx, c)
 	case host != nil:
 		p.results.WithLabelValues("host").Inc()
 		host(c)

@@ -6,7 +6,8 @@
 //	           --SNI console-------> whoever serves it (Hosts)
 //	           --else--------------> edge --AdmitVisit--> trust
 //	                                   |--Route--> route.Table <--bus
-//	                                   '--Dial---> uplink, guests
+//	                                   '--Dial---> uplink, guests, or another relay by peer
+//	           --ALPN trunkline-peer/1--> peer --Admit--> uplink, guests
 //
 // A relay keeps nothing on disk, and what it knows goes on working while
 // control or the bus is away.
@@ -31,10 +32,11 @@ import (
 	"trunkline/internal/evtls"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/peercert"
 	"trunkline/internal/proxyproto"
 	"trunkline/internal/token"
-	"trunkline/internal/tunnel"
 	"trunkline/relay/edge"
+	"trunkline/relay/peer"
 	"trunkline/relay/route"
 	"trunkline/relay/trust"
 	"trunkline/relay/uplink"
@@ -64,6 +66,7 @@ type Relay struct {
 	announce *route.Announcer
 	uplink   *uplink.Uplink
 	edge     *edge.Edge
+	peers    *peer.Peers
 	reports  *reporter
 	guests   *guests
 	poller   *evtls.Poller
@@ -112,6 +115,7 @@ func (r *Relay) wire() error {
 	r.guests = newGuests()
 	r.trust = trust.New(trust.Options{
 		Bus: o.Bus, Relay: o.Name, Report: r.report, Log: r.log.Named("trust"), Registerer: o.Registerer,
+		Peers:         func(roots []peercert.Root) { r.peers.SetRoots(roots) },
 		Sealing:       func(keys []token.SealKey) { r.public.sealSessions(keys) },
 		DeviceRevoked: func(d id.Device, at time.Time, cause *fault.Error) { r.uplink.End(d, at, cause) },
 	})
@@ -119,6 +123,10 @@ func (r *Relay) wire() error {
 		Config: o.Tunnels, Relay: o.Name, Admit: r.admitTunnel, Revoked: r.trust.Revoked, Refresh: r.trust.Refresh,
 		Announce: r.announce.Set, Withdraw: r.announce.Withdraw,
 		Leaving: func(d id.Device) { r.edge.Forget(d) }, Arrived: r.guests.tell, EndVisit: r.endVisit, Log: r.log.Named("uplink"), Registerer: o.Registerer,
+	})
+	r.peers = peer.New(peer.Options{
+		Config: o.Peer, Relay: o.Name, Certify: r.certify, Admit: r.admitPeer, Connected: o.Bus.Connected,
+		Log: r.log.Named("peer"), Registerer: o.Registerer,
 	})
 	r.guests.running, r.guests.came, r.guests.went = r.trust.Running, r.uplink.VisitStarted, r.uplink.VisitEnded
 	var err error
@@ -163,16 +171,6 @@ func (r *Relay) route(s id.Site, d id.Device) (edge.Route, bool) {
 		at, ok = r.table.Site(s)
 	}
 	return edge.Route{Device: at.Device, Since: at.Since, Down: at.Down, Portal: at.Portal, Standby: at.Standby, Account: at.Account}, ok
-}
-
-func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
-	r.guests.serve(d, h.Visit)
-	s, err := r.uplink.Dial(ctx, d, h)
-	if err != nil {
-		r.metrics.undialled(err)
-		return nil, err // not s: a nil *Stream in an interface is not nil
-	}
-	return s, nil
 }
 
 // Addr is the public listener's address.
@@ -245,6 +243,8 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.announce.Run(life) })
 	g.Go(func() error { return r.reports.Run(life) })
 	g.Go(func() error { return r.lease(life) })
+	g.Go(func() error { return r.watchLeases(life) })
+	g.Go(func() error { return r.peers.Run(life) })
 	// The poller goes on until every tunnel has seen its end by it.
 	polling, unpoll := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return r.poller.Run(polling) })

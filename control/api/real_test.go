@@ -25,7 +25,6 @@ import (
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
-	"trunkline/internal/token"
 )
 
 const password = "correct horse battery"
@@ -69,7 +68,7 @@ func newRealWorld(t *testing.T) *realWorld {
 		Store: st, Log: log, Registerer: reg, License: license.Trial, Zone: "example.com",
 		PutHandover: func(context.Context, string, bus.Handover) error { return nil },
 		Revoke:      func(context.Context, string, bus.Revocation) error { return nil },
-		PublishKeys: func(context.Context, []token.PassKey, []token.SealKey) error { return nil },
+		PublishKeys: func(context.Context, fleet.Published) error { return nil },
 		Relays:      func() []string { return []string{"relay-1.example.com:8443"} },
 	})
 	if err != nil {

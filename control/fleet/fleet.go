@@ -16,7 +16,6 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
-	"trunkline/internal/token"
 )
 
 // Options are what a Fleet is made of. Store, License and Zone must be set,
@@ -52,7 +51,7 @@ type Options struct {
 	// must not touch a hash that is there already: it errs with bus.ErrExists.
 	PutHandover func(ctx context.Context, hash string, h bus.Handover) error
 	Revoke      func(ctx context.Context, key string, r bus.Revocation) error
-	PublishKeys func(ctx context.Context, pass []token.PassKey, seal []token.SealKey) error
+	PublishKeys func(ctx context.Context, p Published) error
 
 	// Announce tells the other control nodes of a device that changed, as well
 	// as can be; it must not block. nil: there are none.

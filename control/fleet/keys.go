@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/peercert"
 	"trunkline/internal/token"
 )
 
@@ -22,27 +23,43 @@ const (
 type keyring struct {
 	signing []token.SigningKey
 	seal    []token.SealKey
+	peer    []peercert.Authority
+}
+
+// Published is what relays have to know of the keys.
+type Published struct {
+	Pass []token.PassKey
+	Seal []token.SealKey
+	Peer []peercert.Root
+}
+
+// due is what a rotation has to do.
+type due struct {
+	signing, seal, peer bool // a new one
+	drop                []string
 }
 
 // rotation decides what is due: a new key of a kind when the newest has been
 // active for its time, the end of those that nothing valid can name any more.
-func (k keyring) rotation(now time.Time) (newSigning, newSeal bool, drop []string) {
-	newSigning, newSeal = true, true
-	for _, s := range k.signing {
-		if now.After(s.NotAfter) {
-			drop = append(drop, s.ID)
-		} else if now.Before(s.NotBefore.Add(token.PassKeyActive)) {
-			newSigning = false
+func (k keyring) rotation(now time.Time) due {
+	d := due{signing: true, seal: true, peer: true}
+	look := func(fresh *bool, id string, from, to time.Time, active time.Duration) {
+		if now.After(to) {
+			d.drop = append(d.drop, id)
+		} else if now.Before(from.Add(active)) {
+			*fresh = false
 		}
+	}
+	for _, s := range k.signing {
+		look(&d.signing, s.ID, s.NotBefore, s.NotAfter, token.PassKeyActive)
 	}
 	for _, s := range k.seal {
-		if now.After(s.NotAfter) {
-			drop = append(drop, s.ID)
-		} else if now.Before(s.NotBefore.Add(token.SealKeyActive)) {
-			newSeal = false
-		}
+		look(&d.seal, s.ID, s.NotBefore, s.NotAfter, token.SealKeyActive)
 	}
-	return newSigning, newSeal, drop
+	for _, a := range k.peer {
+		look(&d.peer, a.ID, a.NotBefore, a.NotAfter, peercert.AuthorityActive)
+	}
+	return d
 }
 
 // signer is the newest key that the relays have had time to learn and that
@@ -64,11 +81,15 @@ func (k keyring) signer(now time.Time) (token.SigningKey, bool) {
 	return best, best.ID != ""
 }
 
-func (k keyring) published() (pass []token.PassKey, seal []token.SealKey) {
+func (k keyring) published() Published {
+	p := Published{Seal: k.seal}
 	for _, s := range k.signing {
-		pass = append(pass, s.Verifier())
+		p.Pass = append(p.Pass, s.Verifier())
 	}
-	return pass, k.seal
+	for _, a := range k.peer {
+		p.Peer = append(p.Peer, a.Root())
+	}
+	return p
 }
 
 // signer is the key to sign with now, made if there is none yet.
@@ -103,10 +124,9 @@ func (f *Fleet) rotateKeys(ctx context.Context) error {
 	if old != nil && old.same(ring) {
 		return nil
 	}
-	pass, seal := ring.published()
 	ctx, cancel := context.WithTimeout(ctx, busTimeout)
 	defer cancel()
-	if err := f.opts.PublishKeys(ctx, pass, seal); err != nil {
+	if err := f.opts.PublishKeys(ctx, ring.published()); err != nil {
 		f.log.Warn("keys not published yet, trying on", zap.Error(err))
 		f.republishSoon()
 	}
@@ -118,18 +138,23 @@ func rotateIn(tx Tx, now time.Time) (keyring, error) {
 	if err != nil {
 		return keyring{}, err
 	}
-	newSigning, newSeal, drop := ring.rotation(now)
-	if newSigning {
+	due := ring.rotation(now)
+	if due.signing {
 		if err := tx.AddSigningKey(token.NewSigningKey(now)); err != nil {
 			return keyring{}, err
 		}
 	}
-	if newSeal {
+	if due.seal {
 		if err := tx.AddSealKey(token.NewSealKey(now)); err != nil {
 			return keyring{}, err
 		}
 	}
-	for _, kid := range drop {
+	if due.peer {
+		if err := tx.AddPeerAuthority(peercert.NewAuthority(now)); err != nil {
+			return keyring{}, err
+		}
+	}
+	for _, kid := range due.drop {
 		if err := tx.DropKey(kid); err != nil {
 			return keyring{}, err
 		}
@@ -141,13 +166,17 @@ func readKeys(tx Tx) (k keyring, err error) {
 	if k.signing, err = tx.SigningKeys(); err != nil {
 		return keyring{}, err
 	}
-	k.seal, err = tx.SealKeys()
+	if k.seal, err = tx.SealKeys(); err != nil {
+		return keyring{}, err
+	}
+	k.peer, err = tx.PeerAuthorities()
 	return k, err
 }
 
 func (k keyring) same(o keyring) bool {
 	return slices.EqualFunc(k.signing, o.signing, func(a, b token.SigningKey) bool { return a.ID == b.ID }) &&
-		slices.EqualFunc(k.seal, o.seal, func(a, b token.SealKey) bool { return a.ID == b.ID })
+		slices.EqualFunc(k.seal, o.seal, func(a, b token.SealKey) bool { return a.ID == b.ID }) &&
+		slices.EqualFunc(k.peer, o.peer, func(a, b peercert.Authority) bool { return a.ID == b.ID })
 }
 
 // ForgottenKeys are those of ids, of keys that were read from the bus, that the
@@ -168,6 +197,9 @@ func (f *Fleet) ForgottenKeys(ctx context.Context, ids []string) (gone []string,
 	}
 	for _, k := range ring.seal {
 		known[k.ID] = true
+	}
+	for _, a := range ring.peer {
+		known[a.ID] = true
 	}
 	return slices.DeleteFunc(slices.Clone(ids), func(kid string) bool { return known[kid] }), nil
 }

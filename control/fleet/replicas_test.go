@@ -23,7 +23,6 @@ import (
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/pgtest"
-	"trunkline/internal/token"
 )
 
 // A replica can be a process of its own: this test binary, told so.
@@ -55,7 +54,7 @@ func replica(url string) (*fleet.Fleet, *store.Store, error) {
 		License:     func() license.License { return license.License{Plan: "standard", Connections: licensed} },
 		PutHandover: func(context.Context, string, bus.Handover) error { return nil },
 		Revoke:      func(context.Context, string, bus.Revocation) error { return nil },
-		PublishKeys: func(context.Context, []token.PassKey, []token.SealKey) error { return nil },
+		PublishKeys: func(context.Context, fleet.Published) error { return nil },
 	})
 	return f, s, err
 }

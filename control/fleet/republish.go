@@ -37,8 +37,7 @@ func (f *Fleet) republish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pass, seal := known.keys.published()
-	if err := f.opts.PublishKeys(ctx, pass, seal); err != nil {
+	if err := f.opts.PublishKeys(ctx, known.keys.published()); err != nil {
 		return err
 	}
 	// Before the handovers: a revoked visit must not come back to life.

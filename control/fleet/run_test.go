@@ -11,6 +11,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/peercert"
 	"trunkline/internal/token"
 )
 
@@ -154,6 +155,8 @@ func (memory) View(_ context.Context, fn func(fleet.Tx) error) error { return fn
 func (memoryTx) FleetCounts() (fleet.FleetCounts, error)             { return fleet.FleetCounts{}, nil }
 func (memoryTx) SigningKeys() ([]token.SigningKey, error)            { return nil, nil }
 func (memoryTx) SealKeys() ([]token.SealKey, error)                  { return nil, nil }
+func (memoryTx) PeerAuthorities() ([]peercert.Authority, error)      { return nil, nil }
+func (memoryTx) AddPeerAuthority(peercert.Authority) error           { return nil }
 func (memoryTx) AddSigningKey(token.SigningKey) error                { return nil }
 func (memoryTx) AddSealKey(token.SealKey) error                      { return nil }
 func (memoryTx) DropSessionsBefore(time.Time) (int, error)           { return 0, nil }

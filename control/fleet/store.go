@@ -7,6 +7,7 @@ import (
 
 	"trunkline/internal/bus"
 	"trunkline/internal/id"
+	"trunkline/internal/peercert"
 	"trunkline/internal/token"
 )
 
@@ -151,6 +152,9 @@ type secretTx interface {
 	SealKeys() ([]token.SealKey, error)
 	AddSigningKey(k token.SigningKey) error
 	AddSealKey(k token.SealKey) error
+	PeerAuthorities() ([]peercert.Authority, error)
+	AddPeerAuthority(a peercert.Authority) error
+	// DropKey drops whichever of these has the id.
 	DropKey(kid string) error
 	// PutRevocation replaces an older one of the same key.
 	PutRevocation(key string, r bus.Revocation) error

@@ -134,14 +134,14 @@ func (w *world) restartOn(s fleet.Store) {
 		Revoke: func(_ context.Context, key string, r bus.Revocation) error {
 			return w.onBus(func() error { w.revoked[key] = r; return nil })
 		},
-		PublishKeys: func(_ context.Context, pass []token.PassKey, seal []token.SealKey) error {
+		PublishKeys: func(_ context.Context, p fleet.Published) error {
 			return w.onBus(func() error {
 				clear(w.pass)
 				clear(w.seal)
-				for _, k := range pass {
+				for _, k := range p.Pass {
 					w.pass[k.ID] = k
 				}
-				for _, k := range seal {
+				for _, k := range p.Seal {
 					w.seal[k.ID] = k
 				}
 				select {

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/peercert"
 	"trunkline/internal/token"
 )
 
-// Keys are kept in the clear: whoever reads the database can issue passes. The
+// Keys are kept in the clear: whoever reads the database can issue passes, and
+// certificates of relays. The
 // file's mode, and the operator's care for backups, is what guards them.
 
 func (t *tx) SigningKeys() ([]token.SigningKey, error) {
@@ -43,11 +45,32 @@ func (t *tx) AddSealKey(k token.SealKey) error {
 		k.ID, k.Secret, micros(k.NotBefore), micros(k.NotAfter))
 }
 
+func (t *tx) PeerAuthorities() ([]peercert.Authority, error) {
+	return all(t, func(r scanner) (a peercert.Authority, err error) {
+		var seed []byte
+		if err := r.Scan(&a.ID, &seed, &a.Cert, stamp{&a.NotBefore}, stamp{&a.NotAfter}); err != nil {
+			return a, err
+		}
+		if len(seed) != ed25519.SeedSize {
+			return a, fmt.Errorf("peer authority %s: seed of %d bytes", a.ID, len(seed))
+		}
+		a.Private = ed25519.NewKeyFromSeed(seed)
+		return a, nil
+	}, "SELECT id, seed, cert, not_before, not_after FROM peer_authorities ORDER BY not_before, id")
+}
+
+func (t *tx) AddPeerAuthority(a peercert.Authority) error {
+	return t.insert("INSERT INTO peer_authorities (id, seed, cert, not_before, not_after) VALUES ($1, $2, $3, $4, $5)",
+		a.ID, a.Private.Seed(), a.Cert, micros(a.NotBefore), micros(a.NotAfter))
+}
+
 func (t *tx) DropKey(kid string) error {
-	if err := t.insert("DELETE FROM signing_keys WHERE id = $1", kid); err != nil {
-		return err
+	for _, table := range []string{"signing_keys", "seal_keys", "peer_authorities"} {
+		if err := t.insert("DELETE FROM "+table+" WHERE id = $1", kid); err != nil {
+			return err
+		}
 	}
-	return t.insert("DELETE FROM seal_keys WHERE id = $1", kid)
+	return nil
 }
 
 func (t *tx) PutRevocation(key string, r bus.Revocation) error {

@@ -23,7 +23,7 @@ var tables = []table{
 	{name: "device_groups", key: "id"}, {name: "role_rights", key: "account, role, grp"}, {name: "api_tokens", key: "id"},
 	{name: "sites", key: "id"}, {name: "devices", key: "id"}, {name: "device_events", key: "seq", identity: true},
 	{name: "visits", key: "id"}, {name: "visit_traffic", key: "visit, relay"},
-	{name: "signing_keys", key: "id"}, {name: "seal_keys", key: "id"}, {name: "revocations", key: "key"},
+	{name: "signing_keys", key: "id"}, {name: "seal_keys", key: "id"}, {name: "peer_authorities", key: "id"}, {name: "revocations", key: "key"},
 	{name: "audit", key: "seq", identity: true}, {name: "licences", key: "seq", identity: true},
 	{name: "samples", key: "account, at"}, {name: "idempotency", key: "key"},
 }

@@ -30,6 +30,7 @@ const (
 	kvPrefix   = "$KV."           // + bucket + "." + key: where records are written
 	feedPrefix = "trunkline.kv."  // + bucket + "." + key: where stored records are announced
 	rpcPrefix  = "trunkline.rpc." // + subject
+	asPrefix   = "trunkline.as."  // + relay + "." + subject: calls in a relay's own name
 	apiPrefix  = "$JS.API."
 
 	// accountInfo is imported by relays' accounts, though no relay may ask it:
@@ -58,6 +59,7 @@ func writes(r id.Relay) []string {
 		kvPrefix + Relays + "." + string(r),
 		kvPrefix + Handovers + ".*",
 		rpcPrefix + ">",
+		asPrefix + string(r) + ".>",
 	}
 }
 
@@ -107,7 +109,7 @@ func export(control *server.Account) error {
 	if err := control.AddStreamExport(feedPrefix+">", nil); err != nil {
 		return err
 	}
-	single := []string{kvPrefix + Routes + ".>", kvPrefix + Relays + ".*", kvPrefix + Handovers + ".*", rpcPrefix + ">", accountInfo}
+	single := []string{kvPrefix + Routes + ".>", kvPrefix + Relays + ".*", kvPrefix + Handovers + ".*", rpcPrefix + ">", asPrefix + ">", accountInfo}
 	var streamed []string
 	for _, bucket := range buckets() {
 		one, many := reads(bucket)

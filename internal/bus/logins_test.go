@@ -151,6 +151,29 @@ func TestRelayLoginIsConfined(t *testing.T) {
 	}
 }
 
+// A relay asks in its own name and in no other's, and control is told whose it is.
+func TestRelayCallsInItsOwnName(t *testing.T) {
+	srv, r1, r2 := world(t)
+	stop, err := bus.HandleAs(srv, "who", func(_ context.Context, r id.Relay, q question) (answer, error) {
+		return answer{Text: string(r) + " asks " + q.Name}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	for r, b := range map[id.Relay]*bus.Bus{"r1": r1, "r2": r2} {
+		a, err := bus.CallAs[question, answer](t.Context(), b, r, "who", question{Name: "this"})
+		if err != nil || a.Text != string(r)+" asks this" {
+			t.Errorf("%s: %q, %v", r, a.Text, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if a, err := bus.CallAs[question, answer](ctx, r1, "r2", "who", question{Name: "this"}); err == nil {
+		t.Errorf("r1 is taken for another: %q", a.Text)
+	}
+}
+
 func TestWrongPasswordStaysOutside(t *testing.T) {
 	l := login(t, "r1")
 	srv := control(t, bus.Config{Listen: "127.0.0.1:0", Logins: []bus.Login{l}})

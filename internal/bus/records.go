@@ -17,7 +17,7 @@ import (
 const (
 	Routes      = "routes"      // <relay>.<device>: written by that relay only
 	Relays      = "relays"      // <relay>: the lease, renewed every LeaseEvery
-	Keys        = "keys"        // pass.<kid> and visit.<kid>: written by control
+	Keys        = "keys"        // pass.<kid>, visit.<kid> and peer.<id>: written by control
 	Revocations = "revocations" // device.<id> and visit.<id>: written by control
 	Handovers   = "handovers"   // <sha-256 of the token, hex>: control creates, a relay redeems
 )
@@ -51,6 +51,10 @@ type Lease struct {
 	Addrs    []string  `json:"addrs"` // host:port
 	Started  time.Time `json:"started"`
 	Draining bool      `json:"draining,omitempty"`
+	// Peer is where other relays dial it, host:port, and PeerVersions what it
+	// speaks with them; "": it holds no links.
+	Peer         string `json:"peer,omitempty"`
+	PeerVersions []int  `json:"peer_versions,omitempty"`
 }
 
 // Revocation ends a device's tunnels, or a visit, at once and everywhere.
@@ -80,8 +84,22 @@ type VisitEvent struct {
 	Requests int64      `json:"requests,omitempty"`
 }
 
+// PeerRequest asks for a certificate that other relays know this one by: RPC
+// subject "peer.certificate", in the relay's own name.
+type PeerRequest struct {
+	Request []byte `json:"request"` // PKCS #10, DER
+}
+
+// PeerCertificate is the answer.
+type PeerCertificate struct {
+	Cert []byte `json:"cert"` // DER
+}
+
 // RPC subjects.
-const SubjectVisitEvent = "visit.event"
+const (
+	SubjectVisitEvent      = "visit.event"
+	SubjectPeerCertificate = "peer.certificate"
+)
 
 // SubjectDevices is of notices: a device is another one now than on the screens.
 const SubjectDevices = "devices"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,13 +53,22 @@ func (f wireFault) fault() *fault.Error {
 // Call asks whoever handles subject. The error is the handler's fault, or a
 // fault unavailable if no answer came; then the handler may yet have run.
 func Call[Q, A any](ctx context.Context, b *Bus, subject string, q Q) (A, error) {
+	return call[Q, A](ctx, b, rpcPrefix+subject, subject, q)
+}
+
+// CallAs is Call in a relay's own name: no other relay is let ask in it.
+func CallAs[Q, A any](ctx context.Context, b *Bus, r id.Relay, subject string, q Q) (A, error) {
+	return call[Q, A](ctx, b, asPrefix+string(r)+"."+subject, subject, q)
+}
+
+func call[Q, A any](ctx context.Context, b *Bus, to, subject string, q Q) (A, error) {
 	began := time.Now()
-	a, err := call[Q, A](ctx, b, subject, q)
+	a, err := ask[Q, A](ctx, b, to, subject, q)
 	b.metrics.called(subject, began, err)
 	return a, err
 }
 
-func call[Q, A any](ctx context.Context, b *Bus, subject string, q Q) (A, error) {
+func ask[Q, A any](ctx context.Context, b *Bus, to, subject string, q Q) (A, error) {
 	var none, a A
 	op := "call " + subject
 	if !b.Connected() {
@@ -66,7 +76,7 @@ func call[Q, A any](ctx context.Context, b *Bus, subject string, q Q) (A, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	m := nats.NewMsg(rpcPrefix + subject)
+	m := nats.NewMsg(to)
 	var err error
 	if m.Data, err = json.Marshal(q); err != nil {
 		return none, fmt.Errorf("%s: encode: %w", op, err)
@@ -96,7 +106,26 @@ func call[Q, A any](ctx context.Context, b *Bus, subject string, q Q) (A, error)
 // other error as internal with a reference that is logged here. stop takes no
 // more calls, waits for those that run, and cancels them after some seconds.
 func Handle[Q, A any](b *Bus, subject string, fn func(context.Context, Q) (A, error)) (stop func(), err error) {
-	sub, err := b.nc.QueueSubscribeSync(rpcPrefix+subject, rpcQueue)
+	return handle(b, rpcPrefix+subject, subject, func(ctx context.Context, _ string, q Q) (A, error) { return fn(ctx, q) })
+}
+
+// HandleAs is Handle for CallAs. fn is told which relay it is that asks: the
+// server has let nobody else.
+func HandleAs[Q, A any](b *Bus, subject string, fn func(context.Context, id.Relay, Q) (A, error)) (stop func(), err error) {
+	return handle(b, asPrefix+"*."+subject, subject, func(ctx context.Context, asked string, q Q) (A, error) {
+		label, _, _ := strings.Cut(strings.TrimPrefix(asked, asPrefix), ".")
+		var r id.Relay
+		if err := r.UnmarshalText([]byte(label)); err != nil {
+			var none A
+			return none, fault.New(fault.Invalid, "The call is in no relay's name.")
+		}
+		return fn(ctx, r, q)
+	})
+}
+
+// handle also tells fn the subject that was asked.
+func handle[Q, A any](b *Bus, on, subject string, fn func(ctx context.Context, asked string, q Q) (A, error)) (stop func(), err error) {
+	sub, err := b.nc.QueueSubscribeSync(on, rpcQueue)
 	if err != nil {
 		return nil, b.fail("handle "+subject, err)
 	}
@@ -109,12 +138,12 @@ func Handle[Q, A any](b *Bus, subject string, fn func(context.Context, Q) (A, er
 			return nil, b.fail("handle "+subject, errors.Join(err, sub.Unsubscribe()))
 		}
 	}
-	h := &handler{b: b, subject: subject, sub: sub, answer: func(ctx context.Context, data []byte) ([]byte, error) {
+	h := &handler{b: b, subject: subject, sub: sub, answer: func(ctx context.Context, m *nats.Msg) ([]byte, error) {
 		var q Q
-		if err := json.Unmarshal(data, &q); err != nil {
+		if err := json.Unmarshal(m.Data, &q); err != nil {
 			return nil, fault.New(fault.Invalid, "The request does not decode.")
 		}
-		a, err := fn(ctx, q)
+		a, err := fn(ctx, m.Subject, q)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +157,7 @@ type handler struct {
 	b       *Bus
 	subject string
 	sub     *nats.Subscription
-	answer  func(context.Context, []byte) ([]byte, error)
+	answer  func(context.Context, *nats.Msg) ([]byte, error)
 }
 
 func (h *handler) start() (stop func()) {
@@ -182,7 +211,7 @@ func (h *handler) handle(ctx context.Context, m *nats.Msg) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var r reply
-	answer, err := h.guarded(ctx, m.Data)
+	answer, err := h.guarded(ctx, m)
 	if err != nil {
 		r.Fault = h.fault(err)
 	} else {
@@ -204,14 +233,14 @@ func (h *handler) handle(ctx context.Context, m *nats.Msg) {
 
 // guarded keeps one bad call from ending the process and everybody's calls
 // with it; the caller and the log hear of it.
-func (h *handler) guarded(ctx context.Context, data []byte) (answer []byte, err error) {
+func (h *handler) guarded(ctx context.Context, m *nats.Msg) (answer []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.b.log.Error("handler panicked", zap.String("subject", h.subject), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	return h.answer(ctx, data)
+	return h.answer(ctx, m)
 }
 
 func (h *handler) fault(err error) *wireFault {

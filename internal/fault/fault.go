@@ -70,6 +70,13 @@ const (
 	RemoteOff      Code = "remote_access_off" // switched off on the PBX
 )
 
+// Between relays.
+const (
+	NotHere   Code = "not_at_this_relay" // the device's tunnel is not where it was said to be
+	RelayAway Code = "relay_unreachable" // there is no link to the relay that holds it
+	Loop      Code = "forwarded_twice"   // what came from one relay was to go on to another
+)
+
 // Visits and the edge.
 const (
 	UnknownHost     Code = "unknown_host"
@@ -104,6 +111,8 @@ var statuses = map[Code]int{
 	DeviceClaimed: 409, DeviceRemoved: 410, PassExpired: 401, PassEarly: 401, PassInvalid: 401, ProofInvalid: 401,
 	Protocol: 400, HelloTimeout: 408, PeerSilent: 408, Replaced: 409, Draining: 503, RelayLost: 503,
 	ConnectionLost: 503, AgentStopped: 503, NotReady: 503, OverCapacity: 409, SiteMoved: 409, RemoteOff: 503,
+
+	NotHere: 503, RelayAway: 503, Loop: 508,
 
 	UnknownHost: 421, UnknownSite: 404, HostMismatch: 421, VisitNeeded: 401, VisitEnded: 401, VisitWrongSite: 403,
 	HandoverInvalid: 403, HandoverUsed: 403, NotConnected: 503, PortalRefused: 502, PortalTimeout: 504,

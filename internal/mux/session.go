@@ -340,6 +340,24 @@ func (s *Session) Len() int {
 	return len(s.core.streams)
 }
 
+// Ping has the round trip measured now, unless it is being measured. The answer
+// also shows that the peer lives.
+func (s *Session) Ping() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.core.pinging {
+		s.core.pinging, s.core.pingDue = true, true
+	}
+	s.kickLocked()
+}
+
+// RTT is the round trip as it was measured; 0: it has not been yet.
+func (s *Session) RTT() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core.rtt
+}
+
 // Unacknowledged is for how long the peer has acknowledged none of the streams
 // that wait for it.
 func (s *Session) Unacknowledged() time.Duration {

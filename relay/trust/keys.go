@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/peercert"
 	"trunkline/internal/token"
 )
 
@@ -19,6 +20,7 @@ import (
 type keyring struct {
 	pass map[string]token.PassKey
 	seal map[string]token.SealKey
+	peer map[string]peercert.Root
 }
 
 func (k *keyring) passKey(kid string) (token.PassKey, bool) { v, ok := k.pass[kid]; return v, ok }
@@ -54,6 +56,15 @@ func (t *Trust) watchKeys(ctx context.Context) error {
 			delete(next.pass, kid)
 		case e.Kind == bus.Delete && kind == "visit":
 			delete(next.seal, kid)
+		case e.Kind == bus.Delete && kind == "peer":
+			delete(next.peer, kid)
+		case e.Kind == bus.Put && kind == "peer":
+			var k peercert.Root
+			if err := json.Unmarshal(e.Value, &k); err != nil || k.ID != kid {
+				t.o.Log.Warn("malformed authority of relays on the bus", zap.String("key", e.Key))
+				return
+			}
+			next.peer[kid] = k
 		case e.Kind == bus.Put && kind == "pass":
 			var k token.PassKey
 			if err := json.Unmarshal(e.Value, &k); err != nil || k.ID != kid || len(k.Public) != 32 {
@@ -74,16 +85,24 @@ func (t *Trust) watchKeys(ctx context.Context) error {
 		if kind == "visit" && t.o.Sealing != nil {
 			t.o.Sealing(next.sealing())
 		}
+		if kind == "peer" && t.o.Peers != nil {
+			t.o.Peers(slices.Collect(maps.Values(next.peer)))
+		}
 		t.keys.Store(next)
 	})
 }
 
 // clone drops what no token can need any more.
 func (k *keyring) clone(now time.Time) *keyring {
-	next := &keyring{pass: make(map[string]token.PassKey, len(k.pass)+1), seal: make(map[string]token.SealKey, len(k.seal)+1)}
+	next := &keyring{
+		pass: make(map[string]token.PassKey, len(k.pass)+1), seal: make(map[string]token.SealKey, len(k.seal)+1),
+		peer: make(map[string]peercert.Root, len(k.peer)+1),
+	}
 	maps.Copy(next.pass, k.pass)
 	maps.Copy(next.seal, k.seal)
+	maps.Copy(next.peer, k.peer)
 	maps.DeleteFunc(next.pass, func(_ string, v token.PassKey) bool { return now.After(v.NotAfter) })
 	maps.DeleteFunc(next.seal, func(_ string, v token.SealKey) bool { return now.After(v.NotAfter) })
+	maps.DeleteFunc(next.peer, func(_ string, v peercert.Root) bool { return now.After(v.NotAfter) })
 	return next
 }

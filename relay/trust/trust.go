@@ -20,6 +20,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/peercert"
 	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 )
@@ -32,6 +33,9 @@ type Options struct {
 	// Sealing is told, newest first, which keys seal and open visits, when that
 	// changes; may be nil.
 	Sealing func([]token.SealKey)
+	// Peers is told whose certificates of other relays are believed, when that
+	// changes; may be nil.
+	Peers func([]peercert.Root)
 	// Report takes a visit's opening or end; it must not block.
 	Report     func(bus.VisitEvent)
 	Relay      id.Relay

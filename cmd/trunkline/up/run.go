@@ -79,6 +79,9 @@ func (u *Up) SiteURL(site string) string {
 	return "https://" + site + "." + u.cfg.Zone + u.Relay.SitePort() + "/"
 }
 
+// BusAddr is where other relays dial the bus, "" if they cannot.
+func (u *Up) BusAddr() string { return u.bus.Addr() }
+
 // CA is the self-made CA, nil with certificates of the operator's own.
 func (u *Up) CA() *selfca.CA { return u.ca }
 

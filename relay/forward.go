@@ -1,0 +1,120 @@
+package relay
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
+	"trunkline/relay/edge"
+	"trunkline/relay/peer"
+)
+
+// dial opens a stream to a device, through its tunnel here or through the relay
+// that has it. If it is not where the table says, it is looked up once more:
+// nothing of the request has been said by then.
+func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
+	at, _ := r.table.Device(d)
+	s, err := r.dialAt(ctx, at, d, h)
+	if err != nil && r.moved(ctx, at, d, err) {
+		next, _ := r.table.Device(d)
+		s, err = r.dialAt(ctx, next, d, h)
+	}
+	if err != nil {
+		r.metrics.undialled(err)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (r *Relay) dialAt(ctx context.Context, at bus.Route, d id.Device, h tunnel.Header) (edge.Stream, error) {
+	if at.Relay == "" || at.Relay == r.o.Name {
+		r.guests.serve(d, h.Visit)
+		s, err := r.uplink.Dial(ctx, d, h)
+		if err != nil {
+			return nil, err // not s: a nil *Stream in an interface is not nil
+		}
+		return s, nil
+	}
+	q := peer.Request{Device: d, Header: h}
+	if v, ok := r.trust.Running(h.Visit); ok {
+		q.Visit = tunnel.Visit{ID: v.ID, Who: v.Who, Method: v.Method, Started: v.Started, Idle: v.Idle}
+	}
+	s, err := r.peers.Open(ctx, at.Relay, q)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+const (
+	// movingFor is how long a device that is not where it was said to be may take
+	// to be said to be elsewhere.
+	movingFor = 2 * time.Second
+	lookAgain = 20 * time.Millisecond
+)
+
+// moved waits until the table says something else of d than at, after a failure
+// that this would explain, and reports whether it is up.
+func (r *Relay) moved(ctx context.Context, at bus.Route, d id.Device, err error) bool {
+	switch fault.CodeOf(err) {
+	case fault.NotHere, fault.NotConnected, fault.RelayAway, fault.RelayLost, fault.ConnectionLost:
+	default:
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, movingFor)
+	defer cancel()
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for {
+		if next, ok := r.table.Device(d); !ok || next.Tunnel != at.Tunnel || next.Relay != at.Relay || next.Down != at.Down {
+			return ok && next.Down == ""
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// admitPeer opens a stream to a device here for another relay. It never goes on
+// to a third: what is not here is refused.
+func (r *Relay) admitPeer(ctx context.Context, _ id.Relay, q peer.Request) (peer.Device, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.o.Edge.Limits.Dial)
+	defer cancel()
+	s, err := r.uplink.Dial(ctx, q.Device, q.Header)
+	if fault.CodeOf(err) == fault.NotConnected {
+		return nil, fault.New(fault.NotHere, "The PBX is not connected to this relay.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// certify has control sign a request for a certificate in this relay's name.
+func (r *Relay) certify(ctx context.Context, request []byte) ([]byte, error) {
+	a, err := bus.CallAs[bus.PeerRequest, bus.PeerCertificate](ctx, r.o.Bus, r.o.Name, bus.SubjectPeerCertificate, bus.PeerRequest{Request: request})
+	return a.Cert, err
+}
+
+// peerAddr is where other relays dial this one: what is configured, or the first
+// address for agents, or where it listens, if that names a host.
+func (r *Relay) peerAddr() string {
+	if r.o.Peer.Advertise != "" {
+		return r.o.Peer.Advertise
+	}
+	if len(r.o.Advertise) > 0 {
+		return r.o.Advertise[0]
+	}
+	a := r.ln.Addr().(*net.TCPAddr)
+	if !a.IP.IsUnspecified() {
+		return a.String()
+	}
+	return net.JoinHostPort(r.o.Zone, strconv.Itoa(a.Port))
+}

@@ -1,0 +1,247 @@
+package peer
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/mux"
+	"trunkline/internal/peercert"
+)
+
+// Options wires Peers. All fields are needed.
+type Options struct {
+	Config
+	Relay id.Relay // this one
+	// Certify has control sign a certificate request, in this relay's name.
+	Certify func(ctx context.Context, request []byte) ([]byte, error)
+	// Admit opens a stream to a device here, for another relay. Its faults reach
+	// that relay as they are; not_at_this_relay has it look the device up again.
+	Admit func(ctx context.Context, from id.Relay, q Request) (Device, error)
+	// Connected says whether leases can be renewed at the moment.
+	Connected  func() bool
+	Log        *zap.Logger
+	Registerer prometheus.Registerer
+}
+
+// Peers is the other relays. Safe for concurrent use.
+type Peers struct {
+	o        Options
+	identity *identity
+	windows  *mux.Budget
+	metrics  *metrics
+
+	mu  sync.Mutex
+	all map[id.Relay]*peer
+	run func(*peer) // keeps a new peer's links; nil before Run
+}
+
+// windowsMax bounds by how much the windows of streams between relays may grow.
+const windowsMax = 256 << 20
+
+func New(o Options) *Peers {
+	p := &Peers{o: o, windows: mux.NewBudget(windowsMax), all: make(map[id.Relay]*peer)}
+	p.identity = newIdentity(o.Relay, o.Certify, o.Log)
+	p.metrics = newMetrics(p)
+	return p
+}
+
+// SetRoots replaces the authorities whose certificates are believed.
+func (p *Peers) SetRoots(roots []peercert.Root) { p.identity.setRoots(roots) }
+
+// ServerTLS is for connections with ALPN, which Serve takes.
+func (p *Peers) ServerTLS() *tls.Config { return p.identity.server(p.expected) }
+
+// Run keeps certificate and links until ctx ends, and returns when all of them
+// are closed.
+func (p *Peers) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	p.mu.Lock()
+	p.run = func(q *peer) { wg.Go(func() { q.keep(ctx) }) }
+	for _, q := range p.all {
+		p.run(q)
+	}
+	p.mu.Unlock()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.identity.run(ctx) })
+	g.Go(func() error { p.expireLeases(ctx); return nil })
+	err := g.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.run = nil
+	return err
+}
+
+// Apply takes one event of the bucket of leases, in order.
+func (p *Peers) Apply(e bus.Event[bus.Lease]) {
+	switch e.Kind {
+	case bus.Put:
+		if e.Key == string(e.Value.Relay) && e.Value.Relay != p.o.Relay && e.Value.Peer != "" { // a relay speaks for itself only
+			p.renew(e.Value)
+		}
+	case bus.Delete:
+		if q := p.find(id.Relay(e.Key)); q != nil {
+			q.lapse()
+		}
+	case bus.Reset: // the bus was away: give every relay its time to renew
+		p.each(func(q *peer) { q.touch(time.Now()) })
+	}
+}
+
+func (p *Peers) renew(l bus.Lease) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := p.all[l.Relay]
+	if q == nil {
+		q = &peer{all: p, name: l.Relay, changed: make(chan struct{})}
+		p.all[l.Relay] = q
+		if p.run != nil {
+			p.run(q)
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lease, q.heard, q.gone = l, time.Now(), false
+	q.tellLocked()
+}
+
+func (p *peer) touch(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heard = now
+}
+
+// lapse notes that the lease has ended. The peer is kept, for its links and for
+// when it is back: there are as many as there were ever relays.
+func (p *peer) lapse() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = true
+	p.tellLocked()
+}
+
+// expireLeases ends those that a bucket which came back empty has not got again.
+func (p *Peers) expireLeases(ctx context.Context) {
+	for pause(ctx, bus.LeaseEvery) {
+		if !p.o.Connected() {
+			continue
+		}
+		p.each(func(q *peer) {
+			q.mu.Lock()
+			old := time.Since(q.heard) > 2*bus.LeaseTTL && !q.gone
+			q.mu.Unlock()
+			if old {
+				q.lapse()
+			}
+		})
+	}
+}
+
+func (p *Peers) find(r id.Relay) *peer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all[r]
+}
+
+func (p *Peers) each(f func(*peer)) {
+	p.mu.Lock()
+	all := make([]*peer, 0, len(p.all))
+	for _, q := range p.all {
+		all = append(all, q)
+	}
+	p.mu.Unlock()
+	for _, q := range all {
+		f(q)
+	}
+}
+
+var (
+	errUnknown = errors.New("a relay without a lease")
+	errFull    = errors.New("as many links as there may be")
+)
+
+// expected is which relays may connect: those whose leases the bus has.
+func (p *Peers) expected(r id.Relay) error {
+	q := p.find(r)
+	if q == nil {
+		return errUnknown
+	}
+	return nil
+}
+
+// Serve holds a link that another relay has dialled, until it ends. It owns c,
+// whose handshake is done.
+func (p *Peers) Serve(ctx context.Context, c *tls.Conn) {
+	r, err := p.identity.peerOf(c.ConnectionState())
+	q := p.find(r)
+	if err != nil || q == nil {
+		_ = c.NetConn().Close() // the handshake has just said otherwise: a root was withdrawn
+		return
+	}
+	l := newLink(ctx, p, r, c, false)
+	if !q.add(l) {
+		l.stop()
+		_ = c.NetConn().Close()
+		return
+	}
+	p.hold(q, l)
+}
+
+// hold runs a link that q has taken in.
+func (p *Peers) hold(q *peer, l *link) {
+	p.o.Log.Info("link up", zap.String("peer", string(q.name)), zap.Stringer("remote", l.conn.RemoteAddr()))
+	err := l.run()
+	q.remove(l)
+	p.o.Log.Info("link down", zap.String("peer", string(q.name)), zap.Error(err))
+}
+
+// linkTime is how long a request waits for a link that is about to come up.
+const linkTime = 3 * time.Second
+
+// Open opens a stream to a device at relay r. Errors are faults: relay_unreachable
+// and relay_lost, and what that relay refuses with, not_at_this_relay among it.
+func (p *Peers) Open(ctx context.Context, r id.Relay, q Request) (*Stream, error) {
+	s, err := p.open(ctx, r, q)
+	p.metrics.forwarded(err)
+	return s, err
+}
+
+func (p *Peers) open(ctx context.Context, r id.Relay, q Request) (*Stream, error) {
+	peer := p.find(r)
+	if peer == nil {
+		return nil, away(r)
+	}
+	var late <-chan time.Time
+	for {
+		l, changed := peer.best()
+		if l != nil {
+			return l.open(ctx, q)
+		}
+		if late == nil {
+			t := time.NewTimer(linkTime)
+			defer t.Stop()
+			late = t.C
+		}
+		select {
+		case <-changed:
+		case <-late:
+			return nil, away(r)
+		case <-ctx.Done():
+			return nil, away(r)
+		}
+	}
+}
+
+func away(r id.Relay) error {
+	return fault.New(fault.RelayAway, "The PBX is connected through relay %s, which cannot be reached from here at the moment.", r).After(5 * time.Second)
+}

@@ -1,0 +1,79 @@
+package peer
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"trunkline/internal/mux"
+)
+
+// Stream is a stream to a device at another relay. As on a tunnel, a close by
+// either side ends both directions. If the agent refused it, the first Read
+// returns its *fault.Error.
+type Stream struct {
+	*mux.Stream
+	link     *link
+	answered atomic.Bool // the agent's reply is read and was good
+
+	mu  sync.Mutex // of that reply
+	err error      // what Read returns for ever
+}
+
+func (s *Stream) Read(b []byte) (int, error) {
+	if !s.answered.Load() && len(b) > 0 {
+		if n, err := s.first(b); n > 0 || err != nil {
+			return n, err
+		}
+	}
+	return s.Stream.Read(b)
+}
+
+// first reads the agent's reply, and what came with it.
+func (s *Stream) first(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || s.answered.Load() {
+		return 0, s.err
+	}
+	n, err := s.Stream.Read(b)
+	if err != nil {
+		return 0, unfinished(err)
+	}
+	if b[0] == replyAccepted {
+		s.answered.Store(true)
+		return copy(b, b[1:n]), nil
+	}
+	s.err = readRefusal(&rest{b[1:n], s.Stream}, b[0])
+	return 0, s.err
+}
+
+// rest is what was read already, and then the stream.
+type rest struct {
+	b []byte
+	s *mux.Stream
+}
+
+func (r *rest) Read(b []byte) (int, error) {
+	if len(r.b) > 0 {
+		n := copy(b, r.b)
+		r.b = r.b[n:]
+		return n, nil
+	}
+	return r.s.Read(b)
+}
+
+// Alive reports whether an idle stream can carry another request.
+func (s *Stream) Alive() bool {
+	waiting := s.Unread()
+	if waiting == 1 && !s.answered.Load() {
+		waiting = 0 // the agent's reply on a stream that nothing was asked on yet
+	}
+	return waiting == 0 && s.Open() && !s.link.ending.Load()
+}
+
+// Reset ends the stream at once. For the device it is the same as a close:
+// HTTP's own framing says that something is missing.
+func (s *Stream) Reset() { _ = s.Close() }
+
+var _ net.Conn = (*Stream)(nil)
