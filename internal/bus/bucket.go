@@ -61,6 +61,11 @@ func (k *Bucket[T]) Get(ctx context.Context, key string) (T, uint64, error) {
 		return v, 0, k.b.fail(op, err)
 	}
 	e, err := kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) && k.b.nc.ConnectedClusterName() != "" {
+		// Any replica answers, also one that has not heard of a new key yet.
+		pause(ctx, lagBeat)
+		e, err = kv.Get(ctx, key)
+	}
 	if err != nil {
 		return v, 0, k.b.fail(op, err)
 	}

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,12 +38,40 @@ func (b *Bus) EnsureBuckets(ctx context.Context) error {
 		if !b.Connected() {
 			return b.fail("create bucket "+name, errAway)
 		}
-		if _, err := b.js.CreateOrUpdateStream(ctx, b.stream(name)); err != nil {
+		if err := b.ensureBucket(ctx, name); err != nil {
 			return b.fail("create bucket "+name, err)
 		}
 	}
 	return nil
 }
+
+// clusterReplicas is how many nodes of a cluster hold each bucket, so that one of
+// them may fall.
+const clusterReplicas = 3
+
+func (b *Bus) ensureBucket(ctx context.Context, name string) error {
+	c := b.stream(name)
+	if b.nc.ConnectedClusterName() != "" {
+		c.Replicas = clusterReplicas
+	}
+	_, err := b.js.CreateOrUpdateStream(ctx, c)
+	if api := (*jetstream.APIError)(nil); errors.As(err, &api) && api.ErrorCode == codeNoPeers {
+		// A cluster with fewer nodes, or some are down. What is there stays as it
+		// is, and where there is nothing one replica is better than none; it gets
+		// the others when this is called again.
+		if _, err = b.js.Stream(ctx, c.Name); errors.Is(err, jetstream.ErrStreamNotFound) {
+			c.Replicas = 1
+			_, err = b.js.CreateStream(ctx, c)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return b.ensureIncarnation(ctx, name)
+}
+
+// codeNoPeers is a server's "no suitable peers for placement".
+const codeNoPeers = 10005
 
 // stream is a NATS KV bucket (ADR-8) but for three things. It announces what
 // it stored, with sequence numbers, on feedPrefix, which costs the server one
@@ -80,11 +109,11 @@ func (b *Bus) ttl(name string) time.Duration {
 	}
 }
 
-// streamInfo is a bucket's state as the server has it now.
-func (b *Bus) streamInfo(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
+// bucket is one with its state as the server has it now.
+func (b *Bus) bucket(ctx context.Context, name string) (jetstream.Stream, error) {
 	s, err := b.js.Stream(ctx, streamOf(name))
 	if err != nil {
 		return nil, fmt.Errorf("read state of bucket %s: %w", name, err)
 	}
-	return s.CachedInfo(), nil
+	return s, nil
 }

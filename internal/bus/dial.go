@@ -53,17 +53,20 @@ func (b *Bus) clientOptions() []nats.Option {
 	}
 }
 
-// notConnected logs why the server takes us not, once per reason: it is tried
-// every few seconds for as long as it takes.
+// notConnected logs why no server takes us, once per reason: each is tried every
+// few seconds for as long as it takes.
 func (b *Bus) notConnected() nats.ConnErrHandler {
-	last := "" // the client calls handlers one at a time
+	told := make(map[string]bool) // the client calls handlers one at a time
 	return func(_ *nats.Conn, err error) {
-		if err != nil && err.Error() != last {
-			last = err.Error()
+		if err != nil && !told[err.Error()] && len(told) < maxReasons {
+			told[err.Error()] = true
 			b.log.Warn("bus cannot be reached; trying on", zap.Error(err))
 		}
 	}
 }
+
+// maxReasons bounds them: a few for each server.
+const maxReasons = 100
 
 func (b *Bus) connected(nc *nats.Conn) {
 	b.setUp()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -32,11 +33,31 @@ type directGet struct {
 	MaxBytes int    `json:"max_bytes"`
 }
 
+// How long a replica may lag behind the one that was asked for the bucket's state.
+const (
+	lagBeat  = 100 * time.Millisecond
+	lagBeats = 20
+)
+
+// catchUp replays up to number to at least, which the bucket is known to have had.
+// Any replica may answer, also one that does not have it yet: it is asked again.
+// The record may also have expired, so that is not done for ever.
+func (s *session) catchUp(ctx context.Context, seq, quiet, to uint64) error {
+	for beat := 0; ; beat++ {
+		if err := s.replay(ctx, seq, quiet); err != nil {
+			return err
+		}
+		if s.last >= to || s.replicas < 2 || beat == lagBeats {
+			return nil
+		}
+		seq = s.last + 1
+		pause(ctx, lagBeat)
+	}
+}
+
 // replay emits what the bucket holds from number seq on, page by page, until
 // nothing is left. Deletions up to number quiet are left out: nobody was told
 // of what they delete.
-//
-// The bucket has one replica, so whoever answers has all that was acknowledged.
 func (s *session) replay(ctx context.Context, seq, quiet uint64) error {
 	for {
 		next, more, err := s.replayPage(ctx, seq, quiet)

@@ -46,11 +46,13 @@ type session struct {
 	name string
 	emit func(record)
 
-	live    chan *nats.Msg
-	answers *nats.Subscription // to replay's requests
-	created time.Time          // of the bucket: its incarnation
-	last    uint64             // all up to this number was emitted
-	misses  int                // checks in a row that got no answer
+	live     chan *nats.Msg
+	answers  *nats.Subscription // to replay's requests
+	created  time.Time          // of the bucket
+	life     string             // its incarnation; "" if it has none
+	replicas int                // that may answer
+	last     uint64             // all up to this number was emitted
+	misses   int                // checks in a row that got no answer
 	// expiring has the number of each key in a bucket whose records expire, and
 	// is nil for others. Expiry is not announced, but it is by age, so what is
 	// older than the bucket's first number is gone.
@@ -71,7 +73,7 @@ func (b *Bus) watch(ctx context.Context, name string, emit func(record)) error {
 			return nil
 		case b.isClosed():
 			return ErrClosed
-		case errors.Is(err, jetstream.ErrStreamNotFound):
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, errNew):
 			b.log.Debug("bucket does not exist yet", zap.String("bucket", name))
 		default:
 			b.metrics.restarts.WithLabelValues(name).Inc()
@@ -124,24 +126,29 @@ func (s *session) snapshot(ctx context.Context) error {
 	if err := s.b.nc.FlushWithContext(fctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
-	info, err := s.b.streamInfo(ctx, s.name)
+	bucket, err := s.b.bucket(ctx, s.name)
 	if err != nil {
 		return err
 	}
-	s.created = info.Created
+	info := bucket.CachedInfo()
+	s.created, s.replicas = info.Created, info.Config.Replicas
 	if info.Config.MaxAge > 0 {
 		s.expiring = make(map[string]uint64)
 	}
-	s.emit(record{kind: Reset, epoch: epochOf(info)})
-	if err := s.replay(ctx, 1, info.State.LastSeq); err != nil {
+	epoch, err := s.incarnation(ctx, bucket)
+	if err != nil {
+		return err
+	}
+	s.emit(record{kind: Reset, epoch: epoch})
+	if err := s.catchUp(ctx, 1, info.State.LastSeq, info.State.LastSeq); err != nil {
 		return err
 	}
 	s.last = max(s.last, info.State.LastSeq)
 	// Had the bucket been recreated meanwhile, this would be a mixture.
-	if info, err = s.b.streamInfo(ctx, s.name); err != nil {
+	if bucket, err = s.b.bucket(ctx, s.name); err != nil {
 		return err
 	}
-	if !info.Created.Equal(s.created) || info.State.LastSeq < s.last {
+	if info = bucket.CachedInfo(); !info.Created.Equal(s.created) || info.State.LastSeq < s.last {
 		return errRecreated
 	}
 	s.emit(record{kind: Synced})
@@ -179,8 +186,11 @@ func (s *session) announced(ctx context.Context, m *nats.Msg) error {
 	if err != nil {
 		return err
 	}
+	if s.isNewLife(r) { // whatever its number
+		return errRecreated
+	}
 	if r.rev > s.last+1 {
-		if err := s.replay(ctx, s.last+1, 0); err != nil {
+		if err := s.catchUp(ctx, s.last+1, 0, r.rev); err != nil {
 			return err
 		}
 	}
@@ -191,9 +201,14 @@ func (s *session) announced(ctx context.Context, m *nats.Msg) error {
 	return nil
 }
 
+// isNewLife reports whether a record says that the bucket is another one now.
+func (s *session) isNewLife(r record) bool {
+	return r.key == incarnationKey && s.life != "" && r.kind == Put && string(r.data) != s.life
+}
+
 // check compares what was emitted with the bucket.
 func (s *session) check(ctx context.Context) error {
-	info, err := s.b.streamInfo(ctx, s.name)
+	bucket, err := s.b.bucket(ctx, s.name)
 	if err != nil {
 		// A server that is too busy to answer is not helped by watchers that
 		// ask for everything again.
@@ -203,11 +218,12 @@ func (s *session) check(ctx context.Context) error {
 		return err
 	}
 	s.misses = 0
+	info := bucket.CachedInfo()
 	if !info.Created.Equal(s.created) || info.State.LastSeq < s.last {
 		return errRecreated
 	}
 	if info.State.LastSeq > s.last && len(s.live) == 0 {
-		if err := s.replay(ctx, s.last+1, 0); err != nil {
+		if err := s.catchUp(ctx, s.last+1, 0, info.State.LastSeq); err != nil {
 			return err
 		}
 		s.last = max(s.last, info.State.LastSeq)
@@ -223,6 +239,9 @@ func (s *session) check(ctx context.Context) error {
 
 func (s *session) apply(r record) {
 	s.last = r.rev
+	if r.key == incarnationKey && s.life != "" {
+		return // ours, not the receiver's
+	}
 	if s.expiring != nil {
 		if r.kind == Put {
 			s.expiring[r.key] = r.rev
@@ -231,10 +250,6 @@ func (s *session) apply(r record) {
 		}
 	}
 	s.emit(r)
-}
-
-func epochOf(info *jetstream.StreamInfo) string {
-	return info.Created.UTC().Format(time.RFC3339Nano)
 }
 
 // skipped says neither key nor value: both may be secret.

@@ -40,7 +40,7 @@ type Scale struct {
 // change.
 var (
 	Full  = Scale{NATSAway: 10 * time.Minute, DatabaseAway: 5 * time.Minute, Frozen: 30 * time.Second, Cut: 45 * time.Second}
-	Short = Scale{NATSAway: 10 * time.Second, DatabaseAway: 10 * time.Second, Frozen: 10 * time.Second, Cut: 10 * time.Second}
+	Short = Scale{NATSAway: 5 * time.Second, DatabaseAway: 5 * time.Second, Frozen: 5 * time.Second, Cut: 5 * time.Second}
 )
 
 // now says that it happens now. What failed before is no fault of it.
@@ -55,9 +55,9 @@ func (s *Scene) fact(format string, args ...any) {
 
 const (
 	// lead is how long all must go well before.
-	lead = 4 * time.Second
+	lead = 3 * time.Second
 	// quiet is how long nothing may have failed until it counts as over.
-	quiet = 5 * time.Second
+	quiet = 4 * time.Second
 	// patience is how long that is waited for.
 	patience = 2 * time.Minute
 )
