@@ -140,7 +140,7 @@ func TestAgentOverARealTunnel(t *testing.T) {
 	}
 	select {
 	case <-tun.Done():
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("the tunnel outlives the agent")
 	}
 	if s, err := agent.ReadStatus(t.Context(), c); err != nil || s.Running || s.Device != i.Device {
@@ -173,7 +173,7 @@ func get(t *testing.T, tun *tunnel.Relay) string {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	_ = s.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = s.SetDeadline(time.Now().Add(30 * time.Second))
 	_, werr := io.WriteString(s, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(s), nil)
 	if err != nil {
@@ -192,7 +192,7 @@ func next[T any](t *testing.T, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("nothing came")
 		panic("unreachable")
 	}
@@ -228,7 +228,7 @@ func firstTrouble(t *testing.T, relay string) agent.Status {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()

@@ -165,7 +165,7 @@ func TestActivateWhileItRuns(t *testing.T) {
 		if err := w.agent.Change(t.Context(), c.connect()); err != nil {
 			t.Fatal(err)
 		}
-		for late := time.Now().Add(10 * time.Second); w.agent.Status().State != agent.Connected || w.opened() < n; time.Sleep(time.Millisecond) {
+		for late := time.Now().Add(30 * time.Second); w.agent.Status().State != agent.Connected || w.opened() < n; time.Sleep(time.Millisecond) {
 			if time.Now().After(late) {
 				t.Fatalf("not connected: %+v", w.agent.Status())
 			}

@@ -111,11 +111,11 @@ func TestSpliceEndsAbruptly(t *testing.T) {
 		}
 		select {
 		case <-done:
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Errorf("%s: the splice goes on", what)
 		}
 		for _, c := range []net.Conn{relay, portal} {
-			_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+			_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 			_, err := io.Copy(io.Discard, c)
 			if e, ok := err.(net.Error); ok && e.Timeout() {
 				t.Errorf("%s: the other side was not closed", what)
@@ -173,7 +173,7 @@ func TestServe(t *testing.T) {
 
 func read(t *testing.T, c net.Conn, b []byte) string {
 	t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if _, err := io.ReadFull(c, b); err != nil {
 		t.Fatal(err)
 	}

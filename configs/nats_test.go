@@ -20,7 +20,7 @@ import (
 	"trunkline/internal/id"
 )
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // external is nats-server.conf in force, with a second relay made as its
 // comment says: by copying.

@@ -103,7 +103,7 @@ func TestHostileFraming(t *testing.T) {
 	codes := map[int]int{}
 	for i, c := range smuggling {
 		conn := s.open(t, s.host(p))
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
 		own := fmt.Sprintf(" /case-%d ", i)
 		io.WriteString(conn, fill.Replace(strings.Replace(c, " / ", own, 1)))
 		conn.CloseWrite()

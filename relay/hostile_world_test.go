@@ -142,7 +142,7 @@ func (s *stage) watch(t *testing.T, p *testnet.PBX) *bystander {
 }
 
 func (b *bystander) fetch(ctx context.Context) {
-	fctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	fctx, cancel := context.WithTimeout(ctx, testnet.Patience)
 	defer cancel()
 	page, err := b.v.Fetch(fctx, "/test/1kb")
 	if err == nil && len(page) != 1024 {

@@ -60,7 +60,7 @@ func TestRunSaysThatAPartFailed(t *testing.T) {
 		if err == nil {
 			t.Error("the relay ended by itself, and Run calls that a success")
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the relay goes on without what it cannot do without")
 	}
 }
@@ -73,7 +73,7 @@ func TestRunStopsWithoutAnError(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the relay does not stop")
 	}
 }

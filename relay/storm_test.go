@@ -146,7 +146,7 @@ func (s *coast) servePBX() {
 		var err error
 		if a, _, err = s.dial(s.t.Context(), pbx); err == nil {
 			break
-		} else if time.Since(began) > 10*time.Second { // it has to hear of its keys first
+		} else if time.Since(began) > 30*time.Second { // it has to hear of its keys first
 			s.t.Fatal(err)
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -171,7 +171,7 @@ func (s *coast) servePBX() {
 		s.t.Fatal(err)
 	}
 	for began := time.Now(); s.browse(s.t.Context()) != nil; time.Sleep(10 * time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > 30*time.Second {
 			s.t.Fatal(s.browse(s.t.Context()))
 		}
 	}

@@ -27,7 +27,7 @@ func TestTrickle(t *testing.T) {
 			request = askZstd
 		}
 		relay, end := net.Pipe()
-		_ = relay.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = relay.SetDeadline(time.Now().Add(30 * time.Second))
 		c := coder().Wrap(end, true)
 		go func() { _, _ = relay.Write([]byte(request)) }()
 		if _, err := c.Read(make([]byte, 1024)); err != nil {
@@ -221,7 +221,7 @@ func TestDeadlineIsNotTheEnd(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1024)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("read %d, %v", n, err)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	close(late)
 	b := make([]byte, 1024)
 	if n, err := c.Read(b); err != nil || string(b[:n]) != ask {

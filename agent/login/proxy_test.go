@@ -71,7 +71,7 @@ func (x *through) ended() {
 	x.t.Helper()
 	select {
 	case <-x.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		x.t.Fatal("the proxy holds on to its stream")
 	}
 }

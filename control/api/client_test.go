@@ -55,7 +55,7 @@ func TestClientKnowsEveryOperation(t *testing.T) {
 
 func callWithSamples(t *testing.T, call reflect.Value) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	args := []reflect.Value{reflect.ValueOf(ctx)}
 	for i := 1; i < call.Type().NumIn(); i++ {

@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testTimeout bounds what a test waits for; nothing waits for it on success.
-const testTimeout = 20 * time.Second
+const testTimeout = 30 * time.Second
 
 func open(t *testing.T, c bus.Config) *bus.Bus {
 	t.Helper()

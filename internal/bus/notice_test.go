@@ -32,7 +32,7 @@ func TestNoticesReachAllWhoListen(t *testing.T) {
 			if q.Name != "acme" {
 				t.Errorf("heard %+v", q)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("nothing was heard")
 		}
 	}

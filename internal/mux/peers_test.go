@@ -103,7 +103,7 @@ func (o *ours) accept(t testing.TB) stream {
 
 func (o *ours) close() { o.conn.Close(); <-o.ended }
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 type theirs[S stream] struct {
 	openStream   func() (S, error)

@@ -42,7 +42,7 @@ func start(t *testing.T, cfg pbxsim.Config) *pbxsim.Portal {
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Error("the portal did not stop within 10 s")
 		}
 	})

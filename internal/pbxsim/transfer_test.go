@@ -200,7 +200,7 @@ func dial(t *testing.T, p *pbxsim.Portal, text string) (net.Conn, *bufio.Reader)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, strings.ReplaceAll(text, "HOST", u.Host)); err != nil {

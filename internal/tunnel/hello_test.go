@@ -50,7 +50,7 @@ func accept(t *testing.T, cfg tunnel.Config, client *tls.Config, admit func(tunn
 	}()
 	c := tls.Client(raw, client)
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	if err := c.Handshake(); err == nil {
 		speak(c)
 		var n uint32

@@ -222,7 +222,7 @@ func TestSlowReaderHoldsUpNobody(t *testing.T) {
 	}
 	for range 20 {
 		s := w.open(t)
-		_ = s.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = s.SetDeadline(time.Now().Add(30 * time.Second))
 		_, _ = s.Write([]byte("x"))
 		if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
 			t.Fatal(err)
@@ -250,7 +250,7 @@ func TestMaxStreamsRefuses(t *testing.T) {
 
 	// A place that becomes free is taken again.
 	open[0].Close()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		s := w.open(t)
 		_, _ = s.Write([]byte("x"))
@@ -308,7 +308,7 @@ func TestIdleStreamsGiveTheirBuffersBack(t *testing.T) {
 			t.Fatal("not alive")
 		}
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for after := heap(); after > before+4<<20; after = heap() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d idle streams hold %d KiB", streams, (after-before)>>10)

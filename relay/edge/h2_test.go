@@ -328,7 +328,7 @@ func (w *world) h2raw() (*tls.Conn, *http2.Framer) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = io.WriteString(c, http2.ClientPreface)
 	f := http2.NewFramer(c, c)
 	f.AllowIllegalWrites = true

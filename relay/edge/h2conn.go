@@ -181,6 +181,13 @@ func (c *h2Conn) await() error {
 	}
 }
 
+// answered reports whether the answer is out to its end; reads end by that too.
+func (c *h2Conn) answered() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.whole
+}
+
 func (c *h2Conn) wakeLocked() {
 	if c.wake != nil {
 		close(c.wake)

@@ -193,7 +193,7 @@ func TestH2AnnouncesExtendedConnect(t *testing.T) {
 	w := newWorld(t, "127.0.0.1:1")
 	c, f := w.h2raw()
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	for {
 		frame, err := f.ReadFrame()
 		if err != nil {

@@ -137,7 +137,7 @@ func TestSwapEndsWebSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.swap(secondaryID)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if _, _, err := old.Read(ctx); websocket.CloseStatus(err) != websocket.StatusServiceRestart {
 		t.Errorf("it ended with %v", err)

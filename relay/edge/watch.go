@@ -1,10 +1,6 @@
 package edge
 
-import (
-	"errors"
-	"os"
-	"time"
-)
+import "time"
 
 // watch notices, while an exchange lasts, what nobody reads for: that the
 // browser has gone or that the visit has ended. It costs nothing but a timer
@@ -113,7 +109,13 @@ func (c *conn) watchBrowser(x *exchange, running chan struct{}) {
 	c.watch.has = n == 1
 	stopped := !c.watch.on
 	c.mu.Unlock()
-	if err != nil && !(stopped && errors.Is(err, os.ErrDeadlineExceeded)) {
+	if err != nil && !stopped && !c.answered() {
 		x.abort(errGone)
 	}
+}
+
+// answered reports whether the browser has the whole answer, so that it may go.
+func (c *conn) answered() bool {
+	s, ok := c.Conn.(*h2Conn)
+	return ok && s.answered()
 }

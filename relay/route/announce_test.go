@@ -29,7 +29,7 @@ func newPeer(t *testing.T, name id.Relay, b *bus.Bus) *peer {
 // read takes the snapshot of the bus, as a relay does that has its link back.
 func (p *peer) read(t *testing.T, b *bus.Bus) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	err := bus.NewBucket[bus.Route](b, bus.Routes).Watch(ctx, func(e bus.Event[bus.Route]) {
 		p.Apply(e)

@@ -92,7 +92,7 @@ func put[T any](t *testing.T, b *bus.Bus, bucket, key string, v T) {
 
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("%s: not within 10 s", what)
 		}
@@ -260,7 +260,7 @@ func TestVisitEnds(t *testing.T) {
 		end(v)
 		select {
 		case <-g.Ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("%s: what runs was not told", name)
 		}
 		_, err = w.AdmitVisit(g.Cookie, v.Site, trust.Person, 0)

@@ -97,7 +97,7 @@ func TestDrainAmidComers(t *testing.T) {
 	}
 	select {
 	case <-drained:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("the drain does not end")
 	}
 	close(stop)
