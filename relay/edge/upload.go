@@ -34,13 +34,15 @@ func (x *exchange) startUpload(body io.Reader) *upload {
 	busy := x.guest.Busy // now: the answer may come first, and be a stream of events
 	go func() {
 		defer close(u.done)
-		defer x.uploading.Store(false)
 		x.carryUp(u, body, busy)
-		if u.stopped.Load() {
+		x.uploading.Store(false)
+		switch {
+		case u.stopped.Load():
 			u.browser = nil
-		}
-		if u.browser != nil {
+		case u.browser != nil:
 			x.link.Reset() // wakes who waits for the answer
+		case u.portal == nil:
+			x.c.watchOn(x)
 		}
 	}()
 	return u

@@ -62,3 +62,36 @@ func TestUploadBehindASlowHead(t *testing.T) {
 		}
 	}
 }
+
+// A browser that goes while the portal thinks about what it has sent is noticed
+// even if the watch began while it was still sending.
+func TestGoneAfterASlowUpload(t *testing.T) {
+	for name, browser := range map[string]func(*world) *http.Client{"h1": (*world).client, "h2": (*world).h2client} {
+		t.Run(name, func(t *testing.T) {
+			whole := make(chan struct{})
+			w := newWorld(t, httpPortal(t, func(rw http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				close(whole)
+				<-r.Context().Done() // the relay's word that nobody waits any more
+			}), func(o *edge.Options) { o.Limits.Watch = watchAfter })
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			body, send := io.Pipe()
+			go func() {
+				_, _ = send.Write(make([]byte, 64<<10))
+				time.Sleep(4 * watchAfter) // the watch over the exchange has begun by then
+				_ = send.Close()
+				<-whole
+				leave()
+			}()
+			if resp, err := browser(w).Do(w.request("POST", "/", body).WithContext(ctx)); err == nil {
+				_ = resp.Body.Close()
+				t.Errorf("it was answered: %s", resp.Status)
+			}
+			eventually(t, "its event", func() bool { // and not when the portal's time is over
+				all := w.logs.FilterMessage("request").All()
+				return len(all) == 1 && all[0].ContextMap()["code"] == "browser_gone"
+			})
+		})
+	}
+}

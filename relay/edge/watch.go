@@ -82,17 +82,11 @@ func (c *conn) watchNow() {
 	w.stop, w.running = make(chan struct{}), make(chan struct{}, 2)
 	w.running <- struct{}{}
 	stop, running := w.stop, w.running
-	w.reading = !x.uploading.Load() && !w.has
-	if w.reading {
-		w.running <- struct{}{}
-		_ = c.armLocked(time.Time{})
+	if !x.uploading.Load() {
+		c.watchBrowserLocked(x)
 	}
-	reading := w.reading
 	c.mu.Unlock()
 
-	if reading {
-		go c.watchBrowser(x, running)
-	}
 	select {
 	case <-x.guest.Ended:
 		x.abort(errVisitEnded)
@@ -101,13 +95,34 @@ func (c *conn) watchNow() {
 	<-running
 }
 
-func (c *conn) watchBrowser(x *exchange, running chan struct{}) {
+// watchOn is for an upload that has read its last byte: if the watch began
+// meanwhile, it left the browser's connection to it.
+func (c *conn) watchOn(x *exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w := &c.watch; w.on && w.stop != nil && !w.reading && !c.closed && !c.interrupted {
+		c.watchBrowserLocked(x)
+	}
+}
+
+func (c *conn) watchBrowserLocked(x *exchange) {
+	w := &c.watch
+	if w.has {
+		return
+	}
+	w.reading = true
+	w.running <- struct{}{}
+	_ = c.armLocked(time.Time{})
+	go c.watchBrowser(x, w.running)
+}
+
+func (c *conn) watchBrowser(x *exchange, running <-chan struct{}) {
 	defer func() { <-running }()
 	n, err := c.Conn.Read(c.watch.b[:])
 	c.mu.Lock()
 	c.watch.reading = false
 	c.watch.has = n == 1
-	stopped := !c.watch.on
+	stopped := !c.watch.on || c.interrupted
 	c.mu.Unlock()
 	if err != nil && !stopped && !c.answered() {
 		x.abort(errGone)
