@@ -58,7 +58,7 @@ func (a *Agent) hold(ctx context.Context) {
 				break serving
 			case d := <-next.drain:
 				moving, deadline = next, time.Now().Add(d.Deadline)
-				a.relays.next()
+				a.relays.move(d.Relays)
 				a.wait(ctx, a.beforeMove(d, &retry))
 				break serving
 			}
@@ -88,6 +88,7 @@ func (a *Agent) open(ctx context.Context) (*held, error) {
 		a.met.failed(err)
 		return nil, err
 	}
+	a.relays.arrived()
 	return a.start(ctx, l), nil
 }
 

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -293,6 +294,37 @@ func TestRelayThatDrainsEverybodyAtOnce(t *testing.T) {
 		}
 		if n := w.open(); n > 5 {
 			t.Errorf("%d tunnels are open", n)
+		}
+		w.stop()
+	})
+}
+
+// A relay that asks to move says where to, and the agent goes there first, though
+// control has not named that relay; what cannot be had it goes past.
+func TestDrainSaysWhereTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		away := map[string]bool{"hint-1:8443": true}
+		w.dial = func(_ context.Context, addr, _ string) (agent.LinkForTest, error) {
+			if away[addr] {
+				return nil, errAway
+			}
+			return w.link("r1"), nil
+		}
+		w.run(identity())
+		time.Sleep(time.Hour)
+		from := w.attempts()[0].addr
+		w.latest().drain(tunnel.Drain{Deadline: time.Minute, Relays: []string{from, "hint-1:8443", "hint-2:8443"}})
+		time.Sleep(time.Minute)
+		w.wantState(agent.Connected)
+		w.latest().end(fault.ConnectionLost)
+		time.Sleep(time.Minute)
+		var got []string
+		for _, a := range w.attempts() {
+			got = append(got, a.addr)
+		}
+		if want := []string{from, "hint-1:8443", "hint-2:8443", "hint-2:8443"}; !slices.Equal(got, want) {
+			t.Errorf("it went to %v, want %v", got, want)
 		}
 		w.stop()
 	})

@@ -21,6 +21,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/placement"
 	"trunkline/internal/service"
 )
 
@@ -30,7 +31,7 @@ type life struct {
 	c       *Control
 	store   *store.Store
 	fleet   *fleet.Fleet
-	leases  *leases
+	relays  *placement.Relays
 	handler http.Handler
 	metrics *prometheus.Registry
 
@@ -40,7 +41,7 @@ type life struct {
 }
 
 func (c *Control) newLife(ctx context.Context) (*life, error) {
-	l := &life{c: c, leases: newLeases(), metrics: prometheus.NewRegistry()}
+	l := &life{c: c, relays: placement.New(), metrics: prometheus.NewRegistry()}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	var err error
 	if l.store, err = openStore(ctx, c.o); err != nil {
@@ -81,7 +82,7 @@ func (l *life) wire() error {
 				c.log.Debug("the other control nodes were not told", zap.Error(err))
 			}
 		},
-		Relays: l.leases.addrs,
+		Relays: func(d id.Device) []string { return placement.Order(d, "", l.relays.Leases()) },
 	})
 	if err != nil {
 		return err

@@ -105,8 +105,8 @@ func (l *life) watchLeases(ctx context.Context) error {
 	g.Go(func() error { return l.expireLeases(ctx) })
 	g.Go(func() error {
 		return bus.NewBucket[bus.Lease](l.c.o.Bus, bus.Relays).Watch(ctx, func(e bus.Event[bus.Lease]) {
-			if l.leases.apply(e, time.Now()) {
-				l.fleet.SetLeases(l.leases.live())
+			if l.relays.Apply(e, time.Now()) {
+				l.fleet.SetLeases(l.relays.Live())
 			}
 		})
 	})
@@ -121,8 +121,8 @@ func (l *life) expireLeases(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case now := <-tick.C:
-			if l.c.o.Bus.Connected() && l.leases.expire(now) {
-				l.fleet.SetLeases(l.leases.live())
+			if l.c.o.Bus.Connected() && l.relays.Expire(now) {
+				l.fleet.SetLeases(l.relays.Live())
 			}
 		}
 	}

@@ -23,6 +23,7 @@ type Config struct {
 	Name      id.Relay          `yaml:"name"`      // unique among the relays
 	Listen    string            `yaml:"listen"`    // public TLS: tunnels and browsers, split by ALPN and host
 	Advertise []string          `yaml:"advertise"` // host:port where agents dial this relay; default: zone and listen's port
+	Region    string            `yaml:"region"`    // where it is, as the operator calls that; agents go to another one of theirs first
 	Zone      string            `yaml:"zone"`      // sites are <site>.<zone>
 	Port      int               `yaml:"port"`      // the port browsers use, if not listen's: behind a load balancer
 	Console   string            `yaml:"console"`   // the console's URL, for links on error pages; default https://console.<zone> and the port
@@ -90,6 +91,9 @@ func (c Config) Validate() error {
 	bad("listen", address(c.Listen))
 	for _, a := range c.Advertise {
 		bad("advertise", address(a))
+	}
+	if c.Region != "" {
+		bad("region", hostName(c.Region))
 	}
 	bad("zone", hostName(c.Zone))
 	if c.Port < 0 || c.Port > 65535 {
@@ -170,6 +174,9 @@ func checkTunnels(c uplink.Config, bad func(key string, err error)) {
 	}
 	if c.Rate < 0 {
 		bad("tunnels.rate", errors.New("need a number, or 0 for no limit"))
+	}
+	if c.Rebalance < 0 {
+		bad("tunnels.rebalance", errors.New("need a number, or 0 for never"))
 	}
 	if c.Ping < time.Second || c.Ping > 10*time.Minute {
 		bad("tunnels.ping", errors.New("need 1s to 10m"))

@@ -26,6 +26,7 @@ func (r *Relay) watchRoutes(ctx context.Context) error {
 func (r *Relay) lease(ctx context.Context) error {
 	leases := bus.NewBucket[bus.Lease](r.o.Bus, bus.Relays)
 	started := time.Now().UTC()
+	used := newUsage(time.Now())
 	tick := time.NewTicker(bus.LeaseEvery)
 	defer tick.Stop()
 	away := false
@@ -33,7 +34,7 @@ func (r *Relay) lease(ctx context.Context) error {
 		wctx, cancel := context.WithTimeout(ctx, bus.LeaseEvery)
 		_, err := leases.Put(wctx, string(r.o.Name), bus.Lease{
 			Relay: r.o.Name, Addrs: r.Advertised(), Started: started, Draining: r.drains.begun(),
-			Peer: r.peerAddr(), PeerVersions: peer.Versions,
+			Peer: r.peerAddr(), PeerVersions: peer.Versions, Region: r.o.Region, Load: used.look(r),
 		})
 		cancel()
 		if err == nil {
@@ -66,5 +67,8 @@ func (r *Relay) renew() {
 
 // watchLeases tells who has to know of the other relays.
 func (r *Relay) watchLeases(ctx context.Context) error {
-	return bus.NewBucket[bus.Lease](r.o.Bus, bus.Relays).Watch(ctx, r.peers.Apply)
+	return bus.NewBucket[bus.Lease](r.o.Bus, bus.Relays).Watch(ctx, func(e bus.Event[bus.Lease]) {
+		r.peers.Apply(e)
+		r.relays.Apply(e, time.Now())
+	})
 }

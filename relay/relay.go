@@ -33,6 +33,7 @@ import (
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/peercert"
+	"trunkline/internal/placement"
 	"trunkline/internal/proxyproto"
 	"trunkline/internal/token"
 	"trunkline/relay/edge"
@@ -67,6 +68,7 @@ type Relay struct {
 	uplink   *uplink.Uplink
 	edge     *edge.Edge
 	peers    *peer.Peers
+	relays   *placement.Relays // that live, this one among them
 	reports  *reporter
 	guests   *guests
 	poller   *evtls.Poller
@@ -113,6 +115,7 @@ func (r *Relay) wire() error {
 	}, func(s id.Site, serves id.Device) { r.edge.Swapped(s, serves) })
 	r.announce = route.NewAnnouncer(o.Bus, r.table, r.log.Named("route"))
 	r.guests = newGuests()
+	r.relays = placement.New()
 	r.trust = trust.New(trust.Options{
 		Bus: o.Bus, Relay: o.Name, Report: r.report, Log: r.log.Named("trust"), Registerer: o.Registerer,
 		Peers:         func(roots []peercert.Root) { r.peers.SetRoots(roots) },
@@ -121,7 +124,7 @@ func (r *Relay) wire() error {
 	})
 	r.uplink = uplink.New(uplink.Options{
 		Config: o.Tunnels, Relay: o.Name, Admit: r.admitTunnel, Revoked: r.trust.Revoked, Refresh: r.trust.Refresh,
-		Announce: r.announce.Set, Withdraw: r.announce.Withdraw,
+		Announce: r.announce.Set, Withdraw: r.announce.Withdraw, Elsewhere: r.elsewhere,
 		Leaving: func(d id.Device) { r.edge.Forget(d) }, Arrived: r.guests.tell, EndVisit: r.endVisit, Log: r.log.Named("uplink"), Registerer: o.Registerer,
 	})
 	r.peers = peer.New(peer.Options{
@@ -244,6 +247,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.reports.Run(life) })
 	g.Go(func() error { return r.lease(life) })
 	g.Go(func() error { return r.watchLeases(life) })
+	g.Go(func() error { return r.rebalance(life) })
 	g.Go(func() error { return r.peers.Run(life) })
 	// The poller goes on until every tunnel has seen its end by it.
 	polling, unpoll := context.WithCancel(context.WithoutCancel(ctx))

@@ -69,7 +69,7 @@ func newRealWorld(t *testing.T) *realWorld {
 		PutHandover: func(context.Context, string, bus.Handover) error { return nil },
 		Revoke:      func(context.Context, string, bus.Revocation) error { return nil },
 		PublishKeys: func(context.Context, fleet.Published) error { return nil },
-		Relays:      func() []string { return []string{"relay-1.example.com:8443"} },
+		Relays:      func(id.Device) []string { return []string{"relay-1.example.com:8443"} },
 	})
 	if err != nil {
 		t.Fatal(err)

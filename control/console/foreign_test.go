@@ -40,7 +40,7 @@ func realFleet(t *testing.T) (*fleet.Fleet, *store.Store) {
 		PutHandover: func(context.Context, string, bus.Handover) error { return nil },
 		Revoke:      func(context.Context, string, bus.Revocation) error { return nil },
 		PublishKeys: func(context.Context, fleet.Published) error { return nil },
-		Relays:      func() []string { return []string{"relay-1.relay.example:8443"} },
+		Relays:      func(id.Device) []string { return []string{"relay-1.relay.example:8443"} },
 	}))(t)
 	must(f.Init(t.Context(), goodEmail, "Ada", goodSecret))(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -57,8 +57,9 @@ type Options struct {
 	// as can be; it must not block. nil: there are none.
 	Announce func(bus.DeviceNotice)
 
-	// Relays gives the addresses at which live relays can be dialled.
-	Relays func() []string
+	// Relays gives the addresses at which live relays can be dialled, in the
+	// order in which the device's agent is to try them.
+	Relays func(id.Device) []string
 }
 
 // Fleet is the rules at work on a store. All methods may be called from any
@@ -107,7 +108,7 @@ func New(o Options) (*Fleet, error) {
 		o.Registerer = prometheus.NewRegistry()
 	}
 	if o.Relays == nil {
-		o.Relays = func() []string { return nil }
+		o.Relays = func(id.Device) []string { return nil }
 	}
 	if o.Models == nil {
 		o.Models = DefaultModels()

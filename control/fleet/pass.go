@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -55,7 +54,7 @@ func visitKey(v id.Visit) string   { return "visit." + string(v) }
 func (f *Fleet) grant(key token.SigningKey, d Device, account string, l license.License, now time.Time) (Grant, error) {
 	g := Grant{
 		Device: d.ID, Site: d.Site, Name: d.Name, Account: account,
-		Issued: d.Issued, Expires: d.Issued.Add(token.PassLife), Relays: f.shuffledRelays(), OverCapacity: d.OverCapacity,
+		Issued: d.Issued, Expires: d.Issued.Add(token.PassLife), Relays: f.opts.Relays(d.ID), OverCapacity: d.OverCapacity,
 		LicenceExpired: !l.InForce(now),
 	}
 	if !l.Expires.IsZero() && !g.LicenceExpired {
@@ -67,13 +66,6 @@ func (f *Fleet) grant(key token.SigningKey, d Device, account string, l license.
 		Issued: g.Issued, Expires: g.Expires,
 	})
 	return g, err
-}
-
-// shuffledRelays spreads the agents, which try them in order.
-func (f *Fleet) shuffledRelays() []string {
-	r := append([]string(nil), f.opts.Relays()...)
-	rand.Shuffle(len(r), func(i, j int) { r[i], r[j] = r[j], r[i] })
-	return r
 }
 
 // RenewPass issues a new pass to who holds the device's key. It asks for no

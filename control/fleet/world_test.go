@@ -152,7 +152,7 @@ func (w *world) restartOn(s fleet.Store) {
 			})
 		},
 		Announce: w.announce,
-		Relays:   func() []string { return []string{"r1.example.com:8443", "r2.example.com:8443"} },
+		Relays:   func(id.Device) []string { return []string{"r1.example.com:8443", "r2.example.com:8443"} },
 	})
 	if err != nil {
 		w.Fatal(err)

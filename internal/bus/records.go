@@ -55,6 +55,15 @@ type Lease struct {
 	// speaks with them; "": it holds no links.
 	Peer         string `json:"peer,omitempty"`
 	PeerVersions []int  `json:"peer_versions,omitempty"`
+	Region       string `json:"region,omitempty"`
+	Load         Load   `json:"load,omitzero"`
+}
+
+// Load is how busy a relay is. It is as old as the lease: 5 s.
+type Load struct {
+	Tunnels    int     `json:"tunnels,omitempty"`
+	TunnelsMax int     `json:"tunnels_max,omitempty"`
+	CPU        float64 `json:"cpu,omitempty"` // of the processors it may use, the share used since the lease before; 0 to 1
 }
 
 // Revocation ends a device's tunnels, or a visit, at once and everywhere.

@@ -67,7 +67,7 @@ func (a *Agent) Run(ctx context.Context, h AgentHandlers) error {
 func (a *Agent) heed(h AgentHandlers, m message) {
 	switch {
 	case m.Type == typeDrain && h.OnDrain != nil:
-		h.OnDrain(Drain{Deadline: time.Duration(m.DeadlineMS) * time.Millisecond, Within: time.Duration(m.WithinMS) * time.Millisecond})
+		h.OnDrain(Drain{Deadline: time.Duration(m.DeadlineMS) * time.Millisecond, Within: time.Duration(m.WithinMS) * time.Millisecond, Relays: m.Relays})
 	case m.Type == typeRefused && h.OnRefused != nil:
 		if f, err := m.Fault.fault(); err == nil {
 			h.OnRefused(f)

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"slices"
 	"time"
 
 	"trunkline/internal/fault"
@@ -30,6 +32,7 @@ const (
 const (
 	aliasesMax = 32
 	originMax  = 300
+	relaysMax  = 64
 
 	autoLogoutMax = 120 // minutes
 )
@@ -66,6 +69,7 @@ type Logins struct {
 type Drain struct {
 	Deadline time.Duration // then the relay closes the tunnel, whatever still runs on it
 	Within   time.Duration // open the new tunnel at a moment not later than this
+	Relays   []string      // host:port, where the relay thinks it could go, in the order to try; may be empty
 }
 
 // message is a control message; Type says which other fields mean anything.
@@ -76,6 +80,7 @@ type message struct {
 	Pass       string     `json:"pass,omitempty"`
 	DeadlineMS int64      `json:"deadline_ms,omitempty"` // drain
 	WithinMS   int64      `json:"within_ms,omitempty"`   // drain
+	Relays     []string   `json:"relays,omitempty"`      // drain
 	Fault      *wireFault `json:"fault,omitempty"`       // goodbye, refused
 	Visit      *wireVisit `json:"visit,omitempty"`       // visit, visit_end, end_visit
 	Code       fault.Code `json:"code,omitempty"`        // visit_end
@@ -123,7 +128,10 @@ func parseMessage(b []byte) (message, error) {
 		if m.DeadlineMS < 0 || m.WithinMS < 0 || m.DeadlineMS > retryMax.Milliseconds() || m.WithinMS > retryMax.Milliseconds() {
 			return message{}, errors.New("drain: a time is out of range")
 		}
-		out.DeadlineMS, out.WithinMS = m.DeadlineMS, m.WithinMS
+		if !validRelays(m.Relays) {
+			return message{}, errors.New("drain: relays: too many, or not host:port")
+		}
+		out.DeadlineMS, out.WithinMS, out.Relays = m.DeadlineMS, m.WithinMS, m.Relays
 	case typeGoodbye, typeRefused:
 		if m.Fault == nil {
 			return message{}, errors.New(t.Type + " without a fault")
@@ -139,6 +147,13 @@ func parseMessage(b []byte) (message, error) {
 		}
 	}
 	return out, nil
+}
+
+func validRelays(list []string) bool {
+	return len(list) <= relaysMax && !slices.ContainsFunc(list, func(r string) bool {
+		host, port, err := net.SplitHostPort(r)
+		return err != nil || host == "" || port == "" || !plain(r, originMax)
+	})
 }
 
 func known(t string) bool {

@@ -113,12 +113,11 @@ func (r *Relay) Open(ctx context.Context, h Header) (*Stream, error) {
 	return &Stream{Stream: m, t: r.session}, nil
 }
 
-// Drain asks the agent to open a tunnel elsewhere, at a moment within hint,
-// and to let this one go when its streams have ended; after deadline the relay
-// means to close it. It only queues the message.
-func (r *Relay) Drain(deadline, hint time.Duration) error {
+// Drain asks the agent to open a tunnel elsewhere, and to let this one go when
+// its streams have ended. It only queues the message.
+func (r *Relay) Drain(d Drain) error {
 	ms := func(d time.Duration) int64 { return min(max(d, 0), retryMax).Milliseconds() }
-	return r.post(message{Type: typeDrain, DeadlineMS: ms(deadline), WithinMS: ms(hint)})
+	return r.post(message{Type: typeDrain, DeadlineMS: ms(d.Deadline), WithinMS: ms(d.Within), Relays: d.Relays})
 }
 
 // Kill ends the tunnel and all its streams. It returns at once, whatever state

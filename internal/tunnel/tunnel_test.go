@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"reflect"
 	"runtime"
 	"sync"
 	"testing"
@@ -75,10 +76,11 @@ func TestAgentTellsStatusAndPass(t *testing.T) {
 func TestDrainReachesTheAgent(t *testing.T) {
 	drains := make(chan tunnel.Drain, 1)
 	w := start(t, setup{onDrain: func(d tunnel.Drain) { drains <- d }})
-	if err := w.relay.Drain(5*time.Minute, 3*time.Second); err != nil {
+	want := tunnel.Drain{Deadline: 5 * time.Minute, Within: 3 * time.Second, Relays: []string{"relay-2.example.com:8443", "[::1]:443"}}
+	if err := w.relay.Drain(want); err != nil {
 		t.Fatal(err)
 	}
-	if d := within(t, 20*time.Second, drains); d != (tunnel.Drain{Deadline: 5 * time.Minute, Within: 3 * time.Second}) {
+	if d := within(t, 20*time.Second, drains); !reflect.DeepEqual(d, want) {
 		t.Errorf("got %+v", d)
 	}
 }

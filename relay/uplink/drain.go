@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
 )
 
 const (
@@ -73,7 +75,7 @@ func (u *Uplink) thin(ctx context.Context, at time.Time, unneeded <-chan struct{
 		switch l := v.(*link); {
 		case idle && l.relay.Streams() == 0:
 			l.end(fault.New(fault.Draining, "The relay is stopping."))
-		case !l.asked.Load():
+		case !l.drained:
 			stay = append(stay, l)
 		}
 		return true
@@ -83,14 +85,33 @@ func (u *Uplink) thin(ctx context.Context, at time.Time, unneeded <-chan struct{
 		n = (n + ticks - 1) / ticks
 	}
 	for _, l := range stay[:n] {
-		l.move(time.Until(deadline))
+		l.drained = true
+		l.move(time.Until(deadline), u.o.Elsewhere(l.device))
 	}
 }
 
-// move asks the agent to open a tunnel elsewhere.
-func (l *link) move(deadline time.Duration) {
+// move asks the agent to open a tunnel elsewhere, and tells it where that could
+// be.
+func (l *link) move(deadline time.Duration, to []string) {
 	l.asked.Store(true)
 	// A tunnel whose message cannot be sent is dead or stuck: its own pings see
-	// to it, and the deadline to both.
-	_ = l.relay.Drain(deadline, moveTime)
+	// to it, and a drain's deadline to both.
+	_ = l.relay.Drain(tunnel.Drain{Deadline: deadline, Within: moveTime, Relays: to})
+}
+
+// Move asks up to n agents to move to another relay, those first on whose
+// tunnels nothing runs. Streams on a tunnel that has moved have until deadline
+// from now.
+func (u *Uplink) Move(n int, deadline time.Duration, to func(id.Device) []string) (asked int) {
+	for _, idle := range []bool{true, false} {
+		u.links.Range(func(_, v any) bool {
+			l := v.(*link)
+			if asked < n && !l.asked.Load() && (l.relay.Streams() == 0) == idle {
+				l.move(deadline, to(l.device))
+				asked++
+			}
+			return asked < n
+		})
+	}
+	return asked
 }

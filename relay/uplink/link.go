@@ -34,6 +34,7 @@ type link struct {
 
 	leaving atomic.Bool // new streams go elsewhere; running ones go on
 	asked   atomic.Bool // to move
+	drained bool        // asked so by Drain, which alone looks at it
 
 	words words // of visits, for the agent
 }

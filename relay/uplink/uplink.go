@@ -28,6 +28,7 @@ import (
 type Config struct {
 	Max         int           `yaml:"max"`          // tunnels held at once; more are refused
 	Rate        int           `yaml:"rate"`         // new ones a second; more are closed before their TLS, by whoever listens; 0: no limit
+	Rebalance   int           `yaml:"rebalance"`    // agents a minute asked to move while this relay holds more than its share; 0: none
 	PostQuantum bool          `yaml:"post_quantum"` // whether the listener's key exchange with agents is a hybrid one
 	Ping        time.Duration `yaml:"ping"`         // between pings of an idle tunnel
 	Hello       time.Duration `yaml:"hello"`        // an agent's time from TLS to the end of its hello
@@ -37,7 +38,7 @@ type Config struct {
 }
 
 func Default() Config {
-	return Config{Max: 50_000, PostQuantum: true, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, Windows: 256 << 20, FirstStatus: 10 * time.Second}
+	return Config{Max: 50_000, Rebalance: 60, PostQuantum: true, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, Windows: 256 << 20, FirstStatus: 10 * time.Second}
 }
 
 // Options wires an Uplink. All fields are needed.
@@ -57,6 +58,8 @@ type Options struct {
 	// Leaving is told of a device whose tunnel takes no more streams: idle
 	// ones that somebody keeps would hold it up.
 	Leaving func(id.Device)
+	// Elsewhere is where else the device's agent could go, host:port.
+	Elsewhere func(id.Device) []string
 	// Arrived asks for VisitStarted for the visits to a device that go on, and
 	// EndVisit is its staff's wish that one ends.
 	Arrived    func(id.Device)

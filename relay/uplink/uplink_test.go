@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -81,9 +82,10 @@ func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
 		Refresh: func(pass string, _ id.Device) (token.Pass, error) {
 			return token.Pass{Issued: time.Now().Add(time.Hour), Key: ed25519.PublicKey(pass)}, nil
 		},
-		Announce: func(r bus.Route) { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r },
-		Withdraw: func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); delete(w.routes, d) },
-		Leaving:  func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); w.left = append(w.left, d) },
+		Announce:  func(r bus.Route) { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r },
+		Withdraw:  func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); delete(w.routes, d) },
+		Leaving:   func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); w.left = append(w.left, d) },
+		Elsewhere: func(d id.Device) []string { return []string{string(d) + ".example.com:8443"} },
 		Arrived: func(d id.Device) {
 			for _, v := range w.visits {
 				w.VisitStarted(d, v)
@@ -344,9 +346,12 @@ func TestDrainLetsStreamsEnd(t *testing.T) {
 		defer cancel()
 		w.Drain(ctx, 0, served)
 	}()
-	for _, x := range []*agent{a, b} {
+	for x, d := range map[*agent]id.Device{a: busy, b: idle} {
 		select {
-		case <-x.drain:
+		case m := <-x.drain:
+			if !slices.Equal(m.Relays, []string{string(d) + ".example.com:8443"}) {
+				t.Errorf("it was told to go to %v", m.Relays)
+			}
 		case <-time.After(patience):
 			t.Fatal("an agent was not told to move")
 		}
@@ -425,4 +430,38 @@ func TestMovedTunnelRunsOn(t *testing.T) {
 	s.Reset()
 	_ = a.Stop(w.ctx)
 	<-done
+}
+
+// Of three agents two are asked to move: those with nothing to do first, and
+// nobody twice. Who has moved keeps its streams.
+func TestMoveAsksAFew(t *testing.T) {
+	w := newWorld(t, nil)
+	ds := []id.Device{id.NewDevice(), id.NewDevice(), id.NewDevice()}
+	as := []*agent{w.connect(ds[0]), w.connect(ds[1]), w.connect(ds[2])}
+	s, err := w.Dial(w.ctx, ds[0], tunnel.Header{Service: "portal"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := func(id.Device) []string { return []string{"relay-2.example.com:8443"} }
+	if n := w.Move(2, time.Minute, to); n != 2 {
+		t.Errorf("%d were asked", n)
+	}
+	for _, a := range as[1:] {
+		select {
+		case <-a.drain:
+		case <-time.After(patience):
+			t.Fatal("an idle one was not asked")
+		}
+	}
+	if n := w.Move(2, time.Minute, to); n != 1 {
+		t.Errorf("then %d were asked", n)
+	}
+	<-as[0].drain
+	w.Superseded(ds[0], "relay-2")
+	select {
+	case <-as[0].ended:
+		t.Error("the moved one was cut")
+	default:
+	}
+	s.Reset()
 }

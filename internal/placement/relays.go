@@ -1,7 +1,11 @@
-package control
+// Package placement says at which relays a device's tunnel should be: which
+// relays live, in which order an agent tries them, and when one of them holds
+// more than its share. Control places agents that activate or renew their pass;
+// a relay places those that it asks to move. Both see the same leases, and come
+// to the same order.
+package placement
 
 import (
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -9,8 +13,9 @@ import (
 	"trunkline/internal/id"
 )
 
-// leases is which relays live, by when each was last heard of.
-type leases struct {
+// Relays is which relays live, by when each was last heard of. Safe for
+// concurrent use.
+type Relays struct {
 	mu    sync.Mutex
 	heard map[id.Relay]heard
 }
@@ -20,10 +25,11 @@ type heard struct {
 	at    time.Time
 }
 
-func newLeases() *leases { return &leases{heard: make(map[id.Relay]heard)} }
+func New() *Relays { return &Relays{heard: make(map[id.Relay]heard)} }
 
-// apply reports whether a relay came or went.
-func (l *leases) apply(e bus.Event[bus.Lease], now time.Time) bool {
+// Apply takes one event of the bucket of leases. It reports whether a relay
+// came or went.
+func (l *Relays) Apply(e bus.Event[bus.Lease], now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch e.Kind {
@@ -46,8 +52,8 @@ func (l *leases) apply(e bus.Event[bus.Lease], now time.Time) bool {
 	return false
 }
 
-// expire reports whether a relay went.
-func (l *leases) expire(now time.Time) bool {
+// Expire reports whether a relay went.
+func (l *Relays) Expire(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	gone := false
@@ -60,7 +66,8 @@ func (l *leases) expire(now time.Time) bool {
 	return gone
 }
 
-func (l *leases) live() map[id.Relay]bool {
+// Live is the names of those that live.
+func (l *Relays) Live() map[id.Relay]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := make(map[id.Relay]bool, len(l.heard))
@@ -70,16 +77,13 @@ func (l *leases) live() map[id.Relay]bool {
 	return out
 }
 
-// addrs is where agents can dial, in random order so that they spread.
-func (l *leases) addrs() []string {
+// Leases is those of all that live.
+func (l *Relays) Leases() []bus.Lease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []string
+	out := make([]bus.Lease, 0, len(l.heard))
 	for _, h := range l.heard {
-		if !h.lease.Draining {
-			out = append(out, h.lease.Addrs...)
-		}
+		out = append(out, h.lease)
 	}
-	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
 }
