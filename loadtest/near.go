@@ -10,7 +10,7 @@ import (
 )
 
 // near takes each request to the relay that holds the PBX's tunnel, as a load
-// balancer that knows the routes does: relays do not forward to each other. It
+// balancer that knows the routes does, unless the target has another one. It
 // keeps connections to each relay.
 type near struct {
 	t    *target.Target
@@ -32,13 +32,16 @@ func (n *near) transport() *http.Transport {
 	relay := n.pbx.Relay()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if relay != "" {
+	if relay != "" && n.t.Ways.Balance == nil {
 		n.now = relay
 	}
 	t := n.to[n.now]
 	if t == nil {
 		t = n.like.Clone()
 		t.DialContext, t.MaxIdleConnsPerHost = n.t.Ways.Dial(n.now), visitorConns
+		if n.t.Ways.Balance != nil {
+			t.DialContext = n.t.Ways.Balance
+		}
 		n.to[n.now] = t
 	}
 	return t

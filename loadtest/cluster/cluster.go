@@ -18,7 +18,6 @@ import (
 
 	"trunkline/internal/id"
 	"trunkline/internal/selfca"
-	"trunkline/internal/service"
 	"trunkline/loadtest/target"
 )
 
@@ -109,20 +108,18 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	return c.open(ctx)
 }
 
-// open puts the balancer before the controls, and signs in.
+// open puts balancers before controls and relays, and signs in.
 func (c *Cluster) open(ctx context.Context) error {
-	f, err := newFront(net.JoinHostPort("127.0.0.1", portConsole), func() (out []backend) {
-		for _, m := range c.controls {
-			out = append(out, backend{addr: c.at(m.node, portConsole), ready: m.Ready})
-		}
-		return out
-	})
+	ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", portConsole))
 	if err != nil {
 		return err
 	}
+	staff, visitors := c.balance(c.controls, portConsole), c.balance(c.relays, portSites)
 	life, stop := context.WithCancel(context.Background())
+	c.beside.Go(func() { staff.run(life) })
+	c.beside.Go(func() { visitors.run(life) })
 	c.beside.Go(func() {
-		if err := f.run(life); err != nil {
+		if err := staff.serve(life, ln); err != nil {
 			c.o.Log.Error("balancer", zap.Error(err))
 		}
 	})
@@ -140,11 +137,19 @@ func (c *Cluster) open(ctx context.Context) error {
 			return err
 		}
 	}
-	c.Ways.Port = portSites
+	c.Ways.Port, c.Ways.Balance = portSites, visitors.dial
 	for _, m := range c.relays {
 		c.Ways.Relays = append(c.Ways.Relays, target.Way{Name: id.Relay(m.name), Addr: c.at(m.node, portSites), Told: told(m)})
 	}
 	return nil
+}
+
+func (c *Cluster) balance(ms []*member, port string) *balancer {
+	b := new(balancer)
+	for _, m := range ms {
+		b.backends = append(b.backends, &backend{addr: c.at(m.node, port), health: m.Ready, conns: make(map[net.Conn]struct{})})
+	}
+	return b
 }
 
 const startPatience = 30 * time.Second
@@ -170,7 +175,8 @@ func (c *Cluster) configureRelay(i int) error {
 	p, err := c.daemon(m.node, "relay", section{
 		"name": m.name, "listen": c.at(m.node, portSites), "zone": zone, "console": console, "ca_dir": c.path("tls"),
 		"advertise": []string{told(m)}, "admin": c.at(m.node, portAdmin), "drain": section{"deadline": drainDeadline.String(), "spread": drainSpread.String()},
-		"bus": section{"url": c.bus, "user": m.name, "password_file": c.path(m.name + ".password")}, "log": section{"level": "info"},
+		"peer": section{"advertise": c.at(m.node, portSites)},
+		"bus":  section{"url": c.bus, "user": m.name, "password_file": c.path(m.name + ".password")}, "log": section{"level": "info"},
 	})
 	m.Process = p
 	return err
@@ -207,9 +213,9 @@ func (c *Cluster) daemon(n node, plane string, config section) (*target.Process,
 	if err != nil {
 		return nil, err
 	}
-	file, adm := c.path(n.name+".yaml"), c.at(n, portAdmin)
+	file, ready := c.path(n.name+".yaml"), "http://"+c.at(n, portAdmin)+"/readyz"
 	return c.process(n, nil, []string{c.o.Trunkline, plane, "--config", file}, func(ctx context.Context) error {
-		return service.Ready(ctx, adm)
+		return ask(ctx, ready)
 	}), os.WriteFile(file, b, 0o600)
 }
 
@@ -291,7 +297,7 @@ func ask(ctx context.Context, url string) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return errors.New(resp.Status)
+		return notReady(resp.Status)
 	}
 	return nil
 }

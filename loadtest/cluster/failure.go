@@ -39,7 +39,7 @@ type Scale struct {
 // Full is the whole test's scale, and Short that of one that is run with every
 // change.
 var (
-	Full  = Scale{NATSAway: 10 * time.Minute, DatabaseAway: 5 * time.Minute, Frozen: 30 * time.Second, Cut: 45 * time.Second}
+	Full  = Scale{NATSAway: 10 * time.Minute, DatabaseAway: 5 * time.Minute, Frozen: 30 * time.Second, Cut: 60 * time.Second}
 	Short = Scale{NATSAway: 5 * time.Second, DatabaseAway: 5 * time.Second, Frozen: 5 * time.Second, Cut: 5 * time.Second}
 )
 

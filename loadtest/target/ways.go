@@ -15,6 +15,9 @@ import (
 type Ways struct {
 	Port   string `json:"port"` // of the sites' URLs
 	Relays []Way  `json:"relays"`
+	// Balance takes every visitor's connection to whichever relay it likes, as a
+	// load balancer does; nil: each goes to the relay that holds the PBX's tunnel.
+	Balance dialFunc `json:"-"`
 }
 
 // Way is one relay's.

@@ -17,7 +17,7 @@ import (
 )
 
 func clusterCommand() *cobra.Command {
-	var o cluster.Run
+	o := cluster.Run{Scale: cluster.Full}
 	var short bool
 	var trunkline, report, level string
 	c := &cobra.Command{
@@ -54,7 +54,7 @@ The exit code is 0 if every goal was reached.`,
 			if o.Dir, err = os.MkdirTemp("", "trunkline-cluster-"); err != nil {
 				return err
 			}
-			o.Log, o.Registerer, o.Scale = log, prometheus.NewRegistry(), cluster.Full
+			o.Log, o.Registerer = log, prometheus.NewRegistry()
 			if short {
 				o.Scale = cluster.Short
 			}
@@ -76,6 +76,8 @@ The exit code is 0 if every goal was reached.`,
 	f.IntVar(&o.Devices, "devices", 2000, "simulated PBXs")
 	f.IntVar(&o.Visits, "visits", 200, "of them are visited")
 	f.BoolVar(&short, "short", false, "the failures that take little time, and those shorter")
+	f.DurationVar(&o.Scale.NATSAway, "nats-away", o.Scale.NATSAway, "how long all of NATS is away")
+	f.DurationVar(&o.Scale.DatabaseAway, "database-away", o.Scale.DatabaseAway, "how long PostgreSQL is away")
 	f.StringVar(&trunkline, "trunkline", "", "the program under test (default: beside this one)")
 	f.StringVar(&o.NATS, "nats-server", "nats-server", "the NATS server, 2.11 or later")
 	f.StringVar(&report, "json", "", "file for the rows as JSON")
