@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,16 +17,24 @@ func (r *Relay) watchRoutes(ctx context.Context) error {
 	return bus.NewBucket[bus.Route](r.o.Bus, bus.Routes).Watch(ctx, func(e bus.Event[bus.Route]) {
 		r.table.Apply(e)
 		if e.Kind == bus.Synced {
-			r.announce.Disown(time.Now())
+			if r.namesake.isAlone() {
+				r.announce.Disown(time.Now())
+			}
 			r.announce.Refill()
 		}
 	})
 }
 
-// lease says every few seconds that this relay lives, and where.
+// lease says every few seconds that this relay lives, and where, once it is known
+// that no other has its name.
 func (r *Relay) lease(ctx context.Context) error {
+	select {
+	case <-r.namesake.alone:
+		r.announce.Disown(time.Now())
+	case <-ctx.Done():
+		return nil
+	}
 	leases := bus.NewBucket[bus.Lease](r.o.Bus, bus.Relays)
-	started := time.Now().UTC()
 	used := newUsage(time.Now())
 	tick := time.NewTicker(bus.LeaseEvery)
 	defer tick.Stop()
@@ -33,7 +42,7 @@ func (r *Relay) lease(ctx context.Context) error {
 	for {
 		wctx, cancel := context.WithTimeout(ctx, bus.LeaseEvery)
 		_, err := leases.Put(wctx, string(r.o.Name), bus.Lease{
-			Relay: r.o.Name, Addrs: r.Advertised(), Started: started, Draining: r.drains.begun(),
+			Relay: r.o.Name, Addrs: r.Advertised(), Started: r.namesake.started, Draining: r.drains.begun(),
 			Peer: r.peerAddr(), PeerVersions: peer.Versions, Region: r.o.Region, Load: used.look(r),
 		})
 		cancel()
@@ -67,8 +76,30 @@ func (r *Relay) renew() {
 
 // watchLeases tells who has to know of the other relays.
 func (r *Relay) watchLeases(ctx context.Context) error {
-	return bus.NewBucket[bus.Lease](r.o.Bus, bus.Relays).Watch(ctx, func(e bus.Event[bus.Lease]) {
+	ctx, yield := context.WithCancelCause(ctx)
+	defer yield(nil)
+	err := bus.NewBucket[bus.Lease](r.o.Bus, bus.Relays).Watch(ctx, func(e bus.Event[bus.Lease]) {
 		r.peers.Apply(e)
 		r.relays.Apply(e, time.Now())
+		if taken := r.namesake.apply(e); taken != nil {
+			r.log.Error("relay yields", zap.Error(taken))
+			yield(taken)
+		}
 	})
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
 }
+
+// leave takes the lease back: whoever comes next under this name need not wait,
+// and nobody is sent here.
+func (r *Relay) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	defer cancel()
+	if err := bus.NewBucket[bus.Lease](r.o.Bus, bus.Relays).Delete(ctx, string(r.o.Name)); err != nil {
+		r.log.Warn("the bus did not hear of the relay's end; its lease ends by itself", zap.Error(err))
+	}
+}
+
+const lastWords = 2 * time.Second

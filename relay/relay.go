@@ -78,6 +78,7 @@ type Relay struct {
 
 	drains   *drains
 	renewNow chan struct{} // has the lease renewed
+	namesake *namesake
 }
 
 // New binds and wires; nothing runs yet.
@@ -104,6 +105,7 @@ func New(o Options) (*Relay, error) {
 
 func (r *Relay) wire() error {
 	o := r.o
+	r.namesake = newNamesake(o.Name, time.Now().UTC())
 	r.turns = newTurns(max(1, runtime.GOMAXPROCS(0)-1))
 	r.poller = evtls.New(0)
 	if err := r.poller.Err(); err != nil {
@@ -274,6 +276,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	stop()
 	_ = r.closeListeners() // mostly closed already, by who accepts
 	err := g.Wait()
+	if r.drains.begun() {
+		r.leave(context.WithoutCancel(ctx))
+	}
 	r.log.Info("relay stopped")
 	if r.drains.begun() && errors.Is(err, context.Canceled) {
 		return nil

@@ -172,14 +172,20 @@ func (c *Cluster) addRelays() error {
 // configureRelay comes when the bus has its address.
 func (c *Cluster) configureRelay(i int) error {
 	m := c.relays[i]
-	p, err := c.daemon(m.node, "relay", section{
-		"name": m.name, "listen": c.at(m.node, portSites), "zone": zone, "console": console, "ca_dir": c.path("tls"),
-		"advertise": []string{told(m)}, "admin": c.at(m.node, portAdmin), "drain": section{"deadline": drainDeadline.String(), "spread": drainSpread.String()},
-		"peer": section{"advertise": c.at(m.node, portSites)},
-		"bus":  section{"url": c.bus, "user": m.name, "password_file": c.path(m.name + ".password")}, "log": section{"level": "info"},
-	})
+	p, err := c.daemon(m.node, "relay", c.relayConfig(m.node, m.name))
 	m.Process = p
 	return err
+}
+
+// relayConfig is that of a relay of that name on a node.
+func (c *Cluster) relayConfig(n node, name string) section {
+	return section{
+		"name": name, "listen": c.at(n, portSites), "zone": zone, "console": console, "ca_dir": c.path("tls"),
+		"advertise": []string{name + "." + zone + ":" + portSites}, "admin": c.at(n, portAdmin),
+		"drain": section{"deadline": drainDeadline.String(), "spread": drainSpread.String()},
+		"peer":  section{"advertise": c.at(n, portSites)},
+		"bus":   section{"url": c.bus, "user": name, "password_file": c.path(name + ".password")}, "log": section{"level": "info"},
+	}
 }
 
 // A drain of the installation's relays.

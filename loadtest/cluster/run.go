@@ -31,7 +31,7 @@ type Run struct {
 // Failures are all of them, in the order in which they happen.
 func Failures() []Failure {
 	return []Failure{
-		relaysRolling, relayKilled, relayFrozen, relayCut, agentReturns,
+		relaysRolling, relayKilled, relayFrozen, relayCut, relayTwin, agentReturns,
 		controlsRolling, controlKilled, controlFrozen,
 		natsNodeKilled, natsGone, natsNew,
 		databaseRestarted, databaseAway,
