@@ -23,7 +23,7 @@ BENCH_DEBS := wrk nginx haproxy
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross cluster-test cluster-short nats-server test-deps bench-deps axe h2spec
+.PHONY: build run test check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross cluster-test cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -78,6 +78,17 @@ cluster-test: test-deps build nats-server ## lets every part of a whole installa
 
 cluster-short: test-deps build nats-server
 	bin/trunkline-loadtest cluster --short --devices 30 --visits 15 --nats-server $(TOOLS)/nats-server
+
+# What nodes are upgraded from: until there is a release, the first commit whose
+# relays forward to each other.
+UPGRADE_FROM ?= f91e6e0
+FROM         := bin/upgrade-from
+
+cluster-upgrade: test-deps build nats-server ## upgrades a whole installation from UPGRADE_FROM, node by node, under load
+	@git cat-file -e "$(UPGRADE_FROM)^{commit}" 2>/dev/null || { echo "skipped: this clone has no commit $(UPGRADE_FROM); git fetch --unshallow brings it"; exit 0; }; \
+	rm -rf $(FROM) && mkdir -p $(FROM)/src && git archive "$(UPGRADE_FROM)" | tar -x -C $(FROM)/src && \
+	(cd $(FROM)/src && $(BUILD) -o .. ./cmd/trunkline) && rm -rf $(FROM)/src && \
+	bin/trunkline-loadtest cluster upgrade --devices 60 --visits 30 --from $(CURDIR)/$(FROM)/trunkline --nats-server $(TOOLS)/nats-server
 
 # The very server that the bus embeds, as a program of its own.
 nats-server:

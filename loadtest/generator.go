@@ -41,12 +41,13 @@ type Generator struct {
 	log    *zap.Logger
 	reg    prometheus.Registerer
 
-	portal *portal.Portal
-	fleet  *fleet.Fleet
-	sites  []traffic.Site
-	life   context.Context // of agents and portal
-	stop   context.CancelFunc
-	parts  sync.WaitGroup
+	portal  *portal.Portal
+	fleet   *fleet.Fleet
+	sites   []traffic.Site
+	visited []*fleet.PBX    // by sites
+	life    context.Context // of agents and portal
+	stop    context.CancelFunc
+	parts   sync.WaitGroup
 
 	known  atomic.Int64 // PBXs that are activated
 	events *events
@@ -116,17 +117,22 @@ func (g *Generator) Bring(ctx context.Context) error {
 			open = append(open, p)
 		}
 	}
-	return g.visit(ctx, open[:min(g.s.Visits, len(open))])
+	g.visited = open[:min(g.s.Visits, len(open))]
+	return g.Visit(ctx)
 }
 
 // tunnelTime is what tunnels have to come up in after the last activation.
 const tunnelTime = 3 * time.Minute
 
-func (g *Generator) visit(ctx context.Context, pbxs []*fleet.PBX) error {
-	g.sites = make([]traffic.Site, len(pbxs))
+// Visit opens a visit to each PBX that is visited. Bring has done so; who goes on
+// for long does it again, before the first ones end as idle: people operate a
+// portal at another pace.
+func (g *Generator) Visit(ctx context.Context) error {
+	g.leave()
+	g.sites = make([]traffic.Site, len(g.visited))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(visitsAtOnce)
-	for i, p := range pbxs {
+	for i, p := range g.visited {
 		group.Go(func() error {
 			v, _, err := g.Enter(ctx, p)
 			if err != nil {
@@ -260,13 +266,18 @@ func (g *Generator) Result() *result.Result {
 	return r
 }
 
-// Close ends the visitors and the agents.
-func (g *Generator) Close() error {
+// leave closes the visitors' connections.
+func (g *Generator) leave() {
 	for _, s := range g.sites {
 		if s.Visitor != nil {
 			s.CloseIdleConnections()
 		}
 	}
+}
+
+// Close ends the visitors and the agents.
+func (g *Generator) Close() error {
+	g.leave()
 	g.stop()
 	g.parts.Wait()
 	return g.fleet.Close()

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 type Options struct {
 	Dir       string // its own
 	Trunkline string // the program
+	From      string // with which nodes start that are then upgraded; "": Trunkline
 	NATS      string // nats-server
 	Relays    int
 	Controls  int
@@ -220,7 +222,7 @@ func (c *Cluster) daemon(n node, plane string, config section) (*target.Process,
 		return nil, err
 	}
 	file, ready := c.path(n.name+".yaml"), "http://"+c.at(n, portAdmin)+"/readyz"
-	return c.process(n, nil, []string{c.o.Trunkline, plane, "--config", file}, func(ctx context.Context) error {
+	return c.process(n, nil, []string{cmp.Or(c.o.From, c.o.Trunkline), plane, "--config", file}, func(ctx context.Context) error {
 		return ask(ctx, ready)
 	}), os.WriteFile(file, b, 0o600)
 }

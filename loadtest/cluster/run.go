@@ -20,6 +20,7 @@ import (
 type Run struct {
 	Dir             string // its own
 	Trunkline, NATS string // programs
+	From            string // see Options
 	Devices, Visits int
 	Failures        []Failure
 	Scale           Scale
@@ -50,13 +51,14 @@ func Choose(names []string, short bool) ([]Failure, error) {
 	if len(names) == 0 {
 		return Failures(), nil
 	}
+	known := append(Failures(), upgrade)
 	var out []Failure
 	for _, name := range names {
-		i := slices.IndexFunc(Failures(), func(f Failure) bool { return f.Name == name })
+		i := slices.IndexFunc(known, func(f Failure) bool { return f.Name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("no failure is called %q", name)
 		}
-		out = append(out, Failures()[i])
+		out = append(out, known[i])
 	}
 	return out, nil
 }
@@ -67,7 +69,7 @@ const spare = 2000
 // Do starts the installation and lets the failures happen.
 func (r *Run) Do(ctx context.Context) (rows []Row, err error) {
 	c, err := Start(ctx, Options{
-		Dir: r.Dir, Trunkline: r.Trunkline, NATS: r.NATS, Relays: 3, Controls: 2, Buses: 3, Sites: r.Devices + spare, Log: r.Log,
+		Dir: r.Dir, Trunkline: r.Trunkline, From: r.From, NATS: r.NATS, Relays: 3, Controls: 2, Buses: 3, Sites: r.Devices + spare, Log: r.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -92,6 +94,9 @@ func (r *Run) Do(ctx context.Context) (rows []Row, err error) {
 			continue
 		}
 		r.Say("%s: %s", f.Name, f.About)
+		if err := g.Visit(ctx); err != nil {
+			return rows, fmt.Errorf("before %s: %w", f.Name, err)
+		}
 		rows = append(rows, Happen(ctx, &Scene{Cluster: c, Generator: g, Scale: r.Scale}, f))
 		if ctx.Err() != nil {
 			return rows, errors.New("interrupted")

@@ -30,6 +30,9 @@ for how long. As root each node has a network namespace of its own.
 
 Failures, all of them if none is named:
 ` + failures() + `
+With --from there is also "upgrade": the nodes start with that program, and get the
+one under test in turn.
+
 The exit code is 0 if every goal was reached.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			why := cluster.Isolate()
@@ -42,6 +45,11 @@ The exit code is 0 if every goal was reached.`,
 			}
 			if o.Trunkline, err = beside(trunkline); err != nil {
 				return &service.UsageError{Err: err}
+			}
+			if o.From != "" {
+				if o.From, err = exec.LookPath(o.From); err != nil {
+					return service.Usagef("--from: %w", err)
+				}
 			}
 			if o.NATS, err = exec.LookPath(o.NATS); err != nil {
 				return service.Usagef("--nats-server: %w; make cluster-test builds it", err)
@@ -79,6 +87,7 @@ The exit code is 0 if every goal was reached.`,
 	f.DurationVar(&o.Scale.NATSAway, "nats-away", o.Scale.NATSAway, "how long all of NATS is away")
 	f.DurationVar(&o.Scale.DatabaseAway, "database-away", o.Scale.DatabaseAway, "how long PostgreSQL is away")
 	f.StringVar(&trunkline, "trunkline", "", "the program under test (default: beside this one)")
+	f.StringVar(&o.From, "from", "", "the program that the nodes have before the upgrade")
 	f.StringVar(&o.NATS, "nats-server", "nats-server", "the NATS server, 2.11 or later")
 	f.StringVar(&report, "json", "", "file for the rows as JSON")
 	f.StringVar(&level, "log", "error", "what the simulated agents log: debug, info, warn, error")
