@@ -1,0 +1,74 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"trunkline/loadtest/result"
+	"trunkline/loadtest/scenario"
+)
+
+// seen is what a load recorded: requests by kind, second and code.
+func seen(began time.Time, all map[string]map[int]string) map[string]*result.Kind {
+	r := result.NewRecorder(began, step)
+	for kind, at := range all {
+		for second, code := range at {
+			due := began.Add(time.Duration(second) * time.Second)
+			if code == "" {
+				r.Kind(kind).OK(due, time.Millisecond, 100)
+			} else {
+				r.Kind(kind).Failed(due, code)
+			}
+		}
+	}
+	return r.Kinds()
+}
+
+func TestRowCountsWhatVisitorsLost(t *testing.T) {
+	began := time.Now()
+	var r Row
+	r.count(seen(began, map[string]map[int]string{
+		scenario.Page:   {1: "", 2: "", 6: "not_connected", 20: ""},
+		scenario.Slow:   {3: "answer_cut"}, // under way at 5 s
+		scenario.Upload: {7: "timeout"},
+		list:            {6: "unavailable"},
+	}), began, began.Add(5*time.Second))
+	if r.Due != 6 || r.lost() != 3 || r.Before != 1 || r.Cut != 2 || sum(r.Console) != 1 {
+		t.Errorf("due %d, lost %d, before %d, cut %d, console %v", r.Due, r.lost(), r.Before, r.Cut, r.Console)
+	}
+	if r.Healthy < 2 || r.Healthy > 3 {
+		t.Errorf("right again after %.1f s; the last that failed was due 2 s after it happened", r.Healthy)
+	}
+	nothingLost(&r)
+	if err := Missed([]Row{{}, r}, false); err == nil {
+		t.Error("lost requests miss no goal")
+	}
+}
+
+func TestGoalsOfTimeCountWhereTheyAreToCount(t *testing.T) {
+	r := Row{Failure: "slow", Most: 31, All: 61, Wrong: 3}
+	back(&r)
+	rightStatuses(&r)
+	if err := Missed([]Row{r}, false); err != nil {
+		t.Errorf("untimed: %v", err)
+	}
+	if err := Missed([]Row{r}, true); err == nil || !strings.Contains(err.Error(), "slow") {
+		t.Errorf("timed: %v", err)
+	}
+}
+
+func TestEveryFailureIsFoundByItsName(t *testing.T) {
+	for _, f := range append(Failures(), upgrade) {
+		got, err := Choose([]string{f.Name}, false)
+		if err != nil || len(got) != 1 || got[0].Name != f.Name {
+			t.Errorf("%s: %v, %v", f.Name, got, err)
+		}
+	}
+	if _, err := Choose([]string{"none"}, false); err == nil {
+		t.Error("a failure that there is not was found")
+	}
+	if short, err := Choose(nil, true); err != nil || len(short) == 0 || len(short) >= len(Failures()) {
+		t.Errorf("the short test has %d failures, %v", len(short), err)
+	}
+}
