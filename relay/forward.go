@@ -53,8 +53,9 @@ func (r *Relay) dialAt(ctx context.Context, at bus.Route, d id.Device, h tunnel.
 
 const (
 	// movingFor is how long a device that is not where it was said to be may take
-	// to be said to be elsewhere.
-	movingFor = 2 * time.Second
+	// to be said to be elsewhere: agents of a relay that fell are mostly back
+	// within it. It ends before edge.limits.dial does.
+	movingFor = 7 * time.Second
 	lookAgain = 20 * time.Millisecond
 )
 
@@ -71,8 +72,14 @@ func (r *Relay) moved(ctx context.Context, at bus.Route, d id.Device, err error)
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for {
-		if next, ok := r.table.Device(d); !ok || next.Tunnel != at.Tunnel || next.Relay != at.Relay || next.Down != at.Down {
-			return ok && next.Down == ""
+		next, ok := r.table.Device(d)
+		switch {
+		case !ok:
+			return false
+		case next.Down != "" && !passing(next.Down):
+			return false
+		case next.Down == "" && (next.Tunnel != at.Tunnel || next.Relay != at.Relay || at.Down != ""):
+			return true
 		}
 		select {
 		case <-tick.C:
@@ -80,6 +87,15 @@ func (r *Relay) moved(ctx context.Context, at bus.Route, d id.Device, err error)
 			return false
 		}
 	}
+}
+
+// passing reports whether a tunnel that ended so is followed by another soon.
+func passing(down fault.Code) bool {
+	switch down {
+	case fault.ConnectionLost, fault.RelayLost, fault.PeerSilent, fault.Draining, fault.Replaced:
+		return true
+	}
+	return false
 }
 
 // admitPeer opens a stream to a device here for another relay. It never goes on
