@@ -93,6 +93,11 @@ func NewGenerator(p Part, t *target.Target, log *zap.Logger, reg prometheus.Regi
 			log.Error("portal", zap.Error(err))
 		}
 	})
+	if g.s.Entry == scenario.Any {
+		b := target.NewBalancer(t.Ways)
+		t.Ways.Balance = b.Dial
+		g.parts.Go(func() { b.Run(g.life) })
+	}
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "trunkline_loadtest_tunnels", Help: "Simulated PBXs whose tunnel is up.",
 	}, func() float64 { return float64(g.fleet.Up()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -35,7 +35,7 @@ type Order struct {
 
 func (r *run) run(ctx context.Context) (*result.Result, error) {
 	if r.own == nil && r.o.Scenario.OwnRelays() {
-		return nil, errors.New("the scenario kills or restarts relays, which a test does to an installation of its own only: leave out --server")
+		return nil, errors.New("the scenario kills or restarts relays, or has visitors come to any of them, which a test does to an installation of its own only: leave out --server")
 	}
 	if err := r.target.Room(ctx, r.o.Scenario.Sites()); err != nil {
 		return nil, err

@@ -15,7 +15,9 @@ import (
 // this relay holds.
 func (r *Relay) watchRoutes(ctx context.Context) error {
 	return bus.NewBucket[bus.Route](r.o.Bus, bus.Routes).Watch(ctx, func(e bus.Event[bus.Route]) {
+		before, _ := r.table.Device(e.Value.Device)
 		r.table.Apply(e)
+		r.forgetMoved(before)
 		if e.Kind == bus.Synced {
 			if r.namesake.isAlone() {
 				r.announce.Disown(time.Now())
@@ -23,6 +25,21 @@ func (r *Relay) watchRoutes(ctx context.Context) error {
 			r.announce.Refill()
 		}
 	})
+}
+
+// forgetMoved lets go of streams that are kept for the next request of a device,
+// if they do not go where it is now.
+func (r *Relay) forgetMoved(before bus.Route) {
+	if now, ok := r.table.Device(before.Device); ok && now.Tunnel != before.Tunnel {
+		r.edge.Forget(before.Device)
+	}
+}
+
+// announced is a tunnel's word on its device.
+func (r *Relay) announced(route bus.Route) {
+	before, _ := r.table.Device(route.Device)
+	r.announce.Set(route)
+	r.forgetMoved(before)
 }
 
 // lease says every few seconds that this relay lives, and where, once it is known

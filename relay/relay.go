@@ -126,7 +126,7 @@ func (r *Relay) wire() error {
 	})
 	r.uplink = uplink.New(uplink.Options{
 		Config: o.Tunnels, Relay: o.Name, Admit: r.admitTunnel, Revoked: r.trust.Revoked, Refresh: r.trust.Refresh,
-		Announce: r.announce.Set, Withdraw: r.announce.Withdraw, Elsewhere: r.elsewhere,
+		Announce: r.announced, Withdraw: r.announce.Withdraw, Elsewhere: r.elsewhere,
 		Leaving: func(d id.Device) { r.edge.Forget(d) }, Arrived: r.guests.tell, EndVisit: r.endVisit, Log: r.log.Named("uplink"), Registerer: o.Registerer,
 	})
 	r.peers = peer.New(peer.Options{

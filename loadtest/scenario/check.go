@@ -90,6 +90,9 @@ func (c *checker) scenario(s Scenario) {
 	c.within("connect_rate", s.ConnectRate, 0, maxRate)
 	c.within("visits", float64(s.Visits), 1, float64(max(s.Sites(), 1)))
 	c.within("relays", float64(s.Relays), 1, 16)
+	if s.Entry != Near && s.Entry != Any {
+		c.bad("entry", "need %s or %s", Near, Any)
+	}
 	c.lasts("warmup", s.Warmup, 0, time.Hour)
 	c.lasts("duration", s.Duration, 100*time.Millisecond, maxRun)
 	c.lasts("timeout", s.Timeout, time.Millisecond, time.Hour)

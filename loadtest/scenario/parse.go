@@ -45,7 +45,7 @@ func Parse(b []byte) (Scenario, error) {
 	if n := alias(&root); n != nil {
 		return Scenario{}, fmt.Errorf("line %d: aliases and anchors are not taken", n.Line)
 	}
-	s := Scenario{Relays: 2, Timeout: 30 * time.Second}
+	s := Scenario{Relays: 2, Entry: Near, Timeout: 30 * time.Second}
 	strict := yaml.NewDecoder(bytes.NewReader(b))
 	strict.KnownFields(true)
 	if err := strict.Decode(&s); err != nil {

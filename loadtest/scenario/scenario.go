@@ -24,6 +24,12 @@ const (
 
 func kinds() []string { return []string{Page, Download, Upload, WebSocket, Slow, Activate} }
 
+// Entries: a relay that a visitor's requests come to.
+const (
+	Near = "near" // the one that holds the PBX's tunnel, as a load balancer chooses that knows the routes
+	Any  = "any"  // any that is ready, as a load balancer chooses that asks /readyz; of an installation of its own
+)
+
 // Scenario is one load test.
 type Scenario struct {
 	Name  string `yaml:"name"`  // lower case, digits and -
@@ -34,6 +40,8 @@ type Scenario struct {
 	ConnectRate float64 `yaml:"connect_rate"` // PBXs a second that come up; 0: as fast as control activates them
 	Visits      int     `yaml:"visits"`       // sites that are visited; 0: 200, or as many as there are
 	Relays      int     `yaml:"relays"`       // of the installation that the test starts itself
+
+	Entry string `yaml:"entry"` // which relay visitors come to: near (default), any
 
 	Lines []Line `yaml:"lines"` // none: the PBXs are on the generator's own network
 
@@ -91,7 +99,7 @@ func (s Scenario) OwnRelays() bool {
 			return true
 		}
 	}
-	return false
+	return s.Entry == Any
 }
 
 // Room is how many connections of a licence it takes, those of PBXs that are

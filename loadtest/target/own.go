@@ -22,8 +22,10 @@ import (
 const (
 	zone  = "localhost"
 	admin = "loadtest@trunkline.local"
-	// A drain of the installation's own relays.
+	// A drain of the installation's own relays. Agents move at 400 a second, for
+	// drainSpread at most.
 	drainLinger, drainDeadline, drainSpread = 2 * time.Second, 30 * time.Second, 5 * time.Second
+	moveTime                                = time.Second / 400
 	stopTime                                = drainDeadline + 15*time.Second
 )
 
@@ -78,7 +80,7 @@ func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) er
 		relay := section{
 			"name": name, "listen": loopback(public[i]), "port": sitePort, "zone": zone, "console": o.console,
 			"ca_dir": o.path("tls"), "admin": loopback(admins[i]), "advertise": []string{zone + ":" + public[i]},
-			"drain": section{"linger": drainLinger.String(), "deadline": drainDeadline.String(), "spread": drainSpread.String()},
+			"drain": section{"linger": drainLinger.String(), "deadline": drainDeadline.String(), "spread": min(drainSpread, time.Duration(sites)*moveTime).String()},
 			"bus":   section{"url": "nats://" + loopback(bus), "user": name, "password_file": o.path(name + ".password")},
 			"log":   section{"level": "warn"}, // an event per request would be a load of its own
 		}
@@ -116,7 +118,7 @@ func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) er
 	}
 	o.Ways.Port = public[0]
 	for i, port := range public {
-		o.Ways.Relays = append(o.Ways.Relays, Way{Name: id.Relay(relayName(i)), Addr: loopback(port)})
+		o.Ways.Relays = append(o.Ways.Relays, Way{Name: id.Relay(relayName(i)), Addr: loopback(port), Admin: loopback(admins[i])})
 	}
 	return nil
 }

@@ -24,6 +24,8 @@ type Ways struct {
 type Way struct {
 	Name id.Relay `json:"name"`
 	Addr string   `json:"addr"` // host:port
+	// Admin is its admin listener, host:port.
+	Admin string `json:"admin"`
 	// Told is where agents are told to dial it, "": at Addr.
 	Told string `json:"told,omitempty"`
 }

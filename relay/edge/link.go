@@ -16,6 +16,7 @@ type link struct {
 	visit  id.Visit
 	used   bool // has carried an answer: the portal may have closed it since
 	idleAt time.Time
+	age    uint32 // see streams
 
 	buf    []byte // nil while idle
 	r, w   int

@@ -47,7 +47,7 @@ const freshEnough = 2 * time.Second
 // take gives a stream for one exchange: an idle one of at most maxIdle if
 // there is one, or else a new one. Every take ends in a put or a drop.
 func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) (*link, error) {
-	l, out, err := p.shelf(device).reserve(device, h.Visit, maxIdle)
+	l, out, age, err := p.shelf(device).reserve(device, h.Visit, maxIdle)
 	if l != nil || err != nil {
 		return l, err
 	}
@@ -66,7 +66,9 @@ func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) 
 		return nil, dialFault(err)
 	}
 	p.m.opened.Inc()
-	return newLink(s, device, h.Visit, p.limits.Progress), nil
+	l = newLink(s, device, h.Visit, p.limits.Progress)
+	l.age = age
+	return l, nil
 }
 
 func dialFault(err error) error {
@@ -104,7 +106,8 @@ func (p *pool) finish(l *link) {
 	p.shelf(l.device).release(l.device)
 }
 
-// forget closes the idle streams of a device.
+// forget closes the idle streams of a device, and those in use when they come
+// back.
 func (p *pool) forget(device id.Device) {
 	for _, l := range p.shelf(device).forget(device) {
 		_ = l.Close()

@@ -30,11 +30,13 @@ const surplusIdle = time.Second
 type streams struct {
 	active int
 	idle   []*link // the longest idle first
+	age    uint32  // grows when the device is forgotten: older streams do not come back
 }
 
-// reserve counts the caller in and looks for an idle stream; out is one to close
-// if the caller opens another: the agent counts idle ones too.
-func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration) (l, out *link, err error) {
+// reserve counts the caller in and looks for an idle stream; if there is none,
+// out is one to close when the caller opens another, of this age: the agent
+// counts idle ones too.
+func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration) (l, out *link, age uint32, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.devices[device]
@@ -44,7 +46,7 @@ func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration)
 	}
 	if d.active >= s.limits.StreamsPerDevice {
 		s.m.limited.WithLabelValues("device_streams").Inc()
-		return nil, nil, fault.New(fault.TooMany, "Too many requests to this PBX at once. Try again.").After(time.Second)
+		return nil, nil, 0, fault.New(fault.TooMany, "Too many requests to this PBX at once. Try again.").After(time.Second)
 	}
 	d.active++
 	now := time.Now()
@@ -58,7 +60,7 @@ func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration)
 		}
 		s.removeLocked(d, i)
 		if l.Alive() {
-			return l, nil, nil
+			return l, nil, d.age, nil
 		}
 		l.Reset()
 	}
@@ -66,7 +68,7 @@ func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration)
 		out = d.idle[0]
 		s.removeLocked(d, 0)
 	}
-	return nil, out, nil
+	return nil, out, d.age, nil
 }
 
 // removeLocked takes the i-th idle stream off d.
@@ -84,7 +86,7 @@ func (s *shelf) put(l *link) (out *link) {
 	defer s.mu.Unlock()
 	d := s.devices[l.device]
 	s.releaseLocked(l.device, d)
-	if s.closed || !l.Alive() { // a device that takes its leave has been forgotten before, perhaps
+	if s.closed || l.age != d.age || !l.Alive() { // a device that takes its leave has been forgotten before, perhaps
 		return l
 	}
 	if len(d.idle) >= s.limits.IdlePerDevice && (d.active+len(d.idle) >= s.limits.StreamsPerDevice/2 || l.idleAt.Sub(d.idle[0].idleAt) > surplusIdle) {
@@ -118,6 +120,7 @@ func (s *shelf) forget(device id.Device) (out []*link) {
 	defer s.mu.Unlock()
 	if d := s.devices[device]; d != nil {
 		out, d.idle = d.idle, nil
+		d.age++
 		s.idle -= len(out)
 		s.m.idle.Sub(float64(len(out)))
 		if d.active == 0 {

@@ -15,14 +15,17 @@ const (
 	// moveTime is what an agent gets to open its new tunnel before the old one,
 	// when idle, is taken away: it moves first and then lets go by itself.
 	moveTime = time.Second
+	// giveUp is for agents that do not move though they could.
+	giveUp = 30 * time.Second
 )
 
 // Drain empties the relay: new tunnels are refused, and every agent is asked to
 // move, one after the other over spread. An agent that has moved ends its
-// tunnel here with its last stream. One that has nowhere to go serves on until
-// unneeded is closed, when nobody comes to it through this relay any more, and
-// then loses its tunnel with its last stream. Drain returns when all tunnels
-// are gone, or closes the rest when ctx ends.
+// tunnel here with its last stream. One that does not move serves on, for other
+// relays too. Once unneeded is closed, when nobody comes through this relay any
+// more, tunnels are ended on which nothing runs: of agents that have moved, or
+// have nowhere to go, and after half a minute of all. Drain returns when all
+// tunnels are gone, or closes the rest when ctx ends.
 func (u *Uplink) Drain(ctx context.Context, spread time.Duration, unneeded <-chan struct{}) {
 	gone := u.startDrain()
 	began := time.Now()
@@ -64,16 +67,17 @@ func (u *Uplink) startDrain() (gone <-chan struct{}) {
 // pace until at, and ends the tunnels that nobody needs.
 func (u *Uplink) thin(ctx context.Context, at time.Time, unneeded <-chan struct{}) {
 	deadline, _ := ctx.Deadline()
-	idle := false
+	moved, all := false, false
 	select {
 	case <-unneeded:
-		idle = time.Now().After(at.Add(moveTime))
+		moved = time.Now().After(at.Add(moveTime))
+		all = moved && len(u.o.Elsewhere("")) == 0 || time.Now().After(at.Add(giveUp))
 	default:
 	}
 	var stay []*link
 	u.links.Range(func(_, v any) bool {
 		switch l := v.(*link); {
-		case idle && l.relay.Streams() == 0:
+		case (all || moved && l.leaving.Load()) && l.relay.Streams() == 0:
 			l.end(fault.New(fault.Draining, "The relay is stopping."))
 		case !l.drained:
 			stay = append(stay, l)

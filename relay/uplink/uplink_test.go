@@ -39,6 +39,7 @@ type world struct {
 	ctx    context.Context
 
 	serving atomic.Int64 // calls of Serve
+	alone   atomic.Bool  // there is no other relay
 
 	mu     sync.Mutex
 	routes map[id.Device]bus.Route
@@ -82,10 +83,15 @@ func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
 		Refresh: func(pass string, _ id.Device) (token.Pass, error) {
 			return token.Pass{Issued: time.Now().Add(time.Hour), Key: ed25519.PublicKey(pass)}, nil
 		},
-		Announce:  func(r bus.Route) { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r },
-		Withdraw:  func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); delete(w.routes, d) },
-		Leaving:   func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); w.left = append(w.left, d) },
-		Elsewhere: func(d id.Device) []string { return []string{string(d) + ".example.com:8443"} },
+		Announce: func(r bus.Route) { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r },
+		Withdraw: func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); delete(w.routes, d) },
+		Leaving:  func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); w.left = append(w.left, d) },
+		Elsewhere: func(d id.Device) []string {
+			if w.alone.Load() {
+				return nil
+			}
+			return []string{string(d) + ".example.com:8443"}
+		},
 		Arrived: func(d id.Device) {
 			for _, v := range w.visits {
 				w.VisitStarted(d, v)
@@ -366,6 +372,7 @@ func TestDrainLetsStreamsEnd(t *testing.T) {
 		late.Reset()
 	}
 	close(served)
+	w.alone.Store(true)
 	b.mustEnd(t)
 	select {
 	case <-a.ended:

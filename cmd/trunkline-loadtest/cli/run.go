@@ -161,7 +161,7 @@ func (f *runFlags) target(s scenario.Scenario) (opener, error) {
 		return f.own(s)
 	}
 	if s.OwnRelays() {
-		return nil, service.Usagef("%s kills or restarts relays, which a test does to an installation of its own only: leave out --server", s.Name)
+		return nil, service.Usagef("%s kills or restarts relays, or has visitors come to any of them, which a test does to an installation of its own only: leave out --server", s.Name)
 	}
 	var l target.Login
 	var err error
