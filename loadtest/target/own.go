@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -131,18 +132,25 @@ func (o *Own) path(name string) string { return filepath.Join(o.dir, name) }
 
 func loopback(port string) string { return net.JoinHostPort("127.0.0.1", port) }
 
-// freePorts takes ports from the kernel for programs that must be told theirs.
+// Programs that are told their ports, and are started again on them, get ports
+// that the kernel gives nobody for an outgoing connection: those of Linux begin
+// at 32768.
+const lowPort, highPort = 12_000, 32_000
+
+// freePorts finds some that are free.
 func freePorts(n int) (out []string, err error) {
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 100 * n {
+		port := strconv.Itoa(lowPort + mrand.IntN(highPort-lowPort))
+		ln, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
-			return nil, err
+			continue // somebody else's
 		}
 		defer ln.Close() // all at the end, so that they differ
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		out = append(out, port)
+		if out = append(out, port); len(out) == n {
+			return out, nil
+		}
 	}
-	return out, nil
+	return nil, fmt.Errorf("of the ports from %d to %d there are no %d free on 127.0.0.1", lowPort, highPort, n)
 }
 
 func (o *Own) process(program, plane, name, admin string, config section) (*Process, error) {
