@@ -37,11 +37,13 @@ type notReady string
 
 func (s notReady) Error() string { return string(s) }
 
+// As haproxy's defaults have it: a check every 2 s, and a node that does not
+// answer three of them in time counts as gone.
 const (
-	checkEvery   = 500 * time.Millisecond
+	checkEvery   = 2 * time.Second
+	checkTime    = 2 * time.Second
+	maxFails     = 3
 	dialPatience = time.Second
-	// maxFails checks without an answer and a node counts as gone.
-	maxFails = 3
 )
 
 // run looks at the nodes until ctx ends.

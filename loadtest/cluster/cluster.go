@@ -131,7 +131,7 @@ func (c *Cluster) open(ctx context.Context) error {
 		return err
 	}
 	login := target.Login{Email: admin, Password: strings.TrimSpace(string(password))}
-	for late := time.Now().Add(startPatience); ; time.Sleep(checkEvery / 5) {
+	for late := time.Now().Add(startPatience); ; time.Sleep(lookEvery) {
 		if c.Target, err = target.Open(ctx, console, c.ca.File(), login, nil); err == nil {
 			break
 		}
@@ -191,7 +191,7 @@ func (c *Cluster) relayConfig(n node, name string) section {
 }
 
 // A drain of the installation's relays.
-const drainDeadline, drainSpread = 60 * time.Second, 10 * time.Second
+const drainDeadline, drainSpread = 30 * time.Second, 10 * time.Second
 
 func (c *Cluster) addControls(licenseKey string) error {
 	for i := range c.o.Controls {
@@ -233,7 +233,7 @@ func (c *Cluster) process(n node, env, args []string, ready func(context.Context
 	return &target.Process{
 		Name: n.name, Path: args[0], Args: args[1:], Env: env, Log: c.path(n.name + ".log"),
 		Ready: func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, dialPatience) // a node may be off the network
+			ctx, cancel := context.WithTimeout(ctx, checkTime) // a node may be off the network
 			defer cancel()
 			return ready(ctx)
 		},

@@ -34,13 +34,15 @@ type Scene struct {
 // Scale is how long things last.
 type Scale struct {
 	NATSAway, DatabaseAway, Frozen, Cut time.Duration
+
+	Download time.Duration // of a long one
 }
 
 // Full is the whole test's scale, and Short that of one that is run with every
 // change.
 var (
-	Full  = Scale{NATSAway: 10 * time.Minute, DatabaseAway: 5 * time.Minute, Frozen: 30 * time.Second, Cut: 60 * time.Second}
-	Short = Scale{NATSAway: 5 * time.Second, DatabaseAway: 5 * time.Second, Frozen: 5 * time.Second, Cut: 5 * time.Second}
+	Full  = Scale{NATSAway: 10 * time.Minute, DatabaseAway: 5 * time.Minute, Frozen: 30 * time.Second, Cut: 60 * time.Second, Download: 16 * time.Second}
+	Short = Scale{NATSAway: 5 * time.Second, DatabaseAway: 5 * time.Second, Frozen: 5 * time.Second, Cut: 5 * time.Second, Download: 4 * time.Second}
 )
 
 // now says that it happens now. What failed before is no fault of it.
@@ -69,7 +71,7 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() { defer close(watched); w.run(watching) }()
-	l := startLoad(ctx, s.Target, s.Generator, s.o.Log)
+	l := startLoad(ctx, s)
 	s.hit, s.facts = time.Time{}, nil
 	clock.Sleep(ctx, lead)
 	if err := f.Do(ctx, s); err != nil {

@@ -7,15 +7,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
-
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
-	"trunkline/loadtest"
 	"trunkline/loadtest/clock"
 	"trunkline/loadtest/result"
 	"trunkline/loadtest/scenario"
-	"trunkline/loadtest/target"
 	"trunkline/loadtest/traffic"
 )
 
@@ -25,15 +21,18 @@ const (
 	list   = "list"
 )
 
+// readRate is how fast a long download is read, in bytes a second.
+const readRate = 32 << 10
+
 // step is how finely it is told when something went wrong.
 const step = 500 * time.Millisecond
 
 // streams is the steady load: what visitors do, in an open loop.
-func streams(devices int) []scenario.Traffic {
+func streams(devices int, download time.Duration) []scenario.Traffic {
 	few := min(1, float64(devices)/200) // of what a small fleet needs less of
 	return []scenario.Traffic{
 		{Kind: scenario.Page, Rate: 40*few + 10, Size: 1 << 10},
-		{Kind: scenario.Slow, Rate: 0.4*few + 0.1, Size: 512 << 10, ReadRate: 32 << 10}, // 16 s
+		{Kind: scenario.Slow, Rate: 0.4*few + 0.1, Size: scenario.Size(download.Seconds() * readRate), ReadRate: readRate},
 		{Kind: scenario.Upload, Rate: 0.8*few + 0.2, Size: 256 << 10},
 		{Kind: scenario.WebSocket, Open: int(16*few) + 4, Every: 2 * time.Second, Size: 64},
 		{Kind: scenario.Activate, Rate: 0.5},
@@ -51,15 +50,15 @@ type load struct {
 // timeout of one request. A visitor waits as long.
 const timeout = 30 * time.Second
 
-func startLoad(ctx context.Context, t *target.Target, g *loadtest.Generator, log *zap.Logger) *load {
-	l := &load{began: time.Now()}
+func startLoad(ctx context.Context, s *Scene) *load {
+	l, t, g := &load{began: time.Now()}, s.Target, s.Generator
 	l.recorder = result.NewRecorder(l.began, step)
 	ctx, l.stop = context.WithCancel(ctx)
 	work := &traffic.Load{
-		Sites: g.Sites(), Timeout: timeout, Meter: traffic.NewMeter(l.recorder, prometheus.NewRegistry()), Log: log, Activate: g.Activate,
+		Sites: g.Sites(), Timeout: timeout, Meter: traffic.NewMeter(l.recorder, prometheus.NewRegistry()), Log: s.o.Log, Activate: g.Activate,
 	}
 	hard := context.WithoutCancel(ctx) // what is under way comes to its end
-	l.done.Go(func() { work.Run(ctx, hard, streams(len(g.PBXs())), l.began.Add(time.Hour)) })
+	l.done.Go(func() { work.Run(ctx, hard, streams(len(g.PBXs()), s.Scale.Download), l.began.Add(time.Hour)) })
 	l.done.Go(func() { l.repeat(ctx, signIn, 2*time.Second, t.SignInAgain) })
 	l.done.Go(func() {
 		l.repeat(ctx, list, time.Second, func(ctx context.Context) error {

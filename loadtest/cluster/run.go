@@ -40,7 +40,7 @@ func Failures() []Failure {
 }
 
 // inShort are those of the short test.
-var inShort = []string{agentReturns.Name, controlKilled.Name, databaseRestarted.Name, natsGone.Name}
+var inShort = []string{controlKilled.Name, databaseRestarted.Name, natsGone.Name}
 
 // Choose is the failures of those names; all, or those of the short test, if
 // there is none.

@@ -231,7 +231,7 @@ func tryLater(err error) (time.Duration, bool) {
 		return time.Second, true
 	}
 	switch f.Code {
-	case fault.TooMany, fault.Unavailable:
+	case fault.TooMany, fault.Unavailable, fault.InProgress:
 		return max(f.Retry, time.Second), true
 	}
 	return 0, false
