@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -32,10 +34,12 @@ func (s *Scene) refused(ctx context.Context, v *visitor.Visitor) error {
 			return nil
 		}
 		if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
-			return fmt.Errorf("a visit that was ended goes on: %d, %v", status, err)
+			return fmt.Errorf("a visit that was ended: status %d: %w", status, cmp.Or(err, errServed))
 		}
 	}
 }
+
+var errServed = errors.New("it is served")
 
 func look(ctx context.Context, v *visitor.Visitor) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
@@ -70,7 +74,7 @@ func (s *Scene) stillHolds(ctx context.Context, ended *visitor.Visitor) error {
 		}
 	}
 	if status, err := look(ctx, ended); err != nil || status == http.StatusOK {
-		return fmt.Errorf("a visit that was ended before is good again: %d, %v", status, err)
+		return fmt.Errorf("a visit that was ended before: status %d: %w", status, cmp.Or(err, errServed))
 	}
 	s.fact("a visit that was ended before is still refused")
 	return nil
