@@ -115,7 +115,7 @@ func (w *web) Run(ctx context.Context) error {
 		look, stop := context.WithCancel(ctx)
 		watched := make(chan error, 1)
 		go func() { watched <- w.files.Run(look) }()
-		defer func() { stop(); <-watched }()
+		defer func() { stop(); _ = <-watched }()
 	}
 	if w.ln != nil {
 		n++
