@@ -179,6 +179,22 @@ func (a *Agent) Ready() error {
 	return nil
 }
 
+// Alive errs if what every part of the agent asks is not free before ctx ends.
+func (a *Agent) Alive(ctx context.Context) error {
+	free := make(chan struct{})
+	go func() { // one more for each check that hangs, until the process is ended for it
+		defer close(free)
+		a.Status()
+		a.passes.identity()
+	}()
+	select {
+	case <-free:
+		return nil
+	case <-ctx.Done():
+		return errors.New("the status is not free")
+	}
+}
+
 // StatusPage serves Status as JSON.
 func (a *Agent) StatusPage(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")

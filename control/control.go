@@ -47,7 +47,8 @@ type Options struct {
 type Control struct {
 	o     Options
 	log   *zap.Logger
-	lic   license.License
+	lic   atomic.Pointer[license.License]
+	live  atomic.Pointer[Config]
 	key   ed25519.PublicKey // verifies licences; nil: none are taken
 	web   *web
 	desk  *desk    // nil: the database is not ours to replace
@@ -75,13 +76,15 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		return nil, err
 	}
 	c := &Control{
-		o: o, log: o.Log, lic: lic, key: key,
+		o: o, log: o.Log, key: key,
 		handovers:   bus.NewBucket[bus.Handover](o.Bus, bus.Handovers),
 		revocations: bus.NewBucket[bus.Revocation](o.Bus, bus.Revocations),
 		passKeys:    bus.NewBucket[token.PassKey](o.Bus, bus.Keys),
 		sealKeys:    bus.NewBucket[token.SealKey](o.Bus, bus.Keys),
 		peerRoots:   bus.NewBucket[peercert.Root](o.Bus, bus.Keys),
 	}
+	c.lic.Store(&lic)
+	c.live.Store(&o.Config)
 	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}

@@ -66,8 +66,10 @@ func (l *life) wire() error {
 	var err error
 	l.fleet, err = fleet.New(fleet.Options{
 		Store: l.store, Log: o.Log.Named("fleet"), Registerer: l.metrics,
-		License: func() license.License { return c.lic }, LicenseKey: c.key,
-		Zone: o.Zone, Port: o.sitePort(), AllowOtherModels: o.OtherModels, AuditKeep: o.AuditKeep,
+		License: func() license.License { return *c.lic.Load() }, LicenseKey: c.key,
+		Zone: o.Zone, Port: o.sitePort(),
+		AllowOtherModels: func() bool { return c.live.Load().OtherModels },
+		AuditKeep:        func() time.Duration { return c.live.Load().AuditKeep },
 		PutHandover: func(ctx context.Context, hash string, h bus.Handover) error {
 			_, err := c.handovers.Create(ctx, hash, h)
 			return err
@@ -96,7 +98,7 @@ func (l *life) wire() error {
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
 	mux.Handle("/api/", api.New(api.Options{
-		Fleet: l.fleet, SiteURL: c.siteURL, Limits: o.Limits, Log: o.Log.Named("api"), Registerer: l.metrics,
+		Fleet: l.fleet, SiteURL: c.siteURL, Limits: func() api.Limits { return c.live.Load().Limits }, Log: o.Log.Named("api"), Registerer: l.metrics,
 	}))
 	l.handler = mux
 	return nil

@@ -52,18 +52,18 @@ func (d *drains) begun() bool { return !d.began().IsZero() }
 //  3. What runs has its time, until drain.deadline. Then it is cut.
 //  4. The bus is told of the last routes.
 func (r *Relay) drain(ctx context.Context, shutPlain func()) {
-	began := r.drains.began()
+	began, cfg := r.drains.began(), r.drainAs.Load()
 	r.renew() // the lease says so at once
-	r.log.Info("draining", zap.Int("tunnels", r.uplink.Count()), zap.Duration("deadline", r.o.Drain.Deadline))
+	r.log.Info("draining", zap.Int("tunnels", r.uplink.Count()), zap.Duration("deadline", cfg.Deadline))
 	r.edge.Retire()
-	until, cancel := context.WithDeadline(ctx, began.Add(r.o.Drain.Deadline))
+	until, cancel := context.WithDeadline(ctx, began.Add(cfg.Deadline))
 	defer cancel()
 	unneeded := make(chan struct{})
 	var g errgroup.Group
-	g.Go(func() error { r.uplink.Drain(until, r.o.Drain.Spread, unneeded); return nil })
+	g.Go(func() error { r.uplink.Drain(until, cfg.Spread, unneeded); return nil })
 	g.Go(func() error {
 		defer close(unneeded)
-		pause(until, r.o.Drain.Linger)
+		pause(until, cfg.Linger)
 		_ = r.ln.Close()
 		shutPlain()
 		r.public.shaking.settle(until)
@@ -116,7 +116,7 @@ func (r *Relay) drainState(now time.Time) service.Drain {
 		Relay: string(r.o.Name), Tunnels: r.uplink.Count(), Requests: n.Requests, Downloads: n.Downloads, WebSockets: n.Upgraded,
 	}
 	if began := r.drains.began(); !began.IsZero() {
-		s.Draining, s.Left = true, max(began.Add(r.o.Drain.Deadline).Sub(now), 0).Seconds()
+		s.Draining, s.Left = true, max(began.Add(r.drainAs.Load().Deadline).Sub(now), 0).Seconds()
 	}
 	return s
 }

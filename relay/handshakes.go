@@ -24,7 +24,6 @@ const (
 
 // handshakes are the TLS handshakes under way.
 type handshakes struct {
-	rate    int           // of tunnels' a second; 0: no limit
 	pushOut func() bool   // turns an agent away that waits, if one does
 	room    chan struct{} // has a token when somebody has gone
 
@@ -32,6 +31,7 @@ type handshakes struct {
 	order   *list.List // of *handshake, the oldest first
 	byConn  map[net.Conn]*list.Element
 	tunnels int
+	rate    int       // of tunnels' a second; 0: no limit
 	full    time.Time // when a second's worth of rate is there again
 }
 
@@ -45,6 +45,12 @@ type handshake struct {
 
 func newHandshakes(rate int, pushOut func() bool) *handshakes {
 	return &handshakes{rate: rate, pushOut: pushOut, room: make(chan struct{}, 1), order: list.New(), byConn: make(map[net.Conn]*list.Element)}
+}
+
+func (h *handshakes) setRate(rate int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rate = rate
 }
 
 // begin takes c in. If there is no room it pushes out an agent that waits, for c

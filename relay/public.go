@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +38,7 @@ type public struct {
 	shed    *prometheus.CounterVec
 	log     *zap.Logger
 	wg      sync.WaitGroup
+	taken   atomic.Uint64 // connections accepted
 
 	complain rate.Sometimes // a balancer that is not set up right checks us every second
 }
@@ -170,6 +172,7 @@ func (p *public) Run(ctx context.Context) error {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
+		p.taken.Add(1)
 		raw := evtls.NewConn(p.relay.poller, c)
 		if !p.shaking.begin(raw) {
 			p.results.WithLabelValues("shed").Inc()

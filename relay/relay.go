@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -77,6 +78,7 @@ type Relay struct {
 	metrics  *metrics
 
 	drains   *drains
+	drainAs  atomic.Pointer[Drain]
 	renewNow chan struct{} // has the lease renewed
 	namesake *namesake
 }
@@ -87,6 +89,7 @@ func New(o Options) (*Relay, error) {
 		return nil, err
 	}
 	r := &Relay{o: o, log: o.Log.With(zap.String("relay", string(o.Name))), drains: newDrains(), renewNow: make(chan struct{}, 1)}
+	r.drainAs.Store(&o.Drain)
 	ln, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -148,8 +151,8 @@ func (r *Relay) wire() error {
 func (r *Relay) edgeOptions() edge.Options {
 	o := r.o
 	return edge.Options{
-		Zone: o.Zone, Port: r.SitePort(), ConsoleURL: r.consoleURL(), Limits: o.Edge.Limits,
-		TrustedProxies: o.Edge.TrustedProxies, AccessLog: o.Edge.AccessLog, Log: r.log.Named("edge"), Registerer: o.Registerer,
+		Zone: o.Zone, Port: r.SitePort(), ConsoleURL: r.consoleURL(), Live: o.Edge.live(),
+		Log: r.log.Named("edge"), Registerer: o.Registerer,
 		Admit:  r.admitVisit,
 		Redeem: r.redeem,
 		End:    func(v token.Visit, code fault.Code) { r.trust.End(v.ID, code) },

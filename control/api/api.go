@@ -39,11 +39,11 @@ type Fleet interface {
 	answerFleet
 }
 
-// Options are all required, but for Limits: its zero value limits nothing.
+// Options are all required.
 type Options struct {
 	Fleet      Fleet
 	SiteURL    func(id.Site) string // a site's origin, with a slash at the end
-	Limits     Limits
+	Limits     func() Limits        // asked at each request
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
 }
@@ -62,7 +62,7 @@ type api struct {
 
 // New makes the handler of everything under /api/v1/.
 func New(o Options) http.Handler {
-	if o.Fleet == nil || o.SiteURL == nil || o.Log == nil || o.Registerer == nil {
+	if o.Fleet == nil || o.SiteURL == nil || o.Limits == nil || o.Log == nil || o.Registerer == nil {
 		panic("BUG: api.New: every option is required")
 	}
 	a := &api{

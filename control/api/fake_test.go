@@ -159,7 +159,7 @@ func newWorld(t testing.TB, limits ...api.Limits) *world {
 	w := &world{fleet: &fake{}, logs: logs, reg: prometheus.NewRegistry()}
 	w.Handler = api.New(api.Options{
 		Fleet: w.fleet, SiteURL: func(s id.Site) string { return "https://" + string(s) + ".example.com/" },
-		Limits: limits[0], Log: zap.New(core), Registerer: w.reg,
+		Limits: func() api.Limits { return limits[0] }, Log: zap.New(core), Registerer: w.reg,
 	})
 	return w
 }

@@ -44,7 +44,7 @@ const (
 // bucket, and is forgotten: so two generations of buckets do, and no search.
 type limiter struct {
 	name  string
-	quota int
+	quota func() int
 
 	mu     sync.Mutex // guards all below
 	young  map[string]bucket
@@ -57,13 +57,13 @@ type bucket struct {
 	at     time.Time
 }
 
-func newLimiter(name string, quota int) *limiter {
+func newLimiter(name string, quota func() int) *limiter {
 	return &limiter{name: name, quota: quota, young: map[string]bucket{}}
 }
 
 // take takes a token of key's, and says how many are left and, if there was
 // none, when the next will be.
-func (l *limiter) take(now time.Time, key string) (left int, wait time.Duration) {
+func (l *limiter) take(now time.Time, key string, quota int) (left int, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now.Sub(l.turned) >= window || len(l.young) >= maxBuckets {
@@ -72,11 +72,11 @@ func (l *limiter) take(now time.Time, key string) (left int, wait time.Duration)
 	b, ok := l.young[key]
 	if !ok {
 		if b, ok = l.old[key]; !ok {
-			b = bucket{tokens: float64(l.quota), at: now}
+			b = bucket{tokens: float64(quota), at: now}
 		}
 	}
-	rate := float64(l.quota) / window.Seconds()
-	b.tokens = min(float64(l.quota), b.tokens+max(0, now.Sub(b.at).Seconds())*rate)
+	rate := float64(quota) / window.Seconds()
+	b.tokens = min(float64(quota), b.tokens+max(0, now.Sub(b.at).Seconds())*rate)
 	b.at = now
 	if b.tokens >= 1 {
 		b.tokens--
@@ -90,16 +90,17 @@ func (l *limiter) take(now time.Time, key string) (left int, wait time.Duration)
 // pass lets one request of key's through, or errs with fault.TooMany. The
 // answer's headers say so either way (draft-ietf-httpapi-ratelimit-headers).
 func (l *limiter) pass(h http.Header, key string) error {
-	if l.quota == 0 {
+	quota := l.quota()
+	if quota == 0 {
 		return nil
 	}
-	left, wait := l.take(time.Now(), key)
+	left, wait := l.take(time.Now(), key, quota)
 	seconds := int(window.Seconds())
-	refill := ((l.quota-left)*seconds + l.quota - 1) / l.quota
-	h.Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, l.name, l.quota, seconds))
+	refill := ((quota-left)*seconds + quota - 1) / quota
+	h.Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, l.name, quota, seconds))
 	h.Set("RateLimit", `"`+l.name+`";r=`+strconv.Itoa(left)+`;t=`+strconv.Itoa(refill))
 	if wait > 0 {
-		return fault.New(fault.TooMany, "More than %d requests a minute. Ask less often.", l.quota).After(wait)
+		return fault.New(fault.TooMany, "More than %d requests a minute. Ask less often.", quota).After(wait)
 	}
 	return nil
 }
@@ -107,8 +108,12 @@ func (l *limiter) pass(h http.Header, key string) error {
 // limits are the limiters of all who ask.
 type limits struct{ users, strangers, agents *limiter }
 
-func newLimits(l Limits) limits {
-	return limits{users: newLimiter("user", l.User), strangers: newLimiter("address", l.Address), agents: newLimiter("agents", l.Agents)}
+func newLimits(now func() Limits) limits {
+	return limits{
+		users:     newLimiter("user", func() int { return now().User }),
+		strangers: newLimiter("address", func() int { return now().Address }),
+		agents:    newLimiter("agents", func() int { return now().Agents }),
+	}
 }
 
 // stranger is for whoever is not signed in, or says so wrongly: a person who

@@ -125,7 +125,7 @@ func (f *Fleet) activate(tx Tx, a Activation, account id.Account, now time.Time)
 	if out.account, err = tx.Account(account); err != nil {
 		return out, err
 	}
-	short, err := acceptModel(f.opts.Models, f.opts.AllowOtherModels, a.Model, a.Firmware)
+	short, err := acceptModel(f.opts.Models, f.opts.AllowOtherModels(), a.Model, a.Firmware)
 	if err != nil {
 		return out, err
 	}

@@ -79,7 +79,7 @@ func (f *Fleet) activateRecord(tx Tx, d Device, a Activation, now time.Time, rej
 	if out.account, err = tx.Account(d.Account); err != nil {
 		return out, err
 	}
-	if _, err := acceptModel(f.opts.Models, f.opts.AllowOtherModels, a.Model, a.Firmware); err != nil {
+	if _, err := acceptModel(f.opts.Models, f.opts.AllowOtherModels(), a.Model, a.Firmware); err != nil {
 		return out, err
 	}
 	if d.Code.Used.IsZero() {

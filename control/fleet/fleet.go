@@ -37,11 +37,11 @@ type Options struct {
 
 	// Models are the device types accepted; nil means DefaultModels().
 	Models []ModelRule
-	// AllowOtherModels accepts devices of any other type, at any firmware.
-	AllowOtherModels bool
+	// AllowOtherModels accepts devices of any other type, at any firmware; nil: no.
+	AllowOtherModels func() bool
 
-	// AuditKeep is how long audit entries are kept; 0: for ever.
-	AuditKeep time.Duration
+	// AuditKeep is how long audit entries are kept; 0, or nil: for ever.
+	AuditKeep func() time.Duration
 
 	// Throttle bounds wrong passwords; zero fields have defaults.
 	Throttle Throttle
@@ -106,6 +106,12 @@ func New(o Options) (*Fleet, error) {
 	}
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
+	}
+	if o.AllowOtherModels == nil {
+		o.AllowOtherModels = func() bool { return false }
+	}
+	if o.AuditKeep == nil {
+		o.AuditKeep = func() time.Duration { return 0 }
 	}
 	if o.Relays == nil {
 		o.Relays = func(id.Device) []string { return nil }

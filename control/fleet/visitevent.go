@@ -141,8 +141,8 @@ func (f *Fleet) sweep(ctx context.Context) (more bool, err error) {
 			return err
 		}
 		more = n == answersSwept
-		if f.opts.AuditKeep > 0 {
-			n, err := tx.DropAuditBefore(now.Add(-f.opts.AuditKeep), sweepBatch)
+		if keep := f.opts.AuditKeep(); keep > 0 {
+			n, err := tx.DropAuditBefore(now.Add(-keep), sweepBatch)
 			if err != nil {
 				return err
 			}

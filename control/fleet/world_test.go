@@ -118,7 +118,7 @@ func (f failing) View(context.Context, func(fleet.Tx) error) error { return f.er
 func (w *world) restartOn(s fleet.Store) {
 	w.Helper()
 	f, err := fleet.New(fleet.Options{
-		Store: s, Log: zaptest.NewLogger(w.T), Now: w.now, Registerer: prometheus.NewRegistry(), AuditKeep: w.auditKeep,
+		Store: s, Log: zaptest.NewLogger(w.T), Now: w.now, Registerer: prometheus.NewRegistry(), AuditKeep: func() time.Duration { return w.auditKeep },
 		License:    func() license.License { w.mu.Lock(); defer w.mu.Unlock(); return w.license },
 		LicenseKey: vendor.Public().(ed25519.PublicKey),
 		Zone:       "example.com", Port: ":8443",

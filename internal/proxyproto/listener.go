@@ -40,6 +40,9 @@ func Listen(ln net.Listener, trusted []netip.Prefix) *Listener {
 // Trust changes who is trusted, for connections from now on.
 func (l *Listener) Trust(trusted []netip.Prefix) { l.trusted.Store(&trusted) }
 
+// Trusted is who is trusted now.
+func (l *Listener) Trusted() []netip.Prefix { return *l.trusted.Load() }
+
 // Accept does not wait for a header: whoever first uses the connection does.
 func (l *Listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
@@ -51,7 +54,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return c, nil
 	}
 	a := from.AddrPort().Addr().Unmap()
-	for _, p := range *l.trusted.Load() {
+	for _, p := range l.Trusted() {
 		if p.Contains(a) {
 			return &Conn{Conn: c}, nil
 		}

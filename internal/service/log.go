@@ -1,6 +1,8 @@
 package service
 
 import (
+	"fmt"
+
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -11,37 +13,59 @@ type LogConfig struct {
 	Format string `yaml:"format"` // json, or console for people
 }
 
+// Validate names the key that is wrong.
+func (c LogConfig) Validate() error {
+	if _, err := zapcore.ParseLevel(c.Level); err != nil {
+		return fmt.Errorf("log.level: %w", err)
+	}
+	if c.Format != "json" && c.Format != "console" {
+		return fmt.Errorf("log.format: %q is neither json nor console", c.Format)
+	}
+	return nil
+}
+
 // Logger writes to standard error. Its Sync must be called before the process
 // ends: lines below warn wait for others, a tenth of a second at most.
-func Logger(level, format string) (*zap.Logger, error) { return newLogger(level, format, "stderr") }
+func Logger(level, format string) (*zap.Logger, error) {
+	log, _, err := LiveLogger(level, format)
+	return log, err
+}
+
+// LiveLogger is Logger with a level that can be changed.
+func LiveLogger(level, format string) (*zap.Logger, zap.AtomicLevel, error) {
+	return newLogger(level, format, "stderr")
+}
 
 // FileLogger appends JSON to the file at path; else it is as Logger.
-func FileLogger(level, path string) (*zap.Logger, error) { return newLogger(level, "json", path) }
+func FileLogger(level, path string) (*zap.Logger, error) {
+	log, _, err := newLogger(level, "json", path)
+	return log, err
+}
 
 // newLogger has no sampling: there is one event per request already, and it
 // would hide the one somebody asks for.
-func newLogger(level, format, output string) (*zap.Logger, error) {
-	lvl, err := zapcore.ParseLevel(level)
+func newLogger(level, format, output string) (*zap.Logger, zap.AtomicLevel, error) {
+	if err := (LogConfig{Level: level, Format: format}).Validate(); err != nil {
+		return nil, zap.AtomicLevel{}, &UsageError{Err: err}
+	}
+	lvl, err := zap.ParseAtomicLevel(level)
 	if err != nil {
-		return nil, Usagef("log.level: %w", err)
+		return nil, lvl, err
 	}
 	c := zap.NewProductionEncoderConfig()
 	c.TimeKey = "ts"
 	var enc zapcore.Encoder
-	switch format {
-	case "json":
+	if format == "json" {
 		c.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 		enc = zapcore.NewJSONEncoder(c)
-	case "console":
+	} else {
 		c.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		c.EncodeLevel = zapcore.CapitalLevelEncoder
 		enc = zapcore.NewConsoleEncoder(c)
-	default:
-		return nil, Usagef("log.format: %q is neither json nor console", format)
 	}
 	out, _, err := zap.Open(output)
 	if err != nil {
-		return nil, err
+		return nil, lvl, err
 	}
 	late := &lateWriter{out: out}
 	urgent := zap.Hooks(func(e zapcore.Entry) error { // somebody may have to act on it
@@ -50,5 +74,5 @@ func newLogger(level, format, output string) (*zap.Logger, error) {
 		}
 		return late.flush()
 	})
-	return zap.New(zapcore.NewCore(enc, late, lvl), zap.ErrorOutput(out), urgent), nil
+	return zap.New(zapcore.NewCore(enc, late, lvl), zap.ErrorOutput(out), urgent), lvl, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -106,13 +107,14 @@ func behindHAProxy(t *testing.T, version string) {
 	if err := direct("127.0.0.2", ""); err == nil {
 		t.Error("a connection of the balancer's without a header was taken")
 	}
-	unproxied(t, w)
+	counted(t, w, `trunkline_relay_connections_total\{kind="unproxied"\} 1`) // the operator can see it
 }
 
-// unproxied checks that the operator can see it.
-func unproxied(t *testing.T, w *testnet.World) {
+// counted waits until the relay's metrics have a line that matches.
+func counted(t *testing.T, w *testnet.World, line string) {
 	t.Helper()
-	w.Eventually("it is counted", func() error {
+	want := regexp.MustCompile(`(?m)^` + line)
+	w.Eventually(line, func() error {
 		resp, err := http.Get("http://" + w.Up.AdminAddrs()[1].String() + "/metrics")
 		if err != nil {
 			return err
@@ -121,7 +123,7 @@ func unproxied(t *testing.T, w *testnet.World) {
 		if err := errors.Join(err, resp.Body.Close()); err != nil {
 			return err
 		}
-		if !strings.Contains(string(b), `trunkline_relay_connections_total{kind="unproxied"} 1`) {
+		if !want.Match(b) {
 			return errors.New("not in the metrics")
 		}
 		return nil

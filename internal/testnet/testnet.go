@@ -79,7 +79,7 @@ func StartLogged(t testing.TB, log *zap.Logger, configure func(*up.Config)) *Wor
 	if w.Up, err = up.New(t.Context(), cfg, w.Log); err != nil {
 		t.Fatal(err)
 	}
-	Go(t, "installation", w.Up.Run)
+	Go(t, "installation", func(ctx context.Context) error { return w.Up.Run(ctx) })
 	w.TLS = &tls.Config{RootCAs: w.Up.CA().Pool()}
 	w.Eventually("control and relay ready", func() error {
 		return errors.Join(w.Up.Control.Ready(), w.Up.Relay.Ready())

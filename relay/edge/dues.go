@@ -8,7 +8,7 @@ type dues [2]*quota
 
 // enter counts the exchange in where a limit is on.
 func (x *exchange) enterQuotas() error {
-	e := x.e
+	e := x.e.live.Load()
 	if e.byDevice == nil && e.byAccount == nil {
 		return nil
 	}
@@ -23,7 +23,7 @@ func (x *exchange) enterQuotas() error {
 		}
 		x.dues[i] = q
 	}
-	if e.o.Limits.BytesPerDevice > 0 || e.o.Limits.BytesPerAccount > 0 {
+	if e.paced {
 		x.over = make(chan struct{})
 	}
 	return nil

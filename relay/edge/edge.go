@@ -92,26 +92,24 @@ type Options struct {
 	// Dial opens a stream to a device; faults as Route.Down has them.
 	Dial func(ctx context.Context, device id.Device, h Header) (Stream, error)
 
-	TrustedProxies []netip.Prefix // who may use ServePlain
-	Limits         Limits
-	AccessLog      int // one of so many requests that went well and quickly has its event in the log; 0: none
-	Log            *zap.Logger
-	Registerer     prometheus.Registerer
+	Live
+	Log        *zap.Logger
+	Registerer prometheus.Registerer
 }
 
 // Edge serves browsers. It is safe for concurrent use.
 type Edge struct {
-	o                   Options
-	zone                string // lower case, with a leading dot
-	console             string // the console's origin
-	log                 *zap.Logger
-	server              *fasthttp.Server
-	h2                  *h2
-	pool                *pool
-	byDevice, byAccount *quotas
-	swaps               *swaps
-	pages               *pages
-	m                   *metrics
+	o       Options
+	zone    string // lower case, with a leading dot
+	console string // the console's origin
+	log     *zap.Logger
+	server  *fasthttp.Server
+	h2      *h2
+	pool    *pool
+	live    atomic.Pointer[live]
+	swaps   *swaps
+	pages   *pages
+	m       *metrics
 
 	retiring atomic.Bool   // every answer is its connection's last
 	draining atomic.Bool   // and no connection waits for a request
@@ -145,9 +143,7 @@ func New(o Options) (*Edge, error) {
 		pages: newPages(o.ConsoleURL), swaps: newSwaps(), m: m, goAway: make(chan struct{}), conns: make(map[*conn]struct{}),
 	}
 	e.pool = newPool(o.Limits, o.Dial, m)
-	l := o.Limits
-	e.byDevice = newQuotas(allowance{opens: l.OpensPerDevice, bytes: l.BytesPerDevice}, "this PBX", "device", l.Progress/4, m.limited)
-	e.byAccount = newQuotas(allowance{streams: l.StreamsPerAccount, opens: l.OpensPerAccount, bytes: l.BytesPerAccount}, "this provider's PBXs", "account", l.Progress/4, m.limited)
+	e.live.Store(e.newLive(o.Live, nil))
 	e.server = e.newServer()
 	if e.h2, err = newH2(e); err != nil {
 		return nil, fmt.Errorf("edge: http2: %w", err)
@@ -171,8 +167,8 @@ func (e *Edge) newServer() *fasthttp.Server {
 		ReadTimeout:        e.o.Limits.Header,
 		IdleTimeout:        e.o.Limits.Idle,
 		ReadBufferSize:     e.o.Limits.HeadSize,
-		WriteBufferSize:    1, // writes go through to conn, one for one: conn.mute counts on it
-		Concurrency:        e.o.Limits.Conns + 1,
+		WriteBufferSize:    1,       // writes go through to conn, one for one: conn.mute counts on it
+		Concurrency:        1 << 30, // join is what limits
 		MaxRequestBodySize: 1 << 62, // streamed, never held
 
 		StreamRequestBody:             true,

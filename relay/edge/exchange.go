@@ -275,7 +275,7 @@ func (x *exchange) count(now time.Time) {
 // event is the log's of this exchange; nil if it gets none. What failed, and
 // what took as long as an exemplar is kept of, is never left out.
 func (x *exchange) event(now time.Time) *zapcore.CheckedEntry {
-	n := x.e.o.AccessLog
+	n := x.e.live.Load().accessLog
 	if x.code == "" && x.status < 500 && now.Sub(x.start) < exemplarFrom && (n == 0 || rand.IntN(n) != 0) {
 		return nil
 	}
@@ -322,7 +322,7 @@ func (x *exchange) MarshalLogObject(to zapcore.ObjectEncoder) error {
 		to.AddString("remote", x.remote.String())
 		zap.Error(x.err).AddTo(to)
 	}
-	if n := x.e.o.AccessLog; n > 1 {
+	if n := x.e.live.Load().accessLog; n > 1 {
 		to.AddInt("one_of", n)
 	}
 	return nil

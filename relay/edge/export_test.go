@@ -14,7 +14,7 @@ func (b *bucket) Try(cost, burst time.Duration, now time.Time) time.Duration {
 
 // Quotas is how many devices and accounts are remembered.
 func (e *Edge) Quotas() (n int) {
-	for _, all := range []*quotas{e.byDevice, e.byAccount} {
+	for _, all := range []*quotas{e.live.Load().byDevice, e.live.Load().byAccount} {
 		for i := range all.drawers {
 			d := &all.drawers[i]
 			d.mu.Lock()

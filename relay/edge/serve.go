@@ -74,7 +74,7 @@ func (e *Edge) ServePlain(ctx context.Context, ln net.Listener) error {
 }
 
 func (e *Edge) trusts(a netip.Addr) bool {
-	for _, p := range e.o.TrustedProxies {
+	for _, p := range e.live.Load().trusted {
 		if p.Contains(a) {
 			return true
 		}
@@ -112,7 +112,7 @@ func (e *Edge) serveConn(c *conn) error {
 func (e *Edge) join(c *conn) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.conns) >= e.o.Limits.Conns {
+	if len(e.conns) >= e.live.Load().conns {
 		return false
 	}
 	e.conns[c] = struct{}{}

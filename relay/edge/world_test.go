@@ -110,8 +110,8 @@ func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world
 	w.logs = logs
 	visit := token.Visit{ID: "vis_0123456789abcdef", Site: "pbx-one", Who: "Ann"}
 	o := edge.Options{
-		Zone: zone, ConsoleURL: console, AccessLog: 1, Log: zap.New(core), Registerer: w.reg,
-		Limits: edge.Limits{Watch: 50 * time.Millisecond},
+		Zone: zone, ConsoleURL: console, Log: zap.New(core), Registerer: w.reg,
+		Live: edge.Live{AccessLog: 1, Limits: edge.Limits{Watch: 50 * time.Millisecond}},
 		Admit: func(c string, s id.Site, _ edge.Activity, _ uint64) (edge.Guest, error) {
 			if c != "good" {
 				return edge.Guest{}, fault.New(fault.VisitNeeded, "Open this PBX from the console.")

@@ -13,7 +13,7 @@ func (u *Uplink) enter() error {
 	switch {
 	case u.draining:
 		return fault.New(fault.Draining, "This relay is stopping; use another one, or come again.").After(2 * time.Second)
-	case u.count >= u.o.Max:
+	case u.count >= u.max:
 		return fault.New(fault.TooMany, "This relay holds all the tunnels it may (tunnels.max).").After(time.Minute)
 	}
 	u.count++
@@ -27,6 +27,19 @@ func (u *Uplink) leave() {
 		close(u.empty)
 		u.empty = nil
 	}
+}
+
+// SetMax changes how many tunnels are held at once; those beyond stay.
+func (u *Uplink) SetMax(n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.max = n
+}
+
+func (u *Uplink) maxTunnels() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.max
 }
 
 // Count is the number of tunnels held.

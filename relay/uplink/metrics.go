@@ -15,12 +15,12 @@ type metrics struct {
 	lives    prometheus.Histogram
 }
 
-func newMetrics(o Options, tunnels, windows func() float64) *metrics {
+func newMetrics(o Options, tunnels, limit, windows func() float64) *metrics {
 	gauge := func(name, help string, value func() float64) {
 		o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "trunkline_relay_" + name, Help: help}, value))
 	}
 	gauge("tunnels", "Tunnels held now.", tunnels)
-	gauge("tunnels_max", "Tunnels that may be held at once: tunnels.max.", func() float64 { return float64(o.Max) })
+	gauge("tunnels_max", "Tunnels that may be held at once: tunnels.max.", limit)
 	gauge("windows_bytes", "By how much streams' windows have grown beyond their first 256 KiB.", windows)
 	gauge("windows_max_bytes", "By how much they may: tunnels.windows.", func() float64 { return float64(o.Windows) })
 	m := &metrics{

@@ -82,15 +82,16 @@ type Uplink struct {
 
 	mu       sync.Mutex // guards what follows
 	draining bool
+	max      int
 	count    int           // tunnels held, and those about to be
 	empty    chan struct{} // made by Drain, closed when count is 0
 }
 
 func New(o Options) *Uplink {
-	u := &Uplink{o: o, tunnels: tunnel.Config{
+	u := &Uplink{o: o, max: o.Max, tunnels: tunnel.Config{
 		HelloTimeout: o.Hello, Ping: o.Ping, Window: o.Window, Budget: mux.NewBudget(o.Windows),
 	}}
-	u.metrics = newMetrics(o, func() float64 { return float64(u.Count()) }, func() float64 { return float64(u.tunnels.Budget.Used()) })
+	u.metrics = newMetrics(o, func() float64 { return float64(u.Count()) }, func() float64 { return float64(u.maxTunnels()) }, func() float64 { return float64(u.tunnels.Budget.Used()) })
 	return u
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"trunkline/agent"
 	"trunkline/internal/service"
+	"trunkline/internal/service/manager"
 )
 
 func runCommand() *cobra.Command {
@@ -22,12 +23,16 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log, err := service.Logger(cfg.Log.Level, cfg.Log.Format)
+			log, level, err := service.LiveLogger(cfg.Log.Level, cfg.Log.Format)
 			if err != nil || check {
 				return err
 			}
 			defer func() { _ = log.Sync() }()
-			return hold(c.Context(), cfg, log)
+			reload := service.NewReloader(cfg, service.Reloader[agent.Config]{
+				Live: []string{"log.level"}, Read: func() (agent.Config, error) { return s.load(c) }, Log: log,
+				Apply: func(next agent.Config) error { return level.UnmarshalText([]byte(next.Log.Level)) },
+			})
+			return hold(c.Context(), cfg, log, reload.Reload)
 		},
 	}
 	s.add(c)
@@ -40,7 +45,7 @@ func runCommand() *cobra.Command {
 
 // hold runs the agent, and the admin listener for a little longer: a stop can
 // be watched.
-func hold(ctx context.Context, cfg agent.Config, log *zap.Logger) error {
+func hold(ctx context.Context, cfg agent.Config, log *zap.Logger, reload func()) error {
 	reg := service.Registry()
 	a, err := agent.NewService(cfg, log, reg)
 	if err != nil {
@@ -58,6 +63,9 @@ func hold(ctx context.Context, cfg agent.Config, log *zap.Logger) error {
 		admin.Handle("GET /status", http.HandlerFunc(a.StatusPage))
 		g.Go(func() error { return admin.Run(life) })
 	}
+	g.Go(func() error {
+		return manager.Daemon{Ready: a.Ready, Alive: a.Alive, Reload: reload, Log: log}.Attend(ctx, life)
+	})
 	g.Go(func() error {
 		defer stop()
 		// It ends with the service, or with the admin listener.

@@ -19,6 +19,7 @@ import (
 	"trunkline/internal/selfca"
 	"trunkline/internal/service"
 	"trunkline/internal/service/debug"
+	"trunkline/internal/service/manager"
 	"trunkline/relay"
 )
 
@@ -43,12 +44,23 @@ func (f *daemonFlags) load(cfg any) error {
 
 // judge says what is wrong with a loaded configuration, all of it at once, and
 // makes the logger it asks for.
-func judge(l service.LogConfig, wrong ...error) (*zap.Logger, error) {
-	log, err := service.Logger(l.Level, l.Format)
+func judge(l service.LogConfig, wrong ...error) (*zap.Logger, zap.AtomicLevel, error) {
+	log, level, err := service.LiveLogger(l.Level, l.Format)
 	if err := errors.Join(append(wrong, err)...); err != nil {
-		return nil, &service.UsageError{Err: err}
+		return nil, level, &service.UsageError{Err: err}
 	}
-	return log, nil
+	return log, level, nil
+}
+
+// reloaded puts a configuration in force; log.level last, when nothing else can err.
+func reloaded(level zap.AtomicLevel, l service.LogConfig, apply func() error) error {
+	if err := l.Validate(); err != nil {
+		return err
+	}
+	if err := apply(); err != nil {
+		return err
+	}
+	return level.UnmarshalText([]byte(l.Level))
 }
 
 func upCommand() *cobra.Command {
@@ -58,17 +70,21 @@ func upCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "up", Short: "Run a whole installation in one process", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg := up.Default()
-			if err := f.load(&cfg); err != nil {
-				return err
+			read := func() (up.Config, error) {
+				cfg := up.Default()
+				if err := f.load(&cfg); err != nil {
+					return cfg, err
+				}
+				if c.Flags().Changed("data") {
+					cfg.Data = data
+				}
+				if c.Flags().Changed("listen") {
+					cfg.Listen = listen
+				}
+				return cfg, cfg.Validate()
 			}
-			if c.Flags().Changed("data") {
-				cfg.Data = data
-			}
-			if c.Flags().Changed("listen") {
-				cfg.Listen = listen
-			}
-			log, err := judge(cfg.Log, cfg.Validate())
+			cfg, wrong := read()
+			log, level, err := judge(cfg.Log, wrong)
 			if err != nil || f.check {
 				return err
 			}
@@ -77,7 +93,12 @@ func upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return u.Run(c.Context())
+			reload := service.NewReloader(cfg, service.Reloader[up.Config]{
+				Live: append(up.LiveKeys(), "log.level"), Read: read, Log: log,
+				Apply: func(next up.Config) error { return reloaded(level, next.Log, func() error { return u.Reload(next) }) },
+			})
+			d := manager.Daemon{Ready: u.Ready, Alive: u.Alive, Reload: reload.Reload, Log: log}
+			return u.Run(c.Context(), d.Attend)
 		},
 	}
 	f.add(c)
@@ -91,15 +112,19 @@ func controlCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "control", Short: "Run one node of the control plane", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg := control.Default()
-			if err := f.load(&cfg); err != nil {
-				return err
+			read := func() (control.Config, error) {
+				cfg := control.Default()
+				if err := f.load(&cfg); err != nil {
+					return cfg, err
+				}
+				var unreachable error
+				if cfg.Listen == "" {
+					unreachable = errors.New("listen: missing")
+				}
+				return cfg, errors.Join(cfg.Validate(), unreachable, someCertificate(cfg.CertFile, cfg.CADir))
 			}
-			var unreachable error
-			if cfg.Listen == "" {
-				unreachable = errors.New("listen: missing")
-			}
-			log, err := judge(cfg.Log, cfg.Validate(), unreachable, someCertificate(cfg.CertFile, cfg.CADir))
+			cfg, wrong := read()
+			log, level, err := judge(cfg.Log, wrong)
 			if err != nil || f.check {
 				return err
 			}
@@ -108,8 +133,15 @@ func controlCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return daemon{bus: cfg.Bus, admin: cfg.Admin, log: log}.run(c.Context(), func(ctx context.Context, b *bus.Bus, reg prometheus.Registerer) (plane, error) {
-				return control.New(ctx, control.Options{Config: cfg, Bus: b, Certificate: cert, Log: log, Registerer: reg})
+			return daemon{bus: cfg.Bus, admin: cfg.Admin, log: log}.run(c.Context(), func(ctx context.Context, b *bus.Bus, reg prometheus.Registerer) (plane, func(), error) {
+				p, err := control.New(ctx, control.Options{Config: cfg, Bus: b, Certificate: cert, Log: log, Registerer: reg})
+				reload := service.NewReloader(cfg, service.Reloader[control.Config]{
+					Live: append(control.LiveKeys(), "log.level"), Read: read, Log: log,
+					Apply: func(next control.Config) error {
+						return reloaded(level, next.Log, func() error { return p.Reload(next) })
+					},
+				})
+				return p, reload.Reload, err
 			})
 		},
 	}
@@ -122,15 +154,19 @@ func relayCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "relay", Short: "Run one node of the data plane", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg := relay.Default()
-			if err := f.load(&cfg); err != nil {
-				return err
+			read := func() (relay.Config, error) {
+				cfg := relay.Default()
+				if err := f.load(&cfg); err != nil {
+					return cfg, err
+				}
+				var alone error
+				if cfg.Bus.URL == "" {
+					alone = errors.New("bus.url: a relay of its own needs the address of the bus")
+				}
+				return cfg, errors.Join(cfg.Validate(), alone, someCertificate(cfg.CertFile, cfg.CADir))
 			}
-			var alone error
-			if cfg.Bus.URL == "" {
-				alone = errors.New("bus.url: a relay of its own needs the address of the bus")
-			}
-			log, err := judge(cfg.Log, cfg.Validate(), alone, someCertificate(cfg.CertFile, cfg.CADir))
+			cfg, wrong := read()
+			log, level, err := judge(cfg.Log, wrong)
 			if err != nil || f.check {
 				return err
 			}
@@ -139,8 +175,15 @@ func relayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return daemon{bus: cfg.Bus, admin: cfg.Admin, log: log}.run(c.Context(), func(_ context.Context, b *bus.Bus, reg prometheus.Registerer) (plane, error) {
-				return relay.New(relay.Options{Config: cfg, Bus: b, Certificate: cert, Log: log, Registerer: reg})
+			return daemon{bus: cfg.Bus, admin: cfg.Admin, log: log}.run(c.Context(), func(_ context.Context, b *bus.Bus, reg prometheus.Registerer) (plane, func(), error) {
+				p, err := relay.New(relay.Options{Config: cfg, Bus: b, Certificate: cert, Log: log, Registerer: reg})
+				reload := service.NewReloader(cfg, service.Reloader[relay.Config]{
+					Live: append(relay.LiveKeys(), "log.level"), Read: read, Log: log,
+					Apply: func(next relay.Config) error {
+						return reloaded(level, next.Log, func() error { p.Reload(next); return nil })
+					},
+				})
+				return p, reload.Reload, err
 			})
 		},
 	}
@@ -174,6 +217,7 @@ func certificate(dir, zone string) (func(*tls.ClientHelloInfo) (*tls.Certificate
 type plane interface {
 	Run(context.Context) error
 	Ready() error
+	Alive(context.Context) error
 	Close() error
 }
 
@@ -184,14 +228,14 @@ type daemon struct {
 }
 
 // run starts a plane with its bus and its admin listener, which end last.
-func (d daemon) run(ctx context.Context, start func(context.Context, *bus.Bus, prometheus.Registerer) (plane, error)) (err error) {
+func (d daemon) run(ctx context.Context, start func(context.Context, *bus.Bus, prometheus.Registerer) (p plane, reload func(), err error)) (err error) {
 	b, err := bus.Open(ctx, d.bus, d.log.Named("bus"))
 	if err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	reg := service.Registry()
-	p, err := start(ctx, b, reg)
+	p, reload, err := start(ctx, b, reg)
 	if err != nil {
 		return err
 	}
@@ -208,6 +252,9 @@ func (d daemon) run(ctx context.Context, start func(context.Context, *bus.Bus, p
 		}
 		g.Go(func() error { return admin.Run(life) })
 	}
+	g.Go(func() error {
+		return manager.Daemon{Ready: p.Ready, Alive: p.Alive, Reload: reload, Log: d.log}.Attend(ctx, life)
+	})
 	g.Go(func() error {
 		defer stop()
 		pctx, cancel := context.WithCancel(ctx)

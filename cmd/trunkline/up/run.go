@@ -50,14 +50,18 @@ func (u *Up) close() error {
 }
 
 // Run serves until ctx ends. The relay drains first: while it does, control
-// still answers the agents that move and the visitors that are not done.
-func (u *Up) Run(ctx context.Context) error {
+// still answers the agents that move and the visitors that are not done. What
+// is beside runs until that is over: it gets ctx, and a context for its end.
+func (u *Up) Run(ctx context.Context, beside ...func(ctx, life context.Context) error) error {
 	defer u.bus.Close()
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, life := errgroup.WithContext(life)
 	for _, a := range u.admins {
 		g.Go(func() error { return a.Run(life) })
+	}
+	for _, b := range beside {
+		g.Go(func() error { return b(ctx, life) })
 	}
 	g.Go(func() error { return u.Control.Run(life) })
 	rctx, rstop := context.WithCancel(life)
