@@ -184,6 +184,9 @@ func checkTunnels(c uplink.Config, bad func(key string, err error)) {
 	if c.Hello <= 0 {
 		bad("tunnels.hello", errors.New("need a time longer than 0"))
 	}
+	if c.Probe != 0 && c.Probe < time.Second {
+		bad("tunnels.probe", errors.New("need 1s or more, or 0 to ask only where it is in doubt"))
+	}
 	if c.FirstStatus <= 0 {
 		bad("tunnels.first_status", errors.New("need a time longer than 0"))
 	}

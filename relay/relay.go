@@ -157,6 +157,7 @@ func (r *Relay) edgeOptions() edge.Options {
 		Redeem: r.redeem,
 		End:    func(v token.Visit, code fault.Code) { r.trust.End(v.ID, code) },
 		Login:  r.login,
+		Doubt:  func(d id.Device) { r.uplink.Doubt(d) },
 		Route:  r.route,
 		Dial:   r.dial,
 	}
@@ -250,6 +251,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.watchRoutes(life) })
 	g.Go(func() error { return r.announce.Run(life) })
 	g.Go(func() error { return r.reports.Run(life) })
+	g.Go(func() error { return r.uplink.Probe(life) })
 	g.Go(func() error { return r.lease(life) })
 	g.Go(func() error { return r.watchLeases(life) })
 	g.Go(func() error { return r.rebalance(life) })

@@ -55,7 +55,9 @@ func (c *console) deviceView(p fleet.Principal, d fleet.Device) deviceView {
 	switch d.Presence.Status {
 	case fleet.StatusConnected:
 		v.Status, v.StatusKey, v.Connected, v.CanVisit = "Connected", "up", true, true
-		v.Reason, v.ReasonCode = "", ""
+		if d.Presence.Reason != "" {
+			v.Status, v.StatusKey = "Portal does not answer", "warn"
+		}
 	case fleet.StatusNever:
 		v.Status, v.StatusKey, v.NeverSeen = "Never connected", "never", true
 		v.WhyNot = "It has not connected yet."

@@ -137,7 +137,7 @@ func New(o Options) (*Fleet, error) {
 		hasher: newHasher(), tries: newTries(o.Throttle), strangers: newThrottle(Throttle{}),
 		tokenUses: tokenUses{last: make(map[id.Token]time.Time)},
 		stale:     make(chan struct{}, 1), free: make(chan struct{}, 1), node: id.Ref() + id.Ref(),
-		presence: newPresence(o.Now, m.devices, known.heard), facts: known,
+		presence: newPresence(o.Now, m.devices, m.silent, known.heard), facts: known,
 		watchers: &watchers{open: m.watchers, lagged: m.watchersLagged, set: make(map[*watcher]struct{})},
 	}, nil
 }

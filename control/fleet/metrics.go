@@ -17,6 +17,7 @@ type metrics struct {
 	throttled      prometheus.Counter
 	hashes         prometheus.Histogram
 	devices        *prometheus.GaugeVec
+	silent         prometheus.Gauge
 	watchers       prometheus.Gauge
 	watchersLagged prometheus.Counter
 	republishes    *prometheus.CounterVec
@@ -84,6 +85,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counted := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "trunkline_control_" + name, Help: help + " Counted in the database once a minute, by each control node."})
 	}
+	m.silent = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "trunkline_control_devices_portal_silent", Help: "Devices that are connected and whose portals do not answer.",
+	})
 	m.pairs = counted("pairs", "Hot-standby pairs of the installation.")
 	m.alarms = counted("pair_alarms", "Pairs with an alarm: two active, or none.")
 	m.overCapacity = counted("sites_over_capacity", "Sites without a connection of the licence: their visits are refused.")
@@ -112,7 +116,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		m.republishes.WithLabelValues(o)
 	}
 	for _, c := range []prometheus.Collector{
-		m.decisions, m.throttled, m.hashes, m.devices, m.watchers, m.watchersLagged, m.republishes, m.presenceWrites, m.connections, m.licenceEnd, m.licenceValid,
+		m.decisions, m.throttled, m.hashes, m.devices, m.silent, m.watchers, m.watchersLagged, m.republishes, m.presenceWrites, m.connections, m.licenceEnd, m.licenceValid,
 		m.pairs, m.alarms, m.overCapacity, m.visits, m.operations, m.transactions, m.storeErrors,
 	} {
 		if err := reg.Register(c); err != nil {

@@ -15,7 +15,7 @@ import (
 // leaseDoubt is how long a lease may be missing before its relay counts as
 // lost: a bucket that came back empty is refilled within bus.LeaseEvery, and
 // a whole fleet must not blink for it.
-const leaseDoubt = bus.LeaseEvery + time.Second
+const leaseDoubt = bus.LeaseEvery + 500*time.Millisecond
 
 // presence is what the relays say of the devices, in memory. What changes is
 // marked dirty; flush carries it to the database and to the watchers.
@@ -24,10 +24,11 @@ const leaseDoubt = bus.LeaseEvery + time.Second
 // a lease's time more), nothing is concluded from their silence: a device then
 // shows what it showed last.
 type presence struct {
-	now   func() time.Time
-	gauge *prometheus.GaugeVec
-	wake  chan struct{}                    // something is dirty; capacity 1
-	heard func(id.Device, *tunnel.Standby) // of a tunnel that is up; must not block
+	now    func() time.Time
+	gauge  *prometheus.GaugeVec
+	silent prometheus.Gauge                 // connected, and their portals do not answer
+	wake   chan struct{}                    // something is dirty; capacity 1
+	heard  func(id.Device, *tunnel.Standby) // of a tunnel that is up; must not block
 
 	mu      sync.Mutex
 	epoch   string
@@ -62,9 +63,9 @@ type relayState struct {
 	at    time.Time
 }
 
-func newPresence(now func() time.Time, gauge *prometheus.GaugeVec, heard func(id.Device, *tunnel.Standby)) *presence {
+func newPresence(now func() time.Time, gauge *prometheus.GaugeVec, silent prometheus.Gauge, heard func(id.Device, *tunnel.Standby)) *presence {
 	return &presence{
-		now: now, gauge: gauge, heard: heard, wake: make(chan struct{}, 1),
+		now: now, gauge: gauge, silent: silent, heard: heard, wake: make(chan struct{}, 1),
 		devices: make(map[id.Device]*entry), relays: make(map[id.Relay]*relayState),
 		dirty: make(map[id.Device]struct{}), removed: make(map[id.Device]Device),
 	}
@@ -248,6 +249,12 @@ func (p *presence) refreshLocked(d id.Device, e *entry) {
 	if e.shown.Status != "" {
 		p.gauge.WithLabelValues(string(e.shown.Status)).Dec()
 	}
+	if e.shown.Status == StatusConnected && e.shown.Reason != "" {
+		p.silent.Dec()
+	}
+	if next.Status == StatusConnected && next.Reason != "" {
+		p.silent.Inc()
+	}
 	p.gauge.WithLabelValues(string(next.Status)).Inc()
 	e.shown = next
 	p.dirty[d] = struct{}{}
@@ -262,6 +269,8 @@ func shown(r bus.Route, s *relayState) Presence {
 		out.Status, out.Reason = StatusDisconnected, r.Down
 	case s != nil && s.lease == leaseLost:
 		out.Status, out.Reason, out.Since = StatusDisconnected, fault.RelayLost, s.at.UTC()
+	default:
+		out.Reason = r.Fault
 	}
 	return out
 }

@@ -25,7 +25,7 @@ const (
 // Presence is a device's status, why, and since when.
 type Presence struct {
 	Status Status
-	Reason fault.Code // why disconnected; "" while connected
+	Reason fault.Code // why disconnected; while connected, why its portal does not answer, "" if it does
 	Since  time.Time  // UTC
 	Relay  id.Relay
 	Remote string // the agent's address

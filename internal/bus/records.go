@@ -22,10 +22,11 @@ const (
 	Handovers   = "handovers"   // <sha-256 of the token, hex>: control creates, a relay redeems
 )
 
-// How long a relay's word is good for.
+// How long a relay's word is good for: a relay that is gone, or hangs, is known
+// to be within 10 s, which is TTL, control's doubt and two ticks.
 const (
-	LeaseEvery = 5 * time.Second
-	LeaseTTL   = 20 * time.Second
+	LeaseEvery = 2 * time.Second
+	LeaseTTL   = 6 * time.Second
 )
 
 // Route says that a relay holds, or has lately lost, a device's tunnel. Of
@@ -36,8 +37,9 @@ type Route struct {
 	Site    id.Site         `json:"site"`
 	Account id.Account      `json:"account"`
 	Tunnel  id.Tunnel       `json:"tunnel"`
-	Since   time.Time       `json:"since"`          // of the state, UTC
-	Down    fault.Code      `json:"down,omitempty"` // why the tunnel ended; "" while it is up
+	Since   time.Time       `json:"since"`           // of the state, UTC
+	Down    fault.Code      `json:"down,omitempty"`  // why the tunnel ended; "" while it is up
+	Fault   fault.Code      `json:"fault,omitempty"` // of an up tunnel: why the portal behind it does not answer
 	Portal  tunnel.Portal   `json:"portal"`
 	Standby *tunnel.Standby `json:"standby,omitempty"` // of a hot-standby pair's member
 	Logins  tunnel.Logins   `json:"logins,omitzero"`

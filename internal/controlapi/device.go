@@ -39,7 +39,7 @@ type Device struct {
 	Created      time.Time  `json:"created,omitzero"`
 	Activated    time.Time  `json:"activated,omitzero" doc:"Absent: not yet."`
 	Status       string     `json:"status" enum:"connected,disconnected,never_connected,not_activated"`
-	Reason       fault.Code `json:"reason,omitempty" doc:"Why it is disconnected."`
+	Reason       fault.Code `json:"reason,omitempty" doc:"Why it is disconnected; of a connected one: its tunnel is up, and why its portal does not answer."`
 	ReasonText   string     `json:"reason_text,omitempty" doc:"The same for a person."`
 	Since        time.Time  `json:"since,omitzero" doc:"Since when the status holds."`
 	Relay        id.Relay   `json:"relay,omitempty" doc:"The relay that holds the tunnel."`

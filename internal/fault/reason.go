@@ -13,6 +13,10 @@ var reasons = map[Code]string{
 	SiteMoved:      "The PBX is joining or leaving a hot-standby pair; it is expected back within seconds.",
 	RemoteOff:      "Remote access was switched off on the PBX.",
 	TooMany:        "The agent sent more than it may.",
+	PortalRefused:  "The PBX is connected, and its portal cannot be reached there.",
+	PortalTimeout:  "The PBX is connected, and its portal does not answer.",
+	PortalReset:    "The PBX is connected, and its portal breaks connections off.",
+	PortalGarbage:  "The PBX is connected, and what answers there is no web portal.",
 }
 
 // Reason is a sentence for a device's disconnect code, "" for "".

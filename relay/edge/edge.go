@@ -87,6 +87,9 @@ type Options struct {
 	// Login has the device's agent sign the visitor in at the portal; faults
 	// portal_login_failed, forbidden, and those of Dial. nil: no visit is passwordless.
 	Login func(ctx context.Context, device id.Device, v token.Visit) (tunnel.Login, error)
+	// Doubt is told of a device whose portal failed a request; it must not
+	// block. nil: nobody wants to know.
+	Doubt func(id.Device)
 	// Route finds the device of a site, or the named device of it if device is not "".
 	Route func(site id.Site, device id.Device) (Route, bool)
 	// Dial opens a stream to a device; faults as Route.Down has them.

@@ -290,6 +290,7 @@ func (x *exchange) end() {
 	x.dues.leave()
 	e.m.active.Dec()
 	e.m.done(x.status, x.code)
+	x.doubt()
 	if ce := x.event(now); ce != nil {
 		x.took = now.Sub(x.start)
 		ce.Write(zap.Inline(x))
@@ -302,6 +303,16 @@ func (x *exchange) end() {
 	clear(x.c.answerFields)
 	x.c.rolling = false
 	x.c.setBusy(false)
+}
+
+// doubt has the portal looked at whose fault it was that a request failed.
+func (x *exchange) doubt() {
+	switch x.code {
+	case fault.PortalRefused, fault.PortalTimeout, fault.PortalReset, fault.PortalGarbage:
+		if x.e.o.Doubt != nil {
+			x.e.o.Doubt(x.route.Device)
+		}
+	}
 }
 
 // MarshalLogObject writes the event's fields.

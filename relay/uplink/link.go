@@ -32,6 +32,8 @@ type link struct {
 	issued   atomic.Int64                // of the newest pass it has shown, unix seconds
 	replaced atomic.Pointer[fault.Error] // set when a newer tunnel of the device is known of
 
+	fault fault.Code // of the last probe; guarded by the uplink's words
+
 	leaving atomic.Bool // new streams go elsewhere; running ones go on
 	asked   atomic.Bool // to move
 	drained bool        // asked so by Drain, which alone looks at it

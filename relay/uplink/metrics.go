@@ -13,6 +13,7 @@ type metrics struct {
 	refused  *prometheus.CounterVec
 	ended    *prometheus.CounterVec
 	lives    prometheus.Histogram
+	probes   *prometheus.CounterVec
 }
 
 func newMetrics(o Options, tunnels, limit, windows func() float64) *metrics {
@@ -40,7 +41,14 @@ func newMetrics(o Options, tunnels, limit, windows func() float64) *metrics {
 		lives: prometheus.NewHistogram(metric.Seconds("trunkline_relay_tunnel_seconds",
 			"How long tunnels lasted that have ended.", 10, 60, 600, 3600, 6*3600, 24*3600, 7*24*3600)),
 	}
-	o.Registerer.MustRegister(m.accepted, m.replaced, m.refused, m.ended, m.lives)
+	m.probes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "trunkline_relay_probes_total",
+		Help: "Requests that the relay itself made to portals to see whether they answer: ok, unknown (the tunnel ended or was busy), or the portal's fault.",
+	}, []string{"result"})
+	for _, r := range []string{"ok", "unknown", string(fault.PortalRefused), string(fault.PortalTimeout), string(fault.PortalReset), string(fault.PortalGarbage)} {
+		m.probes.WithLabelValues(r)
+	}
+	o.Registerer.MustRegister(m.probes, m.accepted, m.replaced, m.refused, m.ended, m.lives)
 	for _, c := range fault.Codes() {
 		m.refused.WithLabelValues(string(c)) // a rate needs the 0 before the first 1
 		m.ended.WithLabelValues(string(c))

@@ -34,11 +34,12 @@ type Config struct {
 	Hello       time.Duration `yaml:"hello"`        // an agent's time from TLS to the end of its hello
 	Window      int           `yaml:"window"`       // bytes a stream may come to send unread
 	Windows     int64         `yaml:"windows"`      // bytes by which all streams' windows together may grow beyond their first 256 KiB
+	Probe       time.Duration `yaml:"probe"`        // in which each portal is asked once whether it answers; 0: only where that is in doubt
 	FirstStatus time.Duration `yaml:"first_status"` // an agent's time from welcome to its first status
 }
 
 func Default() Config {
-	return Config{Max: 50_000, Rebalance: 60, PostQuantum: true, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, Windows: 256 << 20, FirstStatus: 10 * time.Second}
+	return Config{Max: 50_000, Rebalance: 60, PostQuantum: true, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, Windows: 256 << 20, Probe: 5 * time.Minute, FirstStatus: 10 * time.Second}
 }
 
 // Options wires an Uplink. All fields are needed.
@@ -73,6 +74,7 @@ type Uplink struct {
 	o       Options
 	tunnels tunnel.Config // of each
 	metrics *metrics
+	prober  *prober
 
 	links sync.Map // id.Device -> *link: the newest tunnel of each device
 
@@ -92,6 +94,7 @@ func New(o Options) *Uplink {
 		HelloTimeout: o.Hello, Ping: o.Ping, Window: o.Window, Budget: mux.NewBudget(o.Windows),
 	}}
 	u.metrics = newMetrics(o, func() float64 { return float64(u.Count()) }, func() float64 { return float64(u.maxTunnels()) }, func() float64 { return float64(u.tunnels.Budget.Used()) })
+	u.prober = newProber(u)
 	return u
 }
 
@@ -165,6 +168,7 @@ func (u *Uplink) supersede(l *link, why string) {
 func (u *Uplink) announce(l *link, r bus.Route) {
 	u.words.Lock()
 	defer u.words.Unlock()
+	r.Fault = l.fault
 	l.route.Store(&r)
 	if now, ok := u.links.Load(l.device); ok && now == l {
 		u.o.Announce(r)
@@ -189,6 +193,7 @@ func (u *Uplink) release(l *link, cause *fault.Error) {
 		u.o.Withdraw(l.device)
 	default:
 		down := *r
+		down.Fault = ""
 		down.Down, down.Since = cause.Code, time.Now().UTC()
 		u.o.Announce(down)
 	}
