@@ -49,6 +49,7 @@ const (
 	MaxThrottled = maxThrottled
 	KeyAhead     = keyAhead
 	LeaseDoubt   = leaseDoubt
+	Settle       = settleTime
 )
 
 // Signer is what the keys sign with at now.

@@ -17,11 +17,15 @@ import (
 // a whole fleet must not blink for it.
 const leaseDoubt = bus.LeaseEvery + 500*time.Millisecond
 
+// settleTime is how long relays have to name their devices again, once a
+// snapshot of the bucket is in: each finds the bus again in its own time.
+const settleTime = 10 * time.Second
+
 // presence is what the relays say of the devices, in memory. What changes is
 // marked dirty; flush carries it to the database and to the watchers.
 //
 // Until the relays have had time to speak up (the bucket's snapshot is in, and
-// a lease's time more), nothing is concluded from their silence: a device then
+// settleTime has passed), nothing is concluded from their silence: a device then
 // shows what it showed last.
 type presence struct {
 	now    func() time.Time
@@ -88,7 +92,7 @@ func (f *Fleet) ApplySynced() {
 	p := f.presence
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.settle = p.now().Add(bus.LeaseTTL)
+	p.settle = p.now().Add(settleTime)
 }
 
 // ApplyRoute takes one change of the route bucket.

@@ -116,7 +116,7 @@ func TestRelayWithoutLease(t *testing.T) {
 	w.wait(bus.LeaseTTL)
 	want(t, "its lease may be on its way", w.shows(d), "connected  0")
 	w.wait(time.Second)
-	want(t, "no lease", w.shows(d), "disconnected relay_lost 21")
+	want(t, "no lease", w.shows(d), "disconnected relay_lost 7")
 }
 
 // Control restarts and the bucket is empty, because it was in the process:
@@ -144,16 +144,16 @@ func TestRestartInventsNothing(t *testing.T) {
 	show("while the bus is away", "connected  0", "disconnected agent_stopped 0")
 	w.ApplySynced()
 	show("the snapshot is empty", "connected  0", "disconnected agent_stopped 0")
-	w.wait(bus.LeaseTTL - time.Second)
+	w.wait(fleet.Settle - time.Second)
 	w.SetLeases(map[id.Relay]bool{"r1": true})
 	route := w.route(back, "r1", "")
 	route.Since = start
 	w.ApplyRoute(fleet.RouteEvent{Route: route, Epoch: "e2", Rev: 1})
 	show("the relay refills", "connected  0", "disconnected agent_stopped 0")
 	w.wait(time.Second)
-	show("and has left one out", "disconnected relay_lost 3680", "disconnected agent_stopped 0")
+	show("and has left one out", "disconnected relay_lost 3670", "disconnected agent_stopped 0")
 	w.ApplyRoute(fleet.RouteEvent{Route: w.route(up, "r1", ""), Epoch: "e2", Rev: 2})
-	show("which comes after all", "connected  3680", "disconnected agent_stopped 0")
+	show("which comes after all", "connected  3670", "disconnected agent_stopped 0")
 }
 
 // The watch of the bucket was interrupted. What it says afterwards counts,
@@ -171,9 +171,9 @@ func TestResubscription(t *testing.T) {
 	w.ApplySynced()
 	want(t, "kept", w.shows(kept), "connected  0")
 	want(t, "gone", w.shows(gone), "connected  0")
-	w.wait(bus.LeaseTTL)
+	w.wait(fleet.Settle)
 	want(t, "kept", w.shows(kept), "connected  0")
-	want(t, "gone", w.shows(gone), "disconnected relay_lost 30")
+	want(t, "gone", w.shows(gone), "disconnected relay_lost 20")
 }
 
 func TestDevicesByStatus(t *testing.T) {
