@@ -196,7 +196,7 @@ func TestClicks(t *testing.T) {
 func TestMetricNames(t *testing.T) {
 	t.Parallel()
 	var source strings.Builder
-	for _, text := range documents(t, "control/*/metrics.go", "relay/*/metrics.go", "agent/*.go") {
+	for _, text := range documents(t, "control/*/metrics.go", "relay/*.go", "relay/*/metrics.go", "agent/*.go") {
 		source.WriteString(text)
 	}
 	named := documents(t, "README.md", "docs/*.md", "docs/runbooks/*.md")
