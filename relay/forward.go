@@ -32,8 +32,8 @@ func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.St
 }
 
 func (r *Relay) dialAt(ctx context.Context, at bus.Route, d id.Device, h tunnel.Header) (edge.Stream, error) {
+	r.guests.serve(d, h.Visit)
 	if at.Relay == "" || at.Relay == r.o.Name {
-		r.guests.serve(d, h.Visit)
 		s, err := r.uplink.Dial(ctx, d, h)
 		if err != nil {
 			return nil, err // not s: a nil *Stream in an interface is not nil
@@ -100,17 +100,88 @@ func passing(down fault.Code) bool {
 
 // admitPeer opens a stream to a device here for another relay. It never goes on
 // to a third: what is not here is refused.
-func (r *Relay) admitPeer(ctx context.Context, _ id.Relay, q peer.Request) (peer.Device, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.o.Edge.Limits.Dial)
-	defer cancel()
-	s, err := r.uplink.Dial(ctx, q.Device, q.Header)
-	if fault.CodeOf(err) == fault.NotConnected {
-		return nil, fault.New(fault.NotHere, "The PBX is not connected to this relay.")
-	}
+func (r *Relay) admitPeer(ctx context.Context, from id.Relay, q peer.Request) (peer.Device, error) {
+	at, _ := r.table.Device(q.Device)
+	l, err := r.edge.Lodge(q.Device, at.Account)
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	ctx, cancel := context.WithTimeout(ctx, r.o.Edge.Limits.Dial)
+	defer cancel()
+	s, err := r.uplink.Dial(ctx, q.Device, q.Header)
+	if err != nil {
+		l.Leave()
+		if fault.CodeOf(err) == fault.NotConnected {
+			err = fault.New(fault.NotHere, "The PBX is not connected to this relay.")
+		}
+		return nil, err
+	}
+	r.guests.lodge(from, q.Device, q.Visit)
+	if l.Limited() {
+		return paying{lodged{s, l}}, nil
+	}
+	return lodged{s, l}, nil
+}
+
+// lodged is a stream to a device here that another relay uses.
+type lodged struct {
+	*tunnel.Stream
+	lodger *edge.Lodger
+}
+
+func (s lodged) Close() error {
+	s.lodger.Leave()
+	return s.Stream.Close()
+}
+
+// paying is one whose bytes are limited: they are paid after they have passed.
+type paying struct{ lodged }
+
+func (s paying) Write(b []byte) (int, error) {
+	n, err := s.lodged.Write(b)
+	s.lodger.Pay(n)
+	return n, err
+}
+
+func (s paying) Lend(size int, use func(net.Buffers) error) (int, error) {
+	n, err := s.lodged.Lend(size, use)
+	s.lodger.Pay(n)
+	return n, err
+}
+
+// holder is the relay that has d's tunnel as far as the table knows.
+func (r *Relay) holder(d id.Device) id.Relay {
+	at, _ := r.table.Device(d)
+	return at.Relay
+}
+
+// leaving is of a device whose tunnel here takes no more streams.
+func (r *Relay) leaving(d id.Device) {
+	r.edge.Forget(d)
+	r.peers.TellUsers(d, peer.Notice{Kind: peer.Leaving, Device: d})
+}
+
+// visitEnded has a device told that a visit of ours is over, wherever it is.
+func (r *Relay) visitEnded(d id.Device, v id.Visit, code fault.Code) {
+	if at := r.holder(d); at != "" && at != r.o.Name {
+		r.peers.Tell(at, peer.Notice{Kind: peer.VisitEnded, Device: d, Visit: v, Code: code})
+		return
+	}
+	r.uplink.VisitEnded(d, v, code)
+}
+
+// heard takes a notice from another relay.
+func (r *Relay) heard(from id.Relay, n peer.Notice) {
+	switch n.Kind {
+	case peer.Leaving:
+		r.edge.Forget(n.Device)
+	case peer.VisitEnded:
+		r.guests.endedAt(from, n.Visit, n.Code)
+	case peer.EndVisit:
+		if _, ok := r.guests.visits(n.Device, n.Visit); ok && r.holder(n.Device) == from {
+			r.trust.End(n.Visit, fault.EndedByPBX)
+		}
+	}
 }
 
 // certify has control sign a request for a certificate in this relay's name.

@@ -40,6 +40,11 @@ func (x *told) say(format string, args ...any) {
 	x.words = append(x.words, fmt.Sprintf(format, args...))
 }
 
+func (x *told) has(d id.Device, v id.Visit) bool {
+	_, ok := x.visits(d, v)
+	return ok
+}
+
 func (x *told) begin(v id.Visit) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -70,7 +75,7 @@ func TestGuestsAreToldOnce(t *testing.T) {
 	x.serve("d2", "v1") // the site's other device, after a swap
 	x.serve("d1", "over")
 	x.want(t, "d1 v1", "d2 v1")
-	if !x.visits("d1", "v1") || x.visits("d3", "v1") || x.visits("d1", "over") {
+	if !x.has("d1", "v1") || x.has("d3", "v1") || x.has("d1", "over") {
 		t.Error("a device's staff may end the visits to it, and no others")
 	}
 	x.tell("d1")
@@ -99,7 +104,7 @@ func TestGuestsAreBounded(t *testing.T) {
 	}
 	x.end("0", fault.VisitEnded)
 	x.serve("d1", "100") // there is room again
-	if !x.visits("d1", "100") {
+	if !x.has("d1", "100") {
 		t.Error("there is no room after an end")
 	}
 }
@@ -119,5 +124,31 @@ func TestGuestsThatComeAndGo(t *testing.T) {
 	wg.Wait()
 	if len(x.of) != 0 || len(x.at) != 0 {
 		t.Errorf("left over: %v %v", x.of, x.at)
+	}
+}
+
+// A visit that another relay serves is told of as our own are, and ends by that
+// relay's word, by no other's, or with that relay.
+func TestLodgedVisitsAreTold(t *testing.T) {
+	x := newTold()
+	lodge := func(from id.Relay, d id.Device, v id.Visit) {
+		x.lodge(from, d, tunnel.Visit{ID: v, Who: "Ben", Method: "account", Started: time.Unix(1, 0)})
+	}
+	lodge("relay-2", "d1", "v1")
+	lodge("relay-2", "d1", "v1")
+	lodge("relay-3", "d1", "v2")
+	if from, ok := x.visits("d1", "v1"); !ok || from != "relay-2" {
+		t.Errorf("v1 is %q's, known %v", from, ok)
+	}
+	x.endedAt("relay-3", "v1", fault.VisitEnded)
+	x.endedAt("relay-2", "v1", fault.VisitEnded)
+	x.lost("relay-2")
+	x.lost("relay-3")
+	want := []string{"d1 v1", "d1 v2", "d1 v1 visit_ended", "d1 v2 relay_lost"}
+	if !slices.Equal(x.words, want) {
+		t.Errorf("told %v, want %v", x.words, want)
+	}
+	if len(x.of)+len(x.at)+len(x.from) > 0 {
+		t.Error("something is kept of what is over")
 	}
 }

@@ -130,13 +130,14 @@ func (r *Relay) wire() error {
 	r.uplink = uplink.New(uplink.Options{
 		Config: o.Tunnels, Relay: o.Name, Admit: r.admitTunnel, Revoked: r.trust.Revoked, Refresh: r.trust.Refresh,
 		Announce: r.announced, Withdraw: r.announce.Withdraw, Elsewhere: r.elsewhere,
-		Leaving: func(d id.Device) { r.edge.Forget(d) }, Arrived: r.guests.tell, EndVisit: r.endVisit, Log: r.log.Named("uplink"), Registerer: o.Registerer,
+		Leaving: r.leaving, Arrived: r.guests.tell, EndVisit: r.endVisit, Log: r.log.Named("uplink"), Registerer: o.Registerer,
 	})
 	r.peers = peer.New(peer.Options{
 		Config: o.Peer, Relay: o.Name, Certify: r.certify, Admit: r.admitPeer, Connected: o.Bus.Connected,
+		Holder: r.holder, Heard: r.heard, Lost: r.guests.lost,
 		Log: r.log.Named("peer"), Registerer: o.Registerer,
 	})
-	r.guests.running, r.guests.came, r.guests.went = r.trust.Running, r.uplink.VisitStarted, r.uplink.VisitEnded
+	r.guests.running, r.guests.came, r.guests.went = r.trust.Running, r.uplink.VisitStarted, r.visitEnded
 	var err error
 	if r.edge, err = edge.New(r.edgeOptions()); err != nil {
 		return err

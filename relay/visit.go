@@ -12,6 +12,7 @@ import (
 	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 	"trunkline/relay/edge"
+	"trunkline/relay/peer"
 	"trunkline/relay/trust"
 )
 
@@ -37,7 +38,11 @@ func (r *Relay) report(e bus.VisitEvent) {
 // endVisit is for the PBX's staff, who may end visits to their PBX and no
 // others. Control hears of it by the report, and has it ended everywhere.
 func (r *Relay) endVisit(d id.Device, v id.Visit) {
-	if r.guests.visits(d, v) {
+	switch from, ok := r.guests.visits(d, v); {
+	case !ok:
+	case from != "":
+		r.peers.Tell(from, peer.Notice{Kind: peer.EndVisit, Device: d, Visit: v})
+	default:
 		r.trust.End(v, fault.EndedByPBX)
 	}
 }

@@ -43,7 +43,7 @@ type core struct {
 	data     list // those that have more than a turn of it
 	ahead    int  // turns of the fresh since the last of another one
 	pongs    []uint32
-	resets   []uint32
+	resets   []reset
 	lastWord bool // nothing is added to it, but by urgent streams
 
 	// The round-trip time, by pings while there is traffic.
@@ -57,6 +57,10 @@ type core struct {
 	closing  list // streams that we have closed and the peer has not, the oldest first
 	touched  list // streams with events
 }
+
+// reset is a RST to be sent. The code is in the frame's length, where other
+// implementations have 0 and look at nothing.
+type reset struct{ id, code uint32 }
 
 // The events of a stream.
 const (
@@ -197,7 +201,7 @@ func (c *core) expire(now time.Duration) time.Duration {
 			c.closing.push(s)
 			continue
 		}
-		c.resets = append(c.resets, s.id) // at most as many as there were streams
+		c.resets = append(c.resets, reset{id: s.id}) // at most as many as there were streams
 		c.forget(s, now)
 	}
 }

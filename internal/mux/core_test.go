@@ -315,7 +315,7 @@ func (w *twoCores) step(i int, now time.Duration) {
 	case 7:
 		if any != nil && w.r.IntN(8) == 0 && !any.forgotten {
 			w.cut[any.id] = true
-			c.resets = append(c.resets, any.id)
+			c.resets = append(c.resets, reset{id: any.id})
 			c.discard(any)
 			c.forget(any, now)
 		}

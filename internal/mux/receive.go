@@ -111,6 +111,9 @@ func (c *core) streamFrame(now time.Duration, h header) error {
 	}
 	c.ack(s, now)
 	if h.flags&flagRST != 0 {
+		if h.typ == typeWindow {
+			s.resetCode = h.length
+		}
 		c.reset(s, now)
 		return nil
 	}
@@ -150,7 +153,7 @@ func (c *core) accept(s *Stream, h header) (*Stream, error) {
 		if len(c.resets) >= repliesMax {
 			return nil, ErrFlood
 		}
-		c.resets = append(c.resets, h.id)
+		c.resets = append(c.resets, reset{id: h.id})
 		return nil, nil
 	}
 	s = c.add(h.id)

@@ -14,7 +14,7 @@ func (c *core) fill(now time.Duration, b []byte) (n int) {
 		}
 	}
 	for len(c.resets) > 0 && len(b)-n >= room {
-		n += header{typ: typeWindow, flags: flagRST, id: c.resets[0]}.put(b[n:])
+		n += header{typ: typeWindow, flags: flagRST, id: c.resets[0].id, length: c.resets[0].code}.put(b[n:])
 		if c.resets = c.resets[1:]; len(c.resets) == 0 {
 			c.resets = nil
 		}

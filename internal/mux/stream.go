@@ -36,6 +36,7 @@ type Stream struct {
 	synDue, ackDue, finDue bool
 	finSent, finGot        bool
 	wasReset               bool // by the peer
+	resetCode              uint32
 	broken                 bool // by the session's end
 	discards               bool // we have closed it, or the peer has reset it: what comes is dropped
 	forgotten              bool
@@ -272,14 +273,25 @@ func (t *Stream) Close() error {
 }
 
 // Reset ends the stream in both directions at once: nothing more is sent.
-func (t *Stream) Reset() {
+func (t *Stream) Reset() { t.ResetWith(0) }
+
+// ResetCode is what the far side gave ResetWith, once Read says ErrReset.
+func (t *Stream) ResetCode() uint32 {
+	t.session.mu.Lock()
+	defer t.session.mu.Unlock()
+	return t.resetCode
+}
+
+// ResetWith is Reset that says why, to a far side of ours: yamux knows no such
+// thing.
+func (t *Stream) ResetWith(code uint32) {
 	if t.closed.Swap(true) {
 		return
 	}
 	s := t.session
 	s.mu.Lock()
 	if !t.forgotten {
-		s.core.resets = append(s.core.resets, t.id) // as many as there are streams, at most
+		s.core.resets = append(s.core.resets, reset{t.id, code}) // as many as there are streams, at most
 	}
 	s.core.discard(t)
 	s.core.touch(t, readable|writable)

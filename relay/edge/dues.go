@@ -1,30 +1,42 @@
 package edge
 
-import "time"
+import (
+	"time"
+
+	"trunkline/internal/id"
+)
 
 // dues are an exchange's quotas: its device's and its account's; nil ones
 // allow everything.
 type dues [2]*quota
 
-// enter counts the exchange in where a limit is on.
+// enterQuotas counts the exchange in where a limit is on.
 func (x *exchange) enterQuotas() error {
-	e := x.e.live.Load()
-	if e.byDevice == nil && e.byAccount == nil {
+	l := x.e.live.Load()
+	if err := x.dues.enter(l, x.route.Device, x.route.Account); err != nil {
+		return err
+	}
+	if l.paced {
+		x.over = make(chan struct{})
+	}
+	return nil
+}
+
+// enter counts one in at its device and account, until leave.
+func (d *dues) enter(l *live, device id.Device, account id.Account) error {
+	if l.byDevice == nil && l.byAccount == nil {
 		return nil
 	}
 	now := time.Now()
 	for i, of := range [2]struct {
 		all *quotas
 		key string
-	}{{e.byDevice, string(x.route.Device)}, {e.byAccount, string(x.route.Account)}} {
+	}{{l.byDevice, string(device)}, {l.byAccount, string(account)}} {
 		q, err := of.all.enter(of.key, now)
 		if err != nil {
 			return err
 		}
-		x.dues[i] = q
-	}
-	if e.paced {
-		x.over = make(chan struct{})
+		d[i] = q
 	}
 	return nil
 }

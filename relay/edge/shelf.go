@@ -39,16 +39,10 @@ type streams struct {
 func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration) (l, out *link, age uint32, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.devices[device]
-	if d == nil {
-		d = &streams{}
-		s.devices[device] = d
+	d, err := s.enterLocked(device)
+	if err != nil {
+		return nil, nil, 0, err
 	}
-	if d.active >= s.limits.StreamsPerDevice {
-		s.m.limited.WithLabelValues("device_streams").Inc()
-		return nil, nil, 0, fault.New(fault.TooMany, "Too many requests to this PBX at once. Try again.").After(time.Second)
-	}
-	d.active++
 	now := time.Now()
 	for i := len(d.idle) - 1; i >= 0; i-- {
 		l := d.idle[i]
@@ -69,6 +63,28 @@ func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration)
 		s.removeLocked(d, 0)
 	}
 	return nil, out, d.age, nil
+}
+
+// enter counts a stream in that is not of the shelf, until its release.
+func (s *shelf) enter(device id.Device) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.enterLocked(device)
+	return err
+}
+
+func (s *shelf) enterLocked(device id.Device) (*streams, error) {
+	d := s.devices[device]
+	if d == nil {
+		d = &streams{}
+		s.devices[device] = d
+	}
+	if d.active >= s.limits.StreamsPerDevice {
+		s.m.limited.WithLabelValues("device_streams").Inc()
+		return nil, fault.New(fault.TooMany, "Too many requests to this PBX at once. Try again.").After(time.Second)
+	}
+	d.active++
+	return d, nil
 }
 
 // removeLocked takes the i-th idle stream off d.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 	"trunkline/internal/mux"
 )
 
@@ -31,10 +32,16 @@ func (l *link) serve(s *mux.Stream) {
 	defer s.Close()
 	_ = s.SetReadDeadline(time.Now().Add(headerTime))
 	h, err := readHeader(s, l.relay)
+	if err == nil && h.Notice != "" {
+		l.peers.o.Heard(l.relay, h.notice())
+		return
+	}
 	if err == nil {
 		_ = s.SetReadDeadline(time.Time{})
 		var d Device
 		if d, err = l.peers.o.Admit(l.ctx, l.relay, h.request()); err == nil {
+			l.use(h.Device, 1)
+			defer l.use(h.Device, -1)
 			l.peers.metrics.served.Inc()
 			if s.Post([]byte{replyAccepted}) {
 				join(s, d)
@@ -48,6 +55,21 @@ func (l *link) serve(s *mux.Stream) {
 	s.Post(encodeRefusal(f)) // if it does not get there, neither would anything else
 }
 
+// use counts the streams to a device.
+func (l *link) use(d id.Device, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.users[d] += n; l.users[d] == 0 {
+		delete(l.users, d)
+	}
+}
+
+func (l *link) uses(d id.Device) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.users[d] > 0
+}
+
 // join passes on what either side says until one of them has ended.
 func join(s *mux.Stream, d Device) {
 	var wg sync.WaitGroup
@@ -58,7 +80,7 @@ func join(s *mux.Stream, d Device) {
 	if err := down(s, d); err == nil {
 		_ = s.CloseWrite() // what the device said last is still on its way
 	} else {
-		s.Reset()
+		s.ResetWith(resetCode(err))
 	}
 	wg.Wait()
 }

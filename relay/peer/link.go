@@ -28,7 +28,10 @@ type link struct {
 
 	opened atomic.Int64   // streams, by us, that are not closed yet
 	served sync.WaitGroup // goroutines of the other side's
-	heard  atomic.Bool    // something came since the last ping
+
+	mu     sync.Mutex
+	users  map[id.Device]int // how many of those streams go to each device
+	heard  atomic.Bool       // something came since the last ping
 	ending atomic.Bool
 }
 
@@ -42,7 +45,7 @@ type corker interface {
 var errLost = fault.New(fault.RelayLost, "The connection to the relay that holds the PBX's was lost.").After(2 * time.Second)
 
 func newLink(ctx context.Context, p *Peers, r id.Relay, c *tls.Conn, dialled bool) *link {
-	l := &link{peers: p, relay: r, conn: c, raw: c.NetConn().(corker)}
+	l := &link{peers: p, relay: r, conn: c, raw: c.NetConn().(corker), users: make(map[id.Device]int)}
 	l.ctx, l.stop = context.WithCancel(ctx)
 	l.mux = mux.New(mux.Config{
 		Client: dialled, BothWays: true, Write: l.write, Window: window, Budget: p.windows, MaxStreams: maxStreams, Lost: errLost, Addrs: c,
@@ -154,7 +157,7 @@ func (l *link) open(ctx context.Context, q Request) (*Stream, error) {
 		err = m.SetDeadline(time.Time{})
 	}
 	if err == nil {
-		return &Stream{Stream: m, link: l}, nil
+		return &Stream{Stream: m, link: l, device: q.Device}, nil
 	}
 	_ = m.Close()
 	var f *fault.Error

@@ -27,6 +27,13 @@ type Options struct {
 	// Admit opens a stream to a device here, for another relay. Its faults reach
 	// that relay as they are; not_at_this_relay has it look the device up again.
 	Admit func(ctx context.Context, from id.Relay, q Request) (Device, error)
+	// Holder is the relay that has a device's tunnel, as far as is known: a kept
+	// stream that does not go there is not used again.
+	Holder func(id.Device) id.Relay
+	// Heard gets what another relay tells; it must not block.
+	Heard func(from id.Relay, n Notice)
+	// Lost is told of a relay that neither has a link here nor a lease.
+	Lost func(id.Relay)
 	// Connected says whether leases can be renewed at the moment.
 	Connected  func() bool
 	Log        *zap.Logger
@@ -66,15 +73,15 @@ func (p *Peers) ServerTLS() *tls.Config { return p.identity.server(p.expected) }
 func (p *Peers) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	g, life := errgroup.WithContext(ctx)
 	p.mu.Lock()
-	p.run = func(q *peer) { wg.Go(func() { q.keep(ctx) }) }
+	p.run = func(q *peer) { wg.Go(func() { q.keep(life) }) }
 	for _, q := range p.all {
 		p.run(q)
 	}
 	p.mu.Unlock()
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.identity.run(ctx) })
-	g.Go(func() error { p.expireLeases(ctx); return nil })
+	g.Go(func() error { return p.identity.run(life) })
+	g.Go(func() error { p.expireLeases(life); return nil })
 	err := g.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,6 +99,7 @@ func (p *Peers) Apply(e bus.Event[bus.Lease]) {
 	case bus.Delete:
 		if q := p.find(id.Relay(e.Key)); q != nil {
 			q.lapse()
+			p.lost(q)
 		}
 	case bus.Reset: // the bus was away: give every relay its time to renew
 		p.each(func(q *peer) { q.touch(time.Now()) })
@@ -142,8 +150,19 @@ func (p *Peers) expireLeases(ctx context.Context) {
 			q.mu.Unlock()
 			if old {
 				q.lapse()
+				p.lost(q)
 			}
 		})
+	}
+}
+
+// lost has Lost told if nothing of q is left.
+func (p *Peers) lost(q *peer) {
+	q.mu.Lock()
+	nothing := q.gone && len(q.links) == 0
+	q.mu.Unlock()
+	if nothing {
+		p.o.Lost(q.name)
 	}
 }
 
@@ -202,6 +221,7 @@ func (p *Peers) hold(q *peer, l *link) {
 	p.o.Log.Info("link up", zap.String("peer", string(q.name)), zap.Stringer("remote", l.conn.RemoteAddr()))
 	err := l.run()
 	q.remove(l)
+	p.lost(q)
 	p.o.Log.Info("link down", zap.String("peer", string(q.name)), zap.Error(err))
 }
 

@@ -1,10 +1,12 @@
 package peer
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
 
+	"trunkline/internal/id"
 	"trunkline/internal/mux"
 )
 
@@ -14,6 +16,7 @@ import (
 type Stream struct {
 	*mux.Stream
 	link     *link
+	device   id.Device
 	answered atomic.Bool // the agent's reply is read and was good
 
 	mu  sync.Mutex // of that reply
@@ -26,7 +29,22 @@ func (s *Stream) Read(b []byte) (int, error) {
 			return n, err
 		}
 	}
-	return s.Stream.Read(b)
+	n, err := s.Stream.Read(b)
+	return n, s.cause(err)
+}
+
+// Lend is Read that copies nothing; see mux.Stream.
+func (s *Stream) Lend(size int, use func(net.Buffers) error) (int, error) {
+	n, err := s.Stream.Lend(size, use)
+	return n, s.cause(err)
+}
+
+// cause makes the other relay's reset the error that a tunnel here would give.
+func (s *Stream) cause(err error) error {
+	if err != nil && errors.Is(err, mux.ErrReset) && s.ResetCode() == resetLost {
+		return errTunnelLost
+	}
+	return err
 }
 
 // first reads the agent's reply, and what came with it.
@@ -38,7 +56,7 @@ func (s *Stream) first(b []byte) (int, error) {
 	}
 	n, err := s.Stream.Read(b)
 	if err != nil {
-		return 0, unfinished(err)
+		return 0, unfinished(s.cause(err))
 	}
 	if b[0] == replyAccepted {
 		s.answered.Store(true)
@@ -69,7 +87,7 @@ func (s *Stream) Alive() bool {
 	if waiting == 1 && !s.answered.Load() {
 		waiting = 0 // the agent's reply on a stream that nothing was asked on yet
 	}
-	return waiting == 0 && s.Open() && !s.link.ending.Load()
+	return waiting == 0 && s.Open() && !s.link.ending.Load() && s.link.peers.o.Holder(s.device) == s.link.relay
 }
 
 // Reset ends the stream at once. For the device it is the same as a close:

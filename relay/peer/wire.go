@@ -35,12 +35,15 @@ type header struct {
 	Hop     int       `json:"hop"`  // 1: it comes from the relay that the browser reached
 	From    id.Relay  `json:"from"` // that relay
 	Device  id.Device `json:"device"`
-	Service string    `json:"service"`
-	Visit   id.Visit  `json:"visit"`
+	Service string    `json:"service,omitempty"`
+	Visit   id.Visit  `json:"visit,omitempty"`
 	Who     string    `json:"who,omitempty"`
 	Method  string    `json:"method,omitempty"`
 	Started time.Time `json:"started,omitzero"`
 	IdleS   int64     `json:"idle_s,omitempty"`
+
+	Notice string     `json:"notice,omitempty"` // instead of a service
+	Code   fault.Code `json:"code,omitempty"`
 }
 
 func (q Request) header(from id.Relay) header {
@@ -101,6 +104,8 @@ func (h header) valid(from id.Relay) error {
 		return fault.New(fault.Loop, "A request goes through two relays at most; this one was on its way to a third.")
 	case h.From != from:
 		return fault.New(fault.Protocol, "The stream between relays names another relay than its link's.")
+	case h.Notice != "":
+		return h.notice().valid()
 	case h.Device == "", h.Visit == "", h.Service == "":
 		return fault.New(fault.Protocol, "The header of the stream between relays lacks its device, visit or service.")
 	case h.IdleS < 0, h.IdleS > int64(24*time.Hour/time.Second), h.Started.Year() > 9999:
@@ -169,6 +174,21 @@ var errReply = fault.New(fault.Protocol, "The other relay's reply is malformed. 
 func validCode(c fault.Code) bool {
 	return c != "" && len(c) <= 64 && strings.Trim(string(c), "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
+
+// Codes of a stream's RST, for what becomes of one after its reply.
+const (
+	resetPlain = 0 // the portal's side broke
+	resetLost  = 1 // the tunnel was lost
+)
+
+func resetCode(err error) uint32 {
+	if fault.CodeOf(err) == fault.ConnectionLost {
+		return resetLost
+	}
+	return resetPlain
+}
+
+var errTunnelLost = fault.New(fault.ConnectionLost, "The connection to the PBX broke.")
 
 // unfinished is the error of a reply that has not come: an end without one is
 // no end of anything.

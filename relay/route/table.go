@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/id"
@@ -30,7 +31,7 @@ type Table struct {
 	// on. It must neither block nor write to the table.
 	swapped func(id.Site, id.Device)
 
-	best  sync.Map // id.Device -> bus.Route: the one that counts
+	best  sync.Map // id.Device -> *bus.Route, which is not changed: the one that counts
 	sites sync.Map // id.Site -> id.Device: the one that serves
 
 	mu      sync.Mutex
@@ -42,7 +43,7 @@ type Table struct {
 }
 
 type entry struct {
-	route bus.Route
+	route *bus.Route
 	epoch string // of rev
 	rev   uint64 // 0: own, not yet on the bus
 }
@@ -60,7 +61,7 @@ func (t *Table) Device(d id.Device) (bus.Route, bool) {
 	if !ok {
 		return bus.Route{}, false
 	}
-	return v.(bus.Route), true
+	return *v.(*bus.Route), true
 }
 
 // Site is the route of a site's active device.
@@ -109,7 +110,7 @@ func (t *Table) put(e bus.Event[bus.Route]) {
 	if t.fresh != nil {
 		t.fresh[e.Key] = true
 	}
-	t.set(entry{route: r, epoch: e.Epoch, rev: e.Rev})
+	t.set(entry{route: shared(r), epoch: e.Epoch, rev: e.Rev})
 	lost := !own && r.Down == "" && t.isNewest(r)
 	t.mu.Unlock()
 	if lost {
@@ -122,7 +123,7 @@ func (t *Table) put(e bus.Event[bus.Route]) {
 func (t *Table) SetOwn(r bus.Route) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.set(entry{route: r, epoch: t.epoch})
+	t.set(entry{route: shared(r), epoch: t.epoch})
 }
 
 // DropOwn forgets this relay's route of d.
@@ -145,7 +146,7 @@ func (t *Table) Own() []bus.Route {
 	for _, list := range t.entries {
 		for _, e := range list {
 			if e.route.Relay == t.self {
-				out = append(out, e.route)
+				out = append(out, *e.route)
 			}
 		}
 	}
@@ -157,7 +158,7 @@ func (t *Table) Own() []bus.Route {
 func (t *Table) ownIs(r bus.Route) bool {
 	for _, e := range t.entries[r.Device] {
 		if e.route.Relay == t.self {
-			return sameWord(e.route, r)
+			return sameWord(*e.route, r)
 		}
 	}
 	return true // left by an earlier life of this relay
@@ -170,6 +171,13 @@ func sameWord(a, b bus.Route) bool {
 
 func sameStandby(a, b *tunnel.Standby) bool {
 	return a == b || a != nil && b != nil && *a == *b
+}
+
+// shared is a route that has the strings which many have in common only once.
+func shared(r bus.Route) *bus.Route {
+	r.Relay, r.Account = unique.Make(r.Relay).Value(), unique.Make(r.Account).Value()
+	r.Agent, r.Portal.Origin = unique.Make(r.Agent).Value(), unique.Make(r.Portal.Origin).Value()
+	return &r
 }
 
 func (t *Table) isNewest(r bus.Route) bool {
@@ -218,7 +226,7 @@ func (t *Table) publish(d id.Device) {
 	if len(list) == 0 {
 		delete(t.entries, d)
 		if old, ok := t.best.LoadAndDelete(d); ok {
-			t.leave(old.(bus.Route).Site, d)
+			t.leave(old.(*bus.Route).Site, d)
 		}
 		return
 	}
@@ -229,8 +237,8 @@ func (t *Table) publish(d id.Device) {
 		}
 	}
 	old, had := t.best.Swap(d, best.route)
-	if had && old.(bus.Route).Site != best.route.Site {
-		t.leave(old.(bus.Route).Site, d) // it joined a pair, or left one
+	if had && old.(*bus.Route).Site != best.route.Site {
+		t.leave(old.(*bus.Route).Site, d) // it joined a pair, or left one
 	}
 	t.join(best.route.Site, d)
 }

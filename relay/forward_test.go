@@ -1,0 +1,55 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/relay/route"
+)
+
+// A device that is not where the table says is looked up again, once the table
+// says something else.
+func TestAStaleRouteIsLookedUpAgain(t *testing.T) {
+	notHere := fault.New(fault.NotHere, "Not here.")
+	d, site := id.NewDevice(), id.NewSite()
+	at := func(r id.Relay, down fault.Code) bus.Route {
+		return bus.Route{Relay: r, Device: d, Site: site, Tunnel: id.NewTunnel(), Down: down}
+	}
+	rev := uint64(0)
+	put := func(table *route.Table, r bus.Route) {
+		rev++
+		table.Apply(bus.Event[bus.Route]{Kind: bus.Put, Key: bus.RouteKey(r.Relay, d), Value: r, Rev: rev, Epoch: "e1"})
+	}
+	moved := func(what string, err error, next *bus.Route, want bool) {
+		t.Helper()
+		table := route.NewTable("relay-1", func(id.Device, bus.Route) {}, func(id.Site, id.Device) {})
+		table.Apply(bus.Event[bus.Route]{Kind: bus.Reset, Epoch: "e1"})
+		old := at("relay-2", "")
+		put(table, old)
+		go func() {
+			if next != nil {
+				put(table, *next)
+			}
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if next == nil {
+			cancel() // who waits in vain
+		}
+		if got := (&Relay{table: table}).moved(ctx, old, d, err); got != want {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	elsewhere, again, down := at("relay-3", ""), at("relay-2", ""), at("relay-2", fault.AgentStopped)
+	moved("it went to another relay", notHere, &elsewhere, true)
+	moved("it came back to the same", notHere, &again, true)
+	moved("it is away", notHere, &down, false)
+	moved("nothing is known", notHere, nil, false)
+	moved("its portal failed", fault.New(fault.PortalTimeout, "Too slow."), &elsewhere, false)
+	moved("it is no fault", errors.New("x"), &elsewhere, false)
+}

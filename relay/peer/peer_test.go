@@ -1,0 +1,207 @@
+package peer_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io"
+	mrand "math/rand/v2"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/mux"
+	"trunkline/internal/peercert"
+	"trunkline/relay/peer"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = mrand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}
+
+func TestBytesPassBothWays(t *testing.T) {
+	_, first, second := pair(t)
+	var asked peer.Request
+	open := device(t, func(s *mux.Stream) { _, _ = s.Write([]byte{}); echo(s) })
+	second.admits(func(q peer.Request) (peer.Device, error) { asked = q; return open(q) })
+	q := question()
+	s := first.open(q)
+	if asked != q {
+		t.Errorf("asked for %+v, want %+v", asked, q)
+	}
+	sent := random(4 << 20)
+	failed := make(chan error, 1)
+	go func() { _, err := s.Write(sent); failed <- err }()
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(s, got); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; err != nil || sha256.Sum256(got) != sha256.Sum256(sent) {
+		t.Error(errors.Join(errOther, err))
+	}
+	if !s.Alive() {
+		t.Error("the stream cannot be used again")
+	}
+}
+
+// The device's end comes behind what it said, and is an end, not a break.
+func TestTheDevicesEndIsPassedOn(t *testing.T) {
+	_, first, second := pair(t)
+	sent := random(1 << 20)
+	second.admits(device(t, func(s *mux.Stream) { _, _ = s.Write(sent) }))
+	s := first.open(question())
+	got, err := io.ReadAll(s)
+	if err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if s.Alive() {
+		t.Error("a stream that has ended counts as alive")
+	}
+}
+
+func TestOurEndReachesTheDevice(t *testing.T) {
+	_, first, second := pair(t)
+	ended := make(chan error, 1)
+	second.admits(device(t, func(s *mux.Stream) { _, err := io.Copy(io.Discard, s); ended <- err }))
+	s := first.open(question())
+	if _, err := s.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("the device heard of no end")
+	}
+}
+
+func TestADevicesBreakIsNoEnd(t *testing.T) {
+	_, first, second := pair(t)
+	second.admits(device(t, func(s *mux.Stream) { _, _ = s.Write([]byte("hello")); s.Reset() }))
+	if _, err := io.ReadAll(first.open(question())); err == nil {
+		t.Error("what broke off counts as whole")
+	}
+}
+
+func TestRefusalsCross(t *testing.T) {
+	_, first, second := pair(t)
+	second.admits(device(t, echo))
+	first.open(question()) // the links are up
+	want := fault.New(fault.TooMany, "Too many.").After(time.Second)
+	second.admits(func(peer.Request) (peer.Device, error) { return nil, want })
+	_, err := first.Open(t.Context(), "relay-2", question())
+	var got *fault.Error
+	if !errors.As(err, &got) || *got != *want {
+		t.Errorf("%v, want %v", err, want)
+	}
+	second.admits(nil)
+	if _, err := first.Open(t.Context(), "relay-2", question()); fault.CodeOf(err) != fault.NotHere {
+		t.Errorf("a device that is not there: %v", err)
+	}
+	second.admits(func(peer.Request) (peer.Device, error) { return nil, errors.New("secret") })
+	if _, err := first.Open(t.Context(), "relay-2", question()); fault.CodeOf(err) != fault.Internal {
+		t.Errorf("what is no fault: %v", err)
+	}
+	if _, err := first.Open(t.Context(), "relay-9", question()); fault.CodeOf(err) != fault.RelayAway {
+		t.Errorf("a relay that nobody knows: %v", err)
+	}
+}
+
+// Who waits for bytes when the link breaks is told that it did, and what comes
+// after goes over a new one.
+func TestABrokenLinkEndsItsStreamsOnly(t *testing.T) {
+	_, first, second := pair(t)
+	second.admits(device(t, echo))
+	s := first.open(question())
+	first.cut()
+	second.cut()
+	if _, err := io.ReadAll(s); fault.CodeOf(err) != fault.RelayLost {
+		t.Errorf("read: %v, want %s", err, fault.RelayLost)
+	}
+	if s.Alive() {
+		t.Error("a stream of a broken link counts as alive")
+	}
+	again := first.open(question())
+	if _, err := again.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(again, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A relay whose lease has ended is not dialled any more; its links serve on.
+func TestALapsedLeaseKeepsItsLinks(t *testing.T) {
+	_, first, second := pair(t)
+	second.admits(device(t, echo))
+	first.open(question())
+	first.Apply(bus.Event[bus.Lease]{Kind: bus.Delete, Key: "relay-2"})
+	if _, err := first.Open(t.Context(), "relay-2", question()); err != nil {
+		t.Errorf("while the link is up: %v", err)
+	}
+	second.stop()
+	eventually(t, "relay-2 is lost", func() error {
+		first.mu.Lock()
+		defer first.mu.Unlock()
+		if len(first.lost) == 0 || first.lost[0] != "relay-2" {
+			return errors.New("nobody was told")
+		}
+		return nil
+	})
+}
+
+func TestNoticesArrive(t *testing.T) {
+	_, first, second := pair(t)
+	second.admits(device(t, echo))
+	q := question()
+	first.open(q)
+	ended := peer.Notice{Kind: peer.VisitEnded, Device: q.Device, Visit: q.Header.Visit, Code: fault.VisitEnded}
+	leaving := peer.Notice{Kind: peer.Leaving, Device: q.Device}
+	first.Tell("relay-2", ended)
+	second.TellUsers(q.Device, leaving)
+	second.TellUsers(id.NewDevice(), peer.Notice{Kind: peer.Leaving, Device: id.NewDevice()})
+	for r, want := range map[*relay]peer.Notice{second: ended, first: leaving} {
+		eventually(t, "the notice", func() error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if len(r.heard) != 1 || r.heard[0] != want {
+				return errors.New("not heard, or not that one alone")
+			}
+			return nil
+		})
+	}
+}
+
+// When control has another authority, relays get certificates of it, and links
+// that are made then are good.
+func TestAuthoritiesAreExchanged(t *testing.T) {
+	old := peercert.NewAuthority(time.Now())
+	first, second := start(t, old, "relay-1"), start(t, old, "relay-2")
+	first.meets(second)
+	second.admits(device(t, echo))
+	first.open(question())
+	foreign := peercert.NewAuthority(time.Now())
+	stays := first.open(question())
+	second.SetRoots([]peercert.Root{foreign.Root()}) // what relay-1 has is believed there no more
+	if _, err := stays.Write([]byte("x")); err != nil {
+		t.Errorf("a link that was up: %v", err)
+	}
+	if _, err := io.ReadFull(stays, make([]byte, 1)); err != nil {
+		t.Errorf("a link that was up: %v", err)
+	}
+	second.cut()
+	first.cut()
+	second.SetRoots([]peercert.Root{old.Root(), foreign.Root()})
+	first.open(question())
+}

@@ -1,0 +1,236 @@
+package peer_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap/zaptest"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/cork"
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/mux"
+	"trunkline/internal/peercert"
+	"trunkline/internal/tunnel"
+	"trunkline/relay/peer"
+)
+
+const patience = 30 * time.Second
+
+// relay is Peers behind a port of their own.
+type relay struct {
+	*peer.Peers
+	t    testing.TB
+	name id.Relay
+	ln   net.Listener
+	stop func()
+
+	mu    sync.Mutex
+	admit func(peer.Request) (peer.Device, error)
+	conns []net.Conn // accepted
+	heard []peer.Notice
+	lost  []id.Relay
+}
+
+func start(t testing.TB, a peercert.Authority, name id.Relay) *relay {
+	t.Helper()
+	r := &relay{t: t, name: name}
+	var err error
+	if r.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	r.Peers = peer.New(peer.Options{
+		Config: peer.Default(), Relay: name, Log: zaptest.NewLogger(t), Registerer: prometheus.NewRegistry(),
+		Certify: func(_ context.Context, q []byte) ([]byte, error) { return a.Issue(name, q, time.Now()) },
+		Admit: func(_ context.Context, _ id.Relay, q peer.Request) (peer.Device, error) {
+			r.mu.Lock()
+			admit := r.admit
+			r.mu.Unlock()
+			if admit == nil {
+				return nil, fault.New(fault.NotHere, "Not here.")
+			}
+			return admit(q)
+		},
+		Holder:    func(id.Device) id.Relay { return "relay-2" },
+		Heard:     func(_ id.Relay, n peer.Notice) { r.mu.Lock(); defer r.mu.Unlock(); r.heard = append(r.heard, n) },
+		Lost:      func(x id.Relay) { r.mu.Lock(); defer r.mu.Unlock(); r.lost = append(r.lost, x) },
+		Connected: func() bool { return true },
+	})
+	r.SetRoots([]peercert.Root{a.Root()})
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = r.Run(ctx) })
+	wg.Go(func() { r.accept(ctx, &wg) })
+	r.stop = func() { cancel(); r.ln.Close(); r.cut(); wg.Wait() }
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *relay) accept(ctx context.Context, wg *sync.WaitGroup) {
+	conf := r.ServerTLS()
+	for {
+		c, err := r.ln.Accept()
+		if err != nil {
+			return
+		}
+		r.mu.Lock()
+		r.conns = append(r.conns, c)
+		r.mu.Unlock()
+		wg.Go(func() {
+			s := tls.Server(cork.New(c), conf)
+			if s.HandshakeContext(ctx) != nil {
+				c.Close()
+				return
+			}
+			r.Serve(ctx, s)
+		})
+	}
+}
+
+// cut breaks the connections that others made.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.Close()
+	}
+	r.conns = nil
+}
+
+func (r *relay) admits(f func(peer.Request) (peer.Device, error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.admit = f
+}
+
+func (r *relay) lease() bus.Lease {
+	return bus.Lease{Relay: r.name, Peer: r.ln.Addr().String(), PeerVersions: peer.Versions, Started: time.Now()}
+}
+
+// meets has each know of the other.
+func (r *relay) meets(o *relay) {
+	r.hears(o.lease())
+	o.hears(r.lease())
+}
+
+func (r *relay) hears(l bus.Lease) {
+	r.Apply(bus.Event[bus.Lease]{Kind: bus.Put, Key: string(l.Relay), Value: l})
+}
+
+// pair is two relays that know each other. The second has the devices.
+func pair(t testing.TB) (a peercert.Authority, first, second *relay) {
+	t.Helper()
+	a = peercert.NewAuthority(time.Now())
+	first, second = start(t, a, "relay-1"), start(t, a, "relay-2")
+	first.meets(second)
+	return a, first, second
+}
+
+func question() peer.Request {
+	return peer.Request{Device: id.NewDevice(), Header: tunnel.Header{Service: tunnel.ServicePortal, Visit: id.NewVisit()}}
+}
+
+// open is Open at the second relay, once the links are up.
+func (r *relay) open(q peer.Request) *peer.Stream {
+	r.t.Helper()
+	var s *peer.Stream
+	eventually(r.t, "a stream to relay-2", func() (err error) {
+		ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+		defer cancel()
+		s, err = r.Open(ctx, "relay-2", q)
+		return err
+	})
+	r.t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func eventually(t testing.TB, what string, ok func() error) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		err := ok()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// device is a device's stream, and what the device has of it: a session of the
+// same kind as a tunnel.
+func device(t testing.TB, serve func(*mux.Stream)) func(peer.Request) (peer.Device, error) {
+	t.Helper()
+	near, far := net.Pipe()
+	var wg sync.WaitGroup
+	session := func(c net.Conn, client bool, accept func(*mux.Stream)) *mux.Session {
+		s := mux.New(mux.Config{Client: client, Accept: accept, BothWays: true, Addrs: c, Write: func(b []byte) error { _, err := c.Write(b); return err }})
+		wg.Go(func() {
+			var r mux.Reader
+			defer r.Release()
+			for {
+				n, err := c.Read(r.Room())
+				if n > 0 && r.Took(s, n) != nil || err != nil {
+					s.Fail(nil)
+					return
+				}
+			}
+		})
+		return s
+	}
+	s := session(near, true, nil)
+	session(far, false, func(x *mux.Stream) { wg.Go(func() { defer x.Close(); serve(x) }) })
+	t.Cleanup(func() { near.Close(); far.Close(); wg.Wait() })
+	return func(peer.Request) (peer.Device, error) { return s.Open(nil) }
+}
+
+func echo(s *mux.Stream) { _, _ = io.Copy(s, s) }
+
+// stranger is a TLS connection to r by whoever has cert.
+func stranger(t testing.TB, r *relay, cert *tls.Certificate) (*tls.Conn, error) {
+	t.Helper()
+	conf := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{peer.ALPN}}
+	if cert != nil {
+		conf.Certificates = []tls.Certificate{*cert}
+	}
+	c, err := tls.Dial("tcp", r.ln.Addr().String(), conf)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	return c, nil
+}
+
+func certificate(t testing.TB, a peercert.Authority, name id.Relay) *tls.Certificate {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := peercert.Request(name, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := a.Issue(name, q, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+var errOther = errors.New("other bytes came than were sent")

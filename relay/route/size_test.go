@@ -1,0 +1,98 @@
+package route_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
+	"trunkline/relay/route"
+)
+
+// mostPerRoute is what a route may take of a relay's memory: a million are to
+// fit into one GiB.
+const mostPerRoute = 1 << 10
+
+// fill puts n routes into a table as the bus brings them, decoded one by one.
+func fill(t testing.TB, table *route.Table, n int) (devices []id.Device, sites []id.Site) {
+	t.Helper()
+	accounts := make([]id.Account, 100)
+	for i := range accounts {
+		accounts[i] = id.NewAccount()
+	}
+	table.Apply(bus.Event[bus.Route]{Kind: bus.Reset, Epoch: "e1"})
+	for i := range n {
+		b, err := json.Marshal(bus.Route{
+			Relay: id.Relay(fmt.Sprintf("relay-%d", i%50)), Device: id.NewDevice(), Site: id.NewSite(), Account: accounts[i%len(accounts)],
+			Tunnel: id.NewTunnel(), Since: time.Now().UTC(), Portal: tunnel.Portal{Origin: "https://127.0.0.1:8088"},
+			Agent: "1.0.0", Remote: fmt.Sprintf("10.%d.%d.%d:40000", i>>16, i>>8&255, i&255),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := bus.Event[bus.Route]{Kind: bus.Put, Rev: uint64(i + 1), Epoch: "e1"}
+		if err := json.Unmarshal(b, &e.Value); err != nil {
+			t.Fatal(err)
+		}
+		e.Key = bus.RouteKey(e.Value.Relay, e.Value.Device)
+		table.Apply(e)
+		if i%max(n/1000, 1) == 0 {
+			devices, sites = append(devices, e.Value.Device), append(sites, e.Value.Site)
+		}
+	}
+	table.Apply(bus.Event[bus.Route]{Kind: bus.Synced, Epoch: "e1"})
+	return devices, sites
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func newTable() *route.Table {
+	return route.NewTable("relay-1", func(id.Device, bus.Route) {}, func(id.Site, id.Device) {})
+}
+
+func TestARoutesMemoryIsBounded(t *testing.T) {
+	if raceDetector {
+		t.Skip("its memory is not ours")
+	}
+	const n = 20_000
+	table, before := newTable(), heap()
+	fill(t, table, n)
+	each := (int64(heap()) - int64(before)) / n
+	t.Logf("%d bytes a route", each)
+	if each > mostPerRoute {
+		t.Errorf("more than %d", mostPerRoute)
+	}
+	runtime.KeepAlive(table)
+}
+
+// A look-up costs the same whatever the number of routes, but for what the
+// processor's caches do not hold.
+func BenchmarkRoutes(b *testing.B) {
+	for _, n := range []int{1, 50_000, 1_000_000} {
+		b.Run(fmt.Sprintf("routes=%d", n), func(b *testing.B) {
+			table, before := newTable(), heap()
+			_, sites := fill(b, table, n)
+			each := float64(int64(heap())-int64(before)) / float64(n)
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if _, ok := table.Site(sites[i%len(sites)]); !ok {
+					b.Fatal("unknown")
+				}
+				i++
+			}
+			b.ReportMetric(each, "B/route")
+			runtime.KeepAlive(table)
+		})
+	}
+}
