@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -154,6 +155,7 @@ func (r *Relay) edgeOptions() edge.Options {
 	return edge.Options{
 		Zone: o.Zone, Port: r.SitePort(), ConsoleURL: r.consoleURL(), Live: o.Edge.live(),
 		Log: r.log.Named("edge"), Registerer: o.Registerer,
+		Poller: r.poller,
 		Admit:  r.admitVisit,
 		Redeem: r.redeem,
 		End:    func(v token.Visit, code fault.Code) { r.trust.End(v.ID, code) },
@@ -260,15 +262,21 @@ func (r *Relay) Run(ctx context.Context) error {
 	// The poller goes on until every tunnel has seen its end by it.
 	polling, unpoll := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return r.poller.Run(polling) })
-	g.Go(func() error { defer unpoll(); return r.public.Run(life) })
 	if r.public.files != nil {
 		g.Go(func() error { return r.public.files.Run(life) })
 	}
 	listening, shut := context.WithCancel(life)
 	defer shut()
-	if r.plain != nil {
-		g.Go(func() error { return r.edge.ServePlain(listening, r.plain) })
+	var serving sync.WaitGroup
+	serve := func(f func() error) {
+		serving.Add(1)
+		g.Go(func() error { defer serving.Done(); return f() })
 	}
+	serve(func() error { return r.public.Run(life) })
+	if r.plain != nil {
+		serve(func() error { return r.edge.ServePlain(listening, r.plain) })
+	}
+	g.Go(func() error { serving.Wait(); unpoll(); return nil })
 	r.log.Info("relay up", zap.Stringer("listen", r.ln.Addr()), zap.String("zone", r.o.Zone))
 
 	select {

@@ -66,6 +66,79 @@ func (c *Conn) Cork() {
 // something is missing in them.
 func (c *Conn) Uncork() error { return c.flush(true) }
 
+// TryUncork is Uncork that does not wait. If it is not done, which is no error,
+// what is left stays corked until an Uncork by who may wait. try writes what it
+// can at once.
+func (c *Conn) TryUncork(try func([]byte) (int, error)) (done bool, err error) {
+	if !c.turn.TryLock() {
+		return false, nil
+	}
+	defer c.turn.Unlock()
+	c.mu.Lock() // over a write, though one that does not wait
+	defer c.mu.Unlock()
+	if c.buf != nil && c.err == nil {
+		var n int
+		n, c.err = try(c.buf[:c.len])
+		if c.err == nil && n < c.len {
+			c.len = copy(c.buf[:], c.buf[n:c.len])
+			return false, nil
+		}
+	}
+	if c.buf != nil {
+		buffers.Put(c.buf)
+	}
+	c.buf, c.len, c.pushing, c.corked = nil, 0, false, false
+	return true, c.err
+}
+
+// TryWrite is Write that does not wait: what does not go out at once is corked,
+// and not done. b is of Size at most.
+func (c *Conn) TryWrite(b []byte, try func([]byte) (int, error)) (done bool, err error) {
+	if !c.turn.TryLock() {
+		return c.keep(b)
+	}
+	defer c.turn.Unlock()
+	c.mu.Lock()
+	clear := c.buf == nil && c.err == nil
+	c.mu.Unlock()
+	if !clear {
+		return c.keep(b)
+	}
+	n, err := try(b)
+	if err != nil || n == len(b) {
+		return true, err
+	}
+	return c.keep(b[n:])
+}
+
+func (c *Conn) keep(b []byte) (done bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return true, c.err
+	case c.len+len(b) > Size:
+		c.err = errBacklog
+		return true, c.err
+	case c.buf == nil:
+		c.buf = buffers.Get().(*[Size]byte)
+	}
+	c.len += copy(c.buf[c.len:], b)
+	c.corked = true
+	return false, nil
+}
+
+// WriteAll is Write of several pieces in as few system calls as can be.
+func (c *Conn) WriteAll(bs net.Buffers) error {
+	if err := c.flush(false); err != nil {
+		return err
+	}
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	_, err := bs.WriteTo(c.Conn)
+	return err
+}
+
 // Detach is for a connection that is read where nothing may wait. crypto/tls
 // writes while it reads, when the peer changes its keys or errs; from now on
 // what is written outside a batch, or while one waits for the socket, is kept
@@ -89,14 +162,18 @@ func (c *Conn) Write(b []byte) (int, error) {
 		case verdict == held:
 			return len(b), nil
 		case verdict == through:
-			c.turn.Lock()
-			defer c.turn.Unlock()
-			return c.Conn.Write(b)
+			return c.writeThrough(b)
 		}
 		if err := c.flush(false); err != nil {
 			return 0, err
 		}
 	}
+}
+
+func (c *Conn) writeThrough(b []byte) (int, error) {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	return c.Conn.Write(b)
 }
 
 // What becomes of a write.

@@ -348,3 +348,62 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 }
+
+// little takes n bytes at a time, and nothing in between.
+type little struct {
+	got bytes.Buffer
+	n   int
+}
+
+func (l *little) try(b []byte) (int, error) {
+	n, _ := l.got.Write(b[:min(l.n, len(b))])
+	return n, nil
+}
+
+// What does not go out at once stays, in its order, until somebody may wait.
+func TestTryingWritesWhatItCan(t *testing.T) {
+	a, b := tcp(t)
+	raw := cork.New(a)
+	var first little
+	first.n = 1000
+	want := random(9000)
+	if done, err := raw.TryWrite(want[:500], first.try); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	if done, err := raw.TryWrite(want[500:4000], first.try); done || err != nil {
+		t.Fatal(done, err)
+	}
+	if done, err := raw.TryWrite(want[4000:5000], first.try); done || err != nil {
+		t.Fatal(done, err)
+	}
+	_, _ = raw.Write(want[5000:]) // it is corked: this waits too
+	if done, err := raw.TryUncork(first.try); done || err != nil {
+		t.Fatal(done, err)
+	}
+	if err := raw.Uncork(); err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.CloseWrite()
+	rest, err := io.ReadAll(b)
+	if err != nil || !bytes.Equal(append(first.got.Bytes(), rest...), want) {
+		t.Errorf("other bytes came, or in another order: %v", err)
+	}
+	if cork.Holds(raw) {
+		t.Error("it holds a buffer while idle")
+	}
+}
+
+// An error of one attempt is the end of writing, as with any other.
+func TestTryingFails(t *testing.T) {
+	a, _ := tcp(t)
+	raw := cork.New(a)
+	raw.Cork()
+	_, _ = raw.Write([]byte("lost"))
+	broken := errors.New("broken")
+	if done, err := raw.TryUncork(func([]byte) (int, error) { return 0, broken }); !done || !errors.Is(err, broken) {
+		t.Error(done, err)
+	}
+	if _, err := raw.TryWrite([]byte("more"), new(little).try); !errors.Is(err, broken) {
+		t.Errorf("a write behind what is lost: %v", err)
+	}
+}

@@ -36,7 +36,12 @@ type Conn struct {
 	closed  atomic.Bool
 }
 
-type waker interface{ wake(*Conn) }
+type waker interface {
+	watch(*Conn) error
+	wake(*Conn)
+	forget(*Conn)
+	later(func())
+}
 
 // NewConn wraps c and owns it. It is p that may watch it.
 func NewConn(p *Poller, c net.Conn) *Conn {
@@ -56,6 +61,8 @@ var errWatched = errors.New("evtls: the connection is watched already")
 // between. It may return false without that if it is Wake that shall have it
 // called next. After Close it is called once more at least, to find out, and
 // in the end no more.
+//
+// t may be nil: then c is read as it is.
 func (c *Conn) Watch(t *tls.Conn, ready func() (again bool)) error {
 	p := c.poller
 	if c.by != nil {
@@ -68,9 +75,43 @@ func (c *Conn) Watch(t *tls.Conn, ready func() (again bool)) error {
 		p.wg.Go(func() { g.serve(c) })
 		return nil
 	}
-	c.Detach()
+	if t != nil {
+		c.Detach()
+	}
 	return p.loops[int(p.next.Add(1))%len(p.loops)].watch(c)
 }
+
+// Pollable reports whether Watch takes no goroutine.
+func (c *Conn) Pollable() bool { return c.poller != nil && len(c.poller.loops) > 0 && c.raw != nil }
+
+// Blocking says who reads c from now on: whoever calls Read, or ReadLean where
+// there is TLS, and waits in it; or ready again. It is called by the one who
+// reads no more. In the first case ready must not read, though it may be called.
+func (c *Conn) Blocking(on bool) { c.lean = on }
+
+// Pending reports that the socket may have something that nobody has read, or
+// has been closed.
+func (c *Conn) Pending() bool { return c.pending.Load() || c.closed.Load() }
+
+// Unwatch ends Watch: c is read by Read, or ReadLean, from then on. Once more
+// ready may be called.
+func (c *Conn) Unwatch() {
+	c.by.forget(c)
+	c.lean = true
+	if c.tls == nil {
+		c.now = nil // Read as ever
+	}
+}
+
+// Rewatch takes an Unwatch back. It is called by who has read, as Blocking is.
+func (c *Conn) Rewatch() error {
+	c.lean = false
+	return c.by.watch(c)
+}
+
+// Later has f called when all that have something to read now have had their
+// turn. It is called by ready only.
+func (c *Conn) Later(f func()) { c.by.later(f) }
 
 // Wake has ready called once more, soon. It may be called from anywhere, once
 // Watch has returned.
@@ -90,10 +131,26 @@ func (c *Conn) Read(b []byte) (int, error) {
 		c.onRead = nil
 		f()
 	}
-	if c.now == nil {
+	switch {
+	case c.now == nil:
 		return c.Conn.Read(b)
+	case c.tls == nil:
+		return c.readWaiting(b)
 	}
 	return c.now(c, b)
+}
+
+// TryWrite writes b, at most 64 KiB, and does not wait: what does not go out at
+// once goes with an Uncork by who may wait, and done is false. It is for
+// watched connections.
+func (c *Conn) TryWrite(b []byte) (done bool, err error) {
+	if c.tls == nil {
+		return c.Conn.TryWrite(b, c.writeNow)
+	}
+	c.Cork()
+	_, err = c.tls.Write(b)
+	done, errU := c.Conn.TryUncork(c.writeNow)
+	return done, errors.Join(err, errU)
 }
 
 // Close closes the connection at once; who reads and who writes finds out.

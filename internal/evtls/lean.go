@@ -17,6 +17,11 @@ func (c *Conn) ReadLean(t *tls.Conn, b []byte) (int, error) {
 			c.pending.Store(true)
 		}
 	}
+	return c.readWaiting(b)
+}
+
+// readWaiting is TryRead by a goroutine that waits.
+func (c *Conn) readWaiting(b []byte) (int, error) {
 	for {
 		n, err := c.TryRead(b)
 		if !WouldBlock(err) {

@@ -28,6 +28,7 @@ type loop struct {
 	raw    syscall.RawConn
 	bell   int // an eventfd
 	events [batch]unix.EpollEvent
+	last   []func() // the loop's own: what comes after the turns
 
 	mu      sync.Mutex
 	slots   []slot
@@ -125,6 +126,22 @@ func (l *loop) dropLocked(c *Conn) {
 	s.generation++
 	l.free = append(l.free, c.slot)
 }
+
+// forget implements waker.
+func (l *loop) forget(c *Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped || l.slots[c.slot].conn != c {
+		return
+	}
+	_ = c.raw.Control(func(fd uintptr) { // if it is closed the kernel has forgotten it
+		_ = l.raw.Control(func(ep uintptr) { _ = unix.EpollCtl(int(ep), unix.EPOLL_CTL_DEL, int(fd), nil) })
+	})
+	l.dropLocked(c)
+}
+
+// later implements waker.
+func (l *loop) later(f func()) { l.last = append(l.last, f) }
 
 // wake implements waker.
 func (l *loop) wake(c *Conn) {

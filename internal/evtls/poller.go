@@ -77,6 +77,10 @@ func (g goroutine) wake(*Conn) {
 	}
 }
 
+func (g goroutine) watch(*Conn) error { return errWatched }
+func (g goroutine) forget(*Conn)      {}
+func (g goroutine) later(f func())    { f() }
+
 // serve calls ready as a loop does, and for the last time after Close.
 func (g goroutine) serve(c *Conn) {
 	for {

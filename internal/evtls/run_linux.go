@@ -38,6 +38,11 @@ func (l *loop) turns(epoll int) error {
 		for _, c := range run {
 			l.turn(c)
 		}
+		for i, f := range l.last {
+			l.last[i] = nil
+			f()
+		}
+		l.last = l.last[:0]
 		more, err = l.afterwards(epoll, run, more)
 	}
 	return err

@@ -21,6 +21,8 @@ func (c *Conn) TryRead(b []byte) (n int, err error) {
 	switch {
 	case c.now == nil:
 		n, err = c.tls.Read(b)
+	case c.tls == nil:
+		return c.now(c, b)
 	case c.drained && c.quiet():
 		return 0, ErrWouldBlock
 	default:

@@ -34,6 +34,11 @@ var (
 	ErrLost = errors.New("mux: the session is over")
 	// ErrExhausted means that all stream ids are used up.
 	ErrExhausted = errors.New("mux: no stream ids are left")
-	// ErrWouldBlock is TryRead's when nothing is there.
-	ErrWouldBlock = errors.New("mux: nothing to read now")
+	// ErrWouldBlock is TryRead's when nothing is there. It is Temporary.
+	ErrWouldBlock error = wouldBlock{}
 )
+
+type wouldBlock struct{}
+
+func (wouldBlock) Error() string   { return "mux: nothing to read now" }
+func (wouldBlock) Temporary() bool { return true }

@@ -15,6 +15,11 @@ type Config struct {
 	// Write sends b to the peer, whole or with an error, and may wait. It is
 	// called by one goroutine at a time, and b is FlushSize at most.
 	Write func(b []byte) error
+	// TryWrite is Write that does not wait; nil if there is none. If it is not
+	// done, Settle is called before anything else is written, and waits for what
+	// is left of b.
+	TryWrite func(b []byte) (done bool, err error)
+	Settle   func() error
 	// Control is asked, under the session's lock, for every ping and GoAway of
 	// the peer; false is ErrFlood. Nil: all are taken.
 	Control func() bool
@@ -47,6 +52,8 @@ type Addrs interface {
 // Session is many streams on one connection. Safe for concurrent use.
 type Session struct {
 	write  func([]byte) error
+	try    func([]byte) (bool, error)
+	settle func() error
 	accept func(*Stream)
 	lost   error
 	addrs  Addrs
@@ -60,7 +67,8 @@ type Session struct {
 	then     func() // of Finish
 	openers  []chan struct{}
 	expiry   *time.Timer // while a close is unanswered
-	calls    []call      // Receive's
+	calls    []call      // for who frees the lock; see takeCallsLocked
+	spare    []call      // their memory
 }
 
 var began = time.Now()
@@ -76,7 +84,7 @@ func New(c Config) *Session {
 	if c.Lost == nil {
 		c.Lost = ErrLost
 	}
-	return &Session{write: c.Write, accept: c.Accept, lost: c.Lost, addrs: c.Addrs, core: newCore(c), batch: FlushSize}
+	return &Session{write: c.Write, try: c.TryWrite, settle: c.Settle, accept: c.Accept, lost: c.Lost, addrs: c.Addrs, core: newCore(c), batch: FlushSize}
 }
 
 var errBacklog = errors.New("mux: the peer has to acknowledge streams first")
@@ -121,11 +129,41 @@ func (s *Session) Receive(seg *Segment, from, to int) error {
 	}
 	err := s.core.receive(clock(), seg, from, to)
 	s.dispatchLocked()
-	calls := s.calls
-	s.calls = nil
+	calls := s.takeCallsLocked()
 	s.kickLocked()
 	s.mu.Unlock()
-	for _, c := range calls {
+	s.call(calls)
+	return err
+}
+
+// takeCallsLocked takes what is to be told to call without the lock.
+func (s *Session) takeCallsLocked() []call {
+	calls := s.calls
+	s.calls, s.spare = s.spare, nil
+	return calls
+}
+
+// takeOversLocked takes what is to be told of the session's end. The rest is
+// for Receive, whose caller it is to hear.
+func (s *Session) takeOversLocked() (overs []call) {
+	rest := s.calls[:0]
+	for _, c := range s.calls {
+		if c.stream.over.Load() {
+			overs = append(overs, c)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	s.calls = rest
+	return overs
+}
+
+func (s *Session) call(calls []call) {
+	if len(calls) == 0 {
+		return
+	}
+	for i, c := range calls {
+		calls[i] = call{}
 		if c.opened {
 			s.accept(c.stream)
 		}
@@ -133,10 +171,12 @@ func (s *Session) Receive(seg *Segment, from, to int) error {
 			(*f)()
 		}
 	}
-	return err
+	s.mu.Lock()
+	s.spare = calls[:0]
+	s.mu.Unlock()
 }
 
-// call is what Receive has to tell when it has freed the lock.
+// call is what is to be told when the lock is free.
 type call struct {
 	stream *Stream
 	opened bool
@@ -199,6 +239,54 @@ func (s *Session) kickLocked() {
 		defer s.mu.Unlock()
 		s.flushLocked(nil)
 	}()
+}
+
+// Flush sends what is held, as far as nothing has to be waited for. The rest is
+// left to a goroutine.
+func (s *Session) Flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.try == nil {
+		s.kickLocked()
+		return
+	}
+	if s.flushing || s.mute || s.over != nil || !s.core.hasOutput() {
+		return
+	}
+	s.flushing = true
+	seg := newSegment(len(sizes) - 1)
+	n := s.core.fill(clock(), seg.B[:s.batch])
+	s.dispatchLocked()
+	done, err := true, error(nil)
+	if n > 0 {
+		s.mu.Unlock()
+		done, err = s.try(seg.B[:n])
+		s.mu.Lock()
+	}
+	seg.Release()
+	switch {
+	case err != nil:
+		s.muteLocked()
+		s.flushing = false
+	case !done || s.core.hasOutput() || s.then != nil:
+		go s.flushOn(done)
+	default:
+		s.flushing = false
+	}
+}
+
+// flushOn goes on for Flush, and may wait.
+func (s *Session) flushOn(settled bool) {
+	var err error
+	if !settled {
+		err = s.settle()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.muteLocked()
+	}
+	s.flushLocked(nil)
 }
 
 // own is how often who has written what it wanted goes on for others,
@@ -269,7 +357,13 @@ func (s *Session) adaptLocked(took time.Duration) {
 // readers: what the peer says of them from now on is an answer to this.
 func (s *Session) Finish(on *Stream, words []byte, f func()) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.finishLocked(on, words, f)
+	calls := s.takeOversLocked()
+	s.mu.Unlock()
+	s.call(calls)
+}
+
+func (s *Session) finishLocked(on *Stream, words []byte, f func()) {
 	if s.over != nil || s.mute || s.core.lastWord {
 		return
 	}
@@ -306,8 +400,10 @@ func (s *Session) muteLocked() {
 // streams have received stays readable. It does not close the connection.
 func (s *Session) Fail(err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.failLocked(err)
+	calls := s.takeOversLocked()
+	s.mu.Unlock()
+	s.call(calls)
 }
 
 func (s *Session) failLocked(err error) {

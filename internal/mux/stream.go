@@ -15,6 +15,7 @@ type Stream struct {
 	session *Session
 	id      uint32
 	notify  atomic.Pointer[func()]
+	over    atomic.Bool // notify hears of the session's end too
 	onClose func()
 
 	// The core's, guarded by the session's lock.
@@ -225,6 +226,9 @@ func (t *Stream) holdLocked(b []byte) bool {
 	return t.writeErrorLocked() == nil && len(t.pend) == 0 && t.keepLocked(b)
 }
 
+// Flush is the session's.
+func (t *Stream) Flush() { t.session.Flush() }
+
 // Announce tells the peer of a new stream now.
 func (t *Stream) Announce() {
 	t.session.mu.Lock()
@@ -310,6 +314,13 @@ func (t *Stream) OnClose(f func()) { t.onClose = f }
 // OnReadable has f called by Receive whenever there is something new to
 // TryRead, the end too. f must not wait. It may have been there before.
 func (t *Stream) OnReadable(f func()) { t.notify.Store(&f) }
+
+// OnChange is OnReadable that hears of the session's end too, from whoever ends
+// it.
+func (t *Stream) OnChange(f func()) {
+	t.over.Store(true)
+	t.notify.Store(&f)
+}
 
 // SetUrgent has the stream's data go before that of others, and still go after
 // Finish. It is for few bytes.

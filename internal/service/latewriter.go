@@ -12,24 +12,39 @@ const (
 	// system call per request was a twentieth of what the relay costs.
 	lateFor  = 100 * time.Millisecond
 	lateSize = 64 << 10
+	// lateMax is how much may wait for a log that takes nothing: a reader that
+	// hangs, a disk that does. Event loops log, and tunnels end when those stand
+	// still; so beyond that lines are lost, and counted.
+	lateMax = 4 << 20
 )
 
-// lateWriter gathers lines for lateFor, or until there are lateSize bytes.
+// lateWriter gathers lines for lateFor, or until there are lateSize bytes. Its
+// Write waits for nothing.
 //
 // zap's own BufferedWriteSyncer keeps the first error of a write: after a full
 // disk it would say nothing ever again. This one loses what could not be
 // written and goes on; and while nothing is logged no timer runs.
 type lateWriter struct {
-	out zapcore.WriteSyncer
+	out  zapcore.WriteSyncer
+	told func(lost int) []byte // the line that says so
 
-	mu    sync.Mutex // guards what follows, and makes writes to out one after the other
-	buf   []byte
-	timer *time.Timer
+	turn sync.Mutex // of who writes to out; before mu
+
+	mu      sync.Mutex // guards what follows; not held over a write
+	buf     []byte
+	spare   []byte // the buffer before
+	lost    int    // lines
+	pushing bool   // somebody is about to flush
+	timer   *time.Timer
 }
 
 func (w *lateWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.buf)+len(p) > lateMax {
+		w.lost++
+		return len(p), nil
+	}
 	if len(w.buf) == 0 {
 		if w.timer == nil {
 			w.timer = time.AfterFunc(lateFor, func() { _ = w.flush() }) // nowhere to say that the log can't be written
@@ -38,8 +53,9 @@ func (w *lateWriter) Write(p []byte) (int, error) {
 		}
 	}
 	w.buf = append(w.buf, p...)
-	if len(w.buf) >= lateSize {
-		return len(p), w.flushLocked()
+	if len(w.buf) >= lateSize && !w.pushing {
+		w.pushing = true
+		go func() { _ = w.flush() }()
 	}
 	return len(p), nil
 }
@@ -54,21 +70,26 @@ func (w *lateWriter) Sync() error {
 }
 
 func (w *lateWriter) flush() error {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	w.mu.Lock()
+	b, lost := w.buf, w.lost
+	w.buf, w.spare, w.lost, w.pushing = w.spare, nil, 0, false
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	w.mu.Unlock()
+	if lost > 0 {
+		b = append(b, w.told(lost)...)
+	}
+	var err error
+	if len(b) > 0 {
+		_, err = w.out.Write(b)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.flushLocked()
-}
-
-func (w *lateWriter) flushLocked() error {
-	b := w.buf
-	if len(b) == 0 {
-		return nil
+	if cap(b) <= 2*lateSize {
+		w.spare = b[:0]
 	}
-	w.timer.Stop()
-	w.buf = b[:0]
-	if cap(b) > 2*lateSize {
-		w.buf = nil
-	}
-	_, err := w.out.Write(b)
 	return err
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -67,7 +68,14 @@ func newLogger(level, format, output string) (*zap.Logger, zap.AtomicLevel, erro
 	if err != nil {
 		return nil, lvl, err
 	}
-	late := &lateWriter{out: out}
+	late := &lateWriter{out: out, told: func(lost int) []byte {
+		e := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "the log took nothing for a while; lines are lost"}
+		line, err := enc.Clone().EncodeEntry(e, []zapcore.Field{zap.Int("lines", lost)})
+		if err != nil {
+			return nil
+		}
+		return line.Bytes()
+	}}
 	urgent := zap.Hooks(func(e zapcore.Entry) error { // somebody may have to act on it
 		if e.Level < zapcore.WarnLevel {
 			return nil

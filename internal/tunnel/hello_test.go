@@ -190,7 +190,7 @@ func TestForgedProofs(t *testing.T) {
 func TestHalfAHelloThenSilence(t *testing.T) {
 	t.Parallel()
 	for _, send := range []string{"", "\x00\x00", "\x00\x00\x01\x00{\"version\":1,"} {
-		a, err := accept(t, tunnel.Config{HelloTimeout: 150 * time.Millisecond}, clientTLS(), admitAll, func(c *tls.Conn) { _, _ = c.Write([]byte(send)) })
+		a, err := accept(t, tunnel.Config{HelloTimeout: time.Second}, clientTLS(), admitAll, func(c *tls.Conn) { _, _ = c.Write([]byte(send)) })
 		wantCode(t, err, fault.HelloTimeout)
 		if a.Refusal == nil || a.Refusal.Code != "hello_timeout" {
 			t.Errorf("the agent read %+v", a.Refusal)

@@ -25,16 +25,17 @@ var past = time.Unix(1, 0)
 // Where the raw connection tells when there is something to read, no goroutine
 // belongs to a tunnel on which nothing happens.
 type session struct {
-	cfg    Config
-	wire   wire
-	mux    *mux.Session
-	ctl    *mux.Stream
-	flood  rate.Limiter // of what the peer may send beside streams' data
-	reader mux.Reader
-	heard  atomic.Int64 // when bytes last came, since start
-	start  time.Time
-	deaf   bool // the peer broke the protocol: read on, so that the goodbye is not cut off by a reset, but believe nothing
-	ended  bool // by the one who reads: there is no more to be read
+	cfg     Config
+	wire    wire
+	mux     *mux.Session
+	ctl     *mux.Stream
+	flood   rate.Limiter // of what the peer may send beside streams' data
+	reader  mux.Reader
+	heard   atomic.Int64 // when bytes last came, since start
+	start   time.Time
+	deaf    bool        // the peer broke the protocol: read on, so that the goodbye is not cut off by a reset, but believe nothing
+	watched atomic.Bool // the wire is: it is written to without waiting where that is wished
+	ended   bool        // by the one who reads: there is no more to be read
 
 	words  []byte // the beginning of a control message
 	handle func(message)
@@ -66,7 +67,7 @@ func newSession(c *tls.Conn, cfg Config, accept func(*mux.Stream)) *session {
 		flood: *rate.NewLimiter(5+4*rate.Every(cfg.Ping), 60),
 	}
 	t.mux = mux.New(mux.Config{
-		Client: accept == nil, Accept: accept, BothWays: true, Control: t.flood.Allow, Write: t.write,
+		Client: accept == nil, Accept: accept, BothWays: true, Control: t.flood.Allow, Write: t.write, TryWrite: t.tryWrite(), Settle: t.settle,
 		Window: cfg.Window, Budget: cfg.Budget, MaxStreams: cfg.MaxStreams + acceptBacklog, Lost: errLost, Addrs: t.wire.raw,
 	})
 	tuneSocket(t.wire.raw, cfg.Silence)
@@ -113,6 +114,7 @@ func (t *session) begin(handle func(message), over func(*fault.Error)) {
 	t.hear() // what came before
 	t.keepAlive()
 	if t.wire.poll != nil && t.wire.poll.Watch(t.wire.tls, t.ready) == nil {
+		t.watched.Store(t.wire.try != nil && t.wire.try.Pollable())
 		return
 	}
 	go func() {
@@ -160,12 +162,32 @@ func (t *session) take(n int, err error) {
 
 // write is the multiplexer's. After an error the reader may yet find a goodbye.
 func (t *session) write(b []byte) error {
-	err := t.wire.write(b)
+	return t.wrote(t.wire.write(b))
+}
+
+func (t *session) wrote(err error) error {
 	if err != nil {
 		t.end(t.lost(), false)
 	}
 	return err
 }
+
+// tryWrite is write that does not wait; nil if the wire cannot.
+func (t *session) tryWrite() func([]byte) (bool, error) {
+	if t.wire.try == nil {
+		return nil
+	}
+	return func(b []byte) (bool, error) {
+		if !t.watched.Load() {
+			return true, t.write(b)
+		}
+		done, err := t.wire.try.TryWrite(b)
+		return done, t.wrote(err)
+	}
+}
+
+// settle waits for what tryWrite has left.
+func (t *session) settle() error { return t.wrote(t.wire.cork.Uncork()) }
 
 // finish is the end of a tunnel that is read no more.
 func (t *session) finish() {

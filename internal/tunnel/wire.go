@@ -15,6 +15,7 @@ type wire struct {
 	lean leanReader // nil: it cannot
 	poll poller
 	cork corker
+	try  trier // cork is there too then
 }
 
 type (
@@ -35,6 +36,12 @@ type (
 		Uncork() error
 		HangUp(t *tls.Conn, deadline time.Time) error
 	}
+	// trier is one that can be written to without waiting while it is watched,
+	// if it is Pollable; Uncork waits for what is left.
+	trier interface {
+		Pollable() bool
+		TryWrite(b []byte) (done bool, err error)
+	}
 )
 
 func newWire(c *tls.Conn) wire {
@@ -42,6 +49,7 @@ func newWire(c *tls.Conn) wire {
 	w.lean, _ = w.raw.(leanReader)
 	w.poll, _ = w.raw.(poller)
 	w.cork, _ = w.raw.(corker)
+	w.try, _ = w.raw.(trier)
 	return w
 }
 

@@ -23,6 +23,9 @@ type conn struct {
 	limitR  time.Duration // and reading, when rolling
 	closing func(*conn)
 
+	lane *lane  // nil: there is none
+	mem  []byte // has come, and is to be read first
+
 	expecting *exchange // between its two parts: see Edge.expect
 
 	host string  // of the last request for a site
@@ -52,12 +55,27 @@ type conn struct {
 
 var past = time.Unix(1, 0)
 
-// Read first gives what a watch has read.
+// Read first gives what a watch or a loop has read.
 func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	if c.lane != nil {
+		c.lane.given += int64(n)
+	}
+	return n, err
+}
+
+func (c *conn) read(p []byte) (int, error) {
 	if w := &c.watch; w.has && len(p) > 0 {
 		w.has = false
 		p[0] = w.b[0]
 		return 1, nil
+	}
+	if len(c.mem) > 0 {
+		n := copy(p, c.mem)
+		if c.mem = c.mem[n:]; len(c.mem) == 0 {
+			c.mem = nil
+		}
+		return n, nil
 	}
 	if c.rolling {
 		_ = c.setReadDeadline(time.Now().Add(c.limitR))
@@ -162,6 +180,7 @@ func (c *conn) interrupt() {
 	defer c.mu.Unlock()
 	c.interrupted = true
 	_ = c.armLocked(past) // on a closed connection there is no Read to end
+	c.lane.wake()
 }
 
 // setBusy marks the time of a request; a drain interrupts whoever is not busy.
@@ -191,6 +210,9 @@ func (c *conn) interruptIfKept() {
 // is read for a while: a close with unread data is a TCP reset, which can
 // destroy the answer on its way.
 func (c *conn) Close() error {
+	if c.lane.returns() {
+		return nil
+	}
 	if !c.finish() {
 		return nil
 	}
@@ -250,6 +272,9 @@ func (c *conn) kill() {
 		_ = t.SetLinger(0)
 	}
 	_ = raw.Close()
+	if c.lane != nil {
+		_ = c.lane.raw.Close() // so that its loop hears of it
+	}
 }
 
 func (c *conn) isInterrupted() bool {

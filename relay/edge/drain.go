@@ -34,6 +34,7 @@ func (e *Edge) Drain(ctx context.Context) error {
 		return nil
 	case <-time.After(time.Second):
 	}
+	close(e.cut) // who waits for a portal does not see its browser's connection end
 	n := 0
 	e.each(func(c *conn) { n++; c.kill() })
 	<-empty

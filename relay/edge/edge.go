@@ -33,6 +33,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"go.uber.org/zap"
 
+	"trunkline/internal/evtls"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
@@ -95,6 +96,10 @@ type Options struct {
 	// Dial opens a stream to a device; faults as Route.Down has them.
 	Dial func(ctx context.Context, device id.Device, h Header) (Stream, error)
 
+	// Poller has loops serve what is simple (see lane); nil, or one without
+	// loops: goroutines serve all.
+	Poller *evtls.Poller
+
 	Live
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
@@ -117,6 +122,7 @@ type Edge struct {
 	retiring atomic.Bool   // every answer is its connection's last
 	draining atomic.Bool   // and no connection waits for a request
 	goAway   chan struct{} // closed when upgraded connections must end
+	cut      chan struct{} // closed when all must
 
 	mu    sync.Mutex // guards conns and empty
 	conns map[*conn]struct{}
@@ -143,7 +149,7 @@ func New(o Options) (*Edge, error) {
 	}
 	e := &Edge{
 		o: o, zone: "." + zone, console: "https://" + strings.ToLower(u.Host), log: o.Log.With(zap.String("part", "edge")),
-		pages: newPages(o.ConsoleURL), swaps: newSwaps(), m: m, goAway: make(chan struct{}), conns: make(map[*conn]struct{}),
+		pages: newPages(o.ConsoleURL), swaps: newSwaps(), m: m, goAway: make(chan struct{}), cut: make(chan struct{}), conns: make(map[*conn]struct{}),
 	}
 	e.pool = newPool(o.Limits, o.Dial, m)
 	e.live.Store(e.newLive(o.Live, nil))
@@ -198,6 +204,7 @@ func (e *Edge) handle(ctx *fasthttp.RequestCtx) {
 	}
 	x := e.begin(ctx)
 	x.finish(x.descend())
+	x.c.returnBehind(x)
 }
 
 // finish ends an exchange that has come to err, unless it lives on upgraded.

@@ -23,7 +23,7 @@ import (
 type exchange struct {
 	e   *Edge
 	c   *conn
-	ctx *fasthttp.RequestCtx // nil once the connection is handed over
+	ctx *fasthttp.RequestCtx // nil in a lane, and once the connection is handed over
 
 	req         request
 	site        id.Site
@@ -43,6 +43,7 @@ type exchange struct {
 	uploading atomic.Bool // somebody reads the browser's connection, or will
 	begun     bool        // the browser has been sent a byte of the answer
 	upgraded  bool        // and the connection handed over
+	last      bool        // the connection's last request
 	reused    bool        // the stream came from the pool
 	cause     atomic.Pointer[error]
 
@@ -54,6 +55,7 @@ type exchange struct {
 	err     error // behind the code
 	ref     string
 	next    string // where the page of a refusal leads on to; "": nowhere
+	refusal []byte // to be sent when the exchange has ended, if it is not fasthttp that does so
 	in, out atomic.Int64
 	told    struct{ in, out int64 } // to the metrics and guest.Count
 	toldAt  time.Time
@@ -72,7 +74,10 @@ const (
 )
 
 func (e *Edge) begin(ctx *fasthttp.RequestCtx) *exchange {
-	c := ctx.Conn().(*conn)
+	return e.beginOn(ctx.Conn().(*conn), ctx)
+}
+
+func (e *Edge) beginOn(c *conn, ctx *fasthttp.RequestCtx) *exchange {
 	c.setBusy(true)
 	e.m.active.Inc()
 	if c.exchange == nil {
@@ -105,6 +110,11 @@ func (x *exchange) descend() error {
 	if err := x.admit(); err != nil {
 		return err
 	}
+	return x.descendAdmitted()
+}
+
+// descendAdmitted is the second half, for who has been let in.
+func (x *exchange) descendAdmitted() error {
 	if err := x.findRoute(); err != nil {
 		return err
 	}
@@ -219,6 +229,7 @@ func (x *exchange) mustClose() {
 	if x.ctx != nil {
 		x.ctx.SetConnectionClose()
 	}
+	x.last = true
 }
 
 // abort ends the exchange from another goroutine.
@@ -250,7 +261,7 @@ func (x *exchange) breakOff(err error) {
 		x.status = statusCut
 	}
 	x.c.kill()
-	x.c.mute = true
+	x.c.mute = x.ctx != nil
 	x.mustClose()
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"time"
 )
 
 // leanTLS is a TLS connection whose reader waits without a buffer of TLS's,
@@ -17,18 +18,12 @@ type leanConn interface {
 	ReadLean(t *tls.Conn, b []byte) (int, error)
 	Cork()
 	Uncork() error
+	HangUp(t *tls.Conn, deadline time.Time) error
 }
 
 func (c leanTLS) Read(b []byte) (int, error) { return c.raw.ReadLean(c.Conn, b) }
 
-// oneRecord is what surely fits into a record: at the beginning of a
-// connection crypto/tls makes them as long as a packet.
-const oneRecord = 1 << 10
-
 func (c leanTLS) Write(b []byte) (int, error) {
-	if len(b) <= oneRecord {
-		return c.Conn.Write(b)
-	}
 	c.raw.Cork()
 	n, err := c.Conn.Write(b)
 	if err = errors.Join(err, c.raw.Uncork()); err != nil {
@@ -42,6 +37,19 @@ func (c leanTLS) WriteAll(bs net.Buffers) error {
 	c.raw.Cork()
 	_, err := bs.WriteTo(c.Conn)
 	return errors.Join(err, c.raw.Uncork())
+}
+
+// closeTime is how long the end of TLS may take to be sent.
+const closeTime = time.Second
+
+// CloseWrite ends our side, of the socket too.
+func (c leanTLS) CloseWrite() error { return c.raw.HangUp(c.Conn, time.Now().Add(closeTime)) }
+
+// Close sends the end of TLS before that of the socket, also where the raw
+// connection keeps what is written outside a batch for others to send.
+func (c leanTLS) Close() error {
+	_ = c.CloseWrite()
+	return c.Conn.Close()
 }
 
 // lean is c, read and written in that way if the connection below it can.

@@ -3,6 +3,7 @@ package edge
 import (
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"trunkline/internal/id"
@@ -12,6 +13,7 @@ import (
 type link struct {
 	Stream
 	lender lender // the same stream; nil if it cannot
+	events events // so too
 	device id.Device
 	visit  id.Visit
 	used   bool // has carried an answer: the portal may have closed it since
@@ -23,6 +25,17 @@ type link struct {
 	last   int // size of the last read
 	armedR time.Time
 	limit  time.Duration
+
+	flush func()               // of events, bound once
+	lane  atomic.Pointer[conn] // that is to hear of what comes; see lane.go
+}
+
+// events is a Stream that a loop can drive: nothing of it waits.
+type events interface {
+	TryRead(b []byte) (int, error) // its error is Temporary when there is nothing
+	Hold(b []byte) bool            // takes b to send it with the next Flush, if there is room
+	Flush()
+	OnChange(f func())
 }
 
 // lender is a Stream that has use look at what came where it is, at most size
@@ -37,9 +50,45 @@ func newLink(s Stream, device id.Device, visit id.Visit, limit time.Duration) *l
 	return l
 }
 
-// fill reads more behind what is there, making room if it must. The buffer
-// grows when a read has filled it and shrinks when reads are small.
+// drivable reports whether a loop can drive l, and makes it so.
+func (l *link) drivable() bool {
+	if l.events == nil {
+		e, ok := l.Stream.(events)
+		if !ok {
+			return false
+		}
+		l.events = e
+		l.flush = e.Flush
+		e.OnChange(l.heard)
+	}
+	return true
+}
+
+func (l *link) heard() {
+	if c := l.lane.Load(); c != nil {
+		c.heard()
+	}
+}
+
+// fill reads more behind what is there, making room if it must.
 func (l *link) fill() (int, error) {
+	if err := l.room(); err != nil {
+		return 0, err
+	}
+	return l.took(l.Read(l.buf[l.w : len(l.buf)-tailRoom]))
+}
+
+// tryFill is fill that does not wait.
+func (l *link) tryFill() (int, error) {
+	if err := l.room(); err != nil {
+		return 0, err
+	}
+	return l.took(l.events.TryRead(l.buf[l.w : len(l.buf)-tailRoom]))
+}
+
+// room is a buffer that grows when a read has filled it and shrinks when reads
+// are small.
+func (l *link) room() error {
 	switch {
 	case l.buf == nil:
 		l.swap(smallBuf)
@@ -54,9 +103,12 @@ func (l *link) fill() (int, error) {
 		l.r = headRoom
 	}
 	if l.w == len(l.buf)-tailRoom {
-		return 0, io.ErrShortBuffer
+		return io.ErrShortBuffer
 	}
-	n, err := l.Read(l.buf[l.w : len(l.buf)-tailRoom])
+	return nil
+}
+
+func (l *link) took(n int, err error) (int, error) {
 	l.w += n
 	l.last = n
 	if n > 0 {

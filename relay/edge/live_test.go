@@ -157,7 +157,7 @@ func TestPipelinedBehindSlowAnswer(t *testing.T) {
 
 // A transfer that stands still ends; one that moves, however slowly, does not.
 func TestNoProgress(t *testing.T) {
-	const limit = 300 * time.Millisecond
+	const limit = time.Second
 	w := newWorld(t, rawPortal(t, func(c net.Conn, r *bufio.Reader) {
 		req, err := http.ReadRequest(r)
 		if err != nil {
@@ -166,7 +166,7 @@ func TestNoProgress(t *testing.T) {
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 20\r\n\r\n")
 		for range 20 {
 			if req.URL.Path == "/slow" {
-				time.Sleep(limit / 6)
+				time.Sleep(limit / 10)
 				io.WriteString(c, "x")
 			}
 		}

@@ -23,6 +23,7 @@ type metrics struct {
 	conns     prometheus.Gauge
 	idle      prometheus.Gauge
 	opened    prometheus.Counter
+	driven    prometheus.Counter
 	retries   prometheus.Counter
 	limited   *prometheus.CounterVec
 	refused   struct{ full, untrusted prometheus.Counter }
@@ -69,6 +70,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		conns:    gauge("connections", "Browsers' connections."),
 		idle:     gauge("streams_idle", "Streams to devices kept for a next request."),
 		opened:   counter("streams_opened_total", "Streams opened to devices."),
+		driven:   counter("requests_driven_total", "Of the requests, those that event loops served whole, waking no goroutine: short answers over HTTP/1.1 on streams that were there."),
 		retries:  counter("stream_retries_total", "Requests sent again because a kept stream had ended."),
 	}
 	for _, c := range append(fault.Codes(), codeGone) {
@@ -78,7 +80,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		m.classes[i] = requests.WithLabelValues([]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}[i])
 	}
 	m.refused.full, m.refused.untrusted = refused.WithLabelValues("full"), refused.WithLabelValues("untrusted")
-	for _, c := range []prometheus.Collector{requests, bytes, refused, m.faults, m.firstByte, m.active, m.upgraded, m.conns, m.idle, m.opened, m.retries, m.limited, m.h2} {
+	for _, c := range []prometheus.Collector{requests, bytes, refused, m.faults, m.firstByte, m.active, m.upgraded, m.conns, m.idle, m.opened, m.driven, m.retries, m.limited, m.h2} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

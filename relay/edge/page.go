@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
@@ -118,20 +120,38 @@ func (x *exchange) refuse(err error) {
 	if x.wantsPage() {
 		body, mime = x.e.pages.html(f, x.ref, since, x.next), "text/html; charset=utf-8"
 	}
-	h := &x.ctx.Response.Header
-	x.ctx.SetStatusCode(x.status)
-	h.SetContentType(mime)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", x.e.pages.policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	fields := [][2]string{
+		{"Content-Type", mime}, {"Cache-Control", "no-store"}, {"Content-Security-Policy", x.e.pages.policy},
+		{"X-Content-Type-Options", "nosniff"}, {"Referrer-Policy", "no-referrer"},
+	}
 	switch {
 	case f.Retry > 0:
-		h.Set("Retry-After", strconv.Itoa(int((f.Retry+time.Second-1)/time.Second)))
+		fields = append(fields, [2]string{"Retry-After", strconv.Itoa(int((f.Retry + time.Second - 1) / time.Second))})
 	case x.status == 503:
-		h.Set("Retry-After", "5")
+		fields = append(fields, [2]string{"Retry-After", "5"})
+	}
+	if x.ctx == nil {
+		x.refusal = x.compose(fields, body)
+		return
+	}
+	x.ctx.SetStatusCode(x.status)
+	for _, f := range fields {
+		x.ctx.Response.Header.Set(f[0], f[1])
 	}
 	x.ctx.SetBody(body)
+}
+
+// compose is a refusal as it is sent where fasthttp does not. Its request was a
+// GET.
+func (x *exchange) compose(fields [][2]string, body []byte) []byte {
+	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\n", x.status, fasthttp.StatusMessage(x.status), len(body))
+	for _, f := range fields {
+		b = fmt.Appendf(b, "%s: %s\r\n", f[0], f[1])
+	}
+	if x.last {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	return append(append(b, "\r\n"...), body...)
 }
 
 // wantsPage tells a person's navigation from a program's request. What could

@@ -71,6 +71,33 @@ func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) 
 	return l, nil
 }
 
+// tryTake gives a stream that is there and that a loop can drive; nil if there
+// is none. It takes as take does.
+func (p *pool) tryTake(v id.Visit, device id.Device) *link {
+	s := p.shelf(device)
+	l, out, _, err := s.reserve(device, v, p.limits.StreamIdle)
+	switch {
+	case err != nil:
+		return nil // whoever takes one for it will hear that
+	case l != nil && l.drivable():
+		return l
+	case l != nil:
+		p.putBack(l)
+		return nil
+	case out != nil:
+		_ = out.Close() // its room is for the one that will be opened
+	}
+	s.release(device)
+	return nil
+}
+
+// putBack takes a stream back that was not used.
+func (p *pool) putBack(l *link) {
+	if out := p.shelf(l.device).put(l); out != nil {
+		_ = out.Close()
+	}
+}
+
 func dialFault(err error) error {
 	var f *fault.Error
 	if errors.As(err, &f) {
@@ -87,9 +114,7 @@ func (p *pool) put(l *link) {
 	}
 	l.drop()
 	l.used, l.idleAt, l.armedR = true, time.Now(), time.Time{}
-	if out := p.shelf(l.device).put(l); out != nil {
-		_ = out.Close()
-	}
+	p.putBack(l)
 }
 
 // drop ends a stream that is in the middle of something.

@@ -17,9 +17,8 @@ import (
 // once, on a new stream, as long as nothing of an answer has come.
 func (x *exchange) proxy() error {
 	x.what = "portal"
-	v := &x.guest.Visit
-	h := Header{Service: "portal", Visit: v.ID, Who: v.Who, Method: v.Method}
-	idempotent := x.req.length == 0 && (x.req.method == "GET" || x.req.method == "HEAD" || x.req.method == "OPTIONS" || x.req.method == "DELETE")
+	h := x.header()
+	idempotent := x.idempotent()
 	maxIdle := x.e.o.Limits.StreamIdle
 	switch {
 	case x.wantUpgrade:
@@ -30,6 +29,20 @@ func (x *exchange) proxy() error {
 	if err := x.enterQuotas(); err != nil {
 		return err
 	}
+	return x.tryStreams(h, maxIdle, idempotent)
+}
+
+func (x *exchange) idempotent() bool {
+	return x.req.length == 0 && (x.req.method == "GET" || x.req.method == "HEAD" || x.req.method == "OPTIONS" || x.req.method == "DELETE")
+}
+
+// header is what a stream for x begins with.
+func (x *exchange) header() Header {
+	v := &x.guest.Visit
+	return Header{Service: "portal", Visit: v.ID, Who: v.Who, Method: v.Method}
+}
+
+func (x *exchange) tryStreams(h Header, maxIdle time.Duration, idempotent bool) error {
 	for {
 		l, err := x.e.pool.take(h, x.route.Device, maxIdle, &x.dues)
 		if err != nil {
@@ -47,13 +60,20 @@ func (x *exchange) proxy() error {
 		if err == nil || errors.Is(err, errBodyWanted) {
 			return err
 		}
-		if stale := l.used && l.r == l.w && !isTimeout(err); !stale || !idempotent || x.begun || x.gone(err) {
+		if !idempotent || !x.isStale(err) {
 			return x.conclude(err)
 		}
 		x.e.pool.drop(l)
 		x.e.m.retries.Inc()
 		maxIdle = -1
 	}
+}
+
+// isStale reports whether err means that a kept stream had ended before it was
+// used again.
+func (x *exchange) isStale(err error) bool {
+	l := x.link
+	return l.used && l.r == l.w && !isTimeout(err) && !x.begun && !x.gone(err)
 }
 
 func (x *exchange) gone(err error) bool {
@@ -83,6 +103,11 @@ func (x *exchange) converse() error {
 	if err != nil {
 		return err
 	}
+	return x.receive(u)
+}
+
+// receive is the second half of a conversation.
+func (x *exchange) receive(u *upload) error {
 	var a answer
 	a.fields = x.c.answerFields[:0]
 	if err := x.await(u, &a); err != nil {
@@ -248,8 +273,7 @@ func portalFault(err error) *fault.Error {
 // keepBrowser reports whether the browser's connection serves another request
 // after this answer, and makes fasthttp think the same.
 func (x *exchange) keepBrowser(delimited, uploaded bool) bool {
-	h := &x.ctx.Request.Header
-	keep := delimited && uploaded && !h.ConnectionClose() && !x.req.close && !x.e.retiring.Load()
+	keep := delimited && uploaded && !x.req.close && !x.e.retiring.Load() && (x.ctx == nil || !x.ctx.Request.Header.ConnectionClose())
 	if x.req.http10 && !hasKeepAlive(&x.req) {
 		keep = false
 	}

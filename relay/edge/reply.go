@@ -36,7 +36,7 @@ func (x *exchange) reply(u *upload, a *answer) error {
 	if err != nil {
 		return err
 	}
-	x.c.mute = true
+	x.c.mute = x.ctx != nil
 	x.c.stopWatch()
 	switch l := x.link; {
 	case !whole || x.cause.Load() != nil:

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/net/http2"
 
+	"trunkline/internal/evtls"
 	"trunkline/internal/id"
 )
 
@@ -26,7 +27,11 @@ func (e *Edge) ServeTLS(c *tls.Conn) error {
 	if c.ConnectionState().NegotiatedProtocol == http2.NextProtoTLS {
 		return e.h2.serveConn(c)
 	}
-	return e.serveConn(&conn{Conn: lean(c), remote: addrOf(c), sni: sniOf(c.ConnectionState())})
+	var l *lane
+	if raw, ok := c.NetConn().(*evtls.Conn); ok {
+		l = &lane{raw: raw, tls: c}
+	}
+	return e.serveConn(&conn{lane: l, Conn: lean(c), remote: addrOf(c), sni: sniOf(c.ConnectionState())})
 }
 
 // ServePlain serves a load balancer that terminates TLS, until ctx ends or ln
@@ -69,7 +74,8 @@ func (e *Edge) ServePlain(ctx context.Context, ln net.Listener) error {
 			_ = c.Close()
 			continue
 		}
-		wg.Go(func() { _ = e.serveConn(&conn{Conn: c, remote: remote, plain: true}) })
+		raw := evtls.NewConn(e.o.Poller, c)
+		wg.Go(func() { _ = e.serveConn(&conn{lane: &lane{raw: raw}, Conn: raw, remote: remote, plain: true}) })
 	}
 }
 
@@ -102,11 +108,19 @@ func (e *Edge) serveConn(c *conn) error {
 		_ = c.Conn.Close()
 		return ErrFull
 	}
-	// Every request has had its event, the malformed one too; fasthttp's errors
-	// quote its head, cookies and all.
-	_ = e.server.ServeConn(c)
-	<-done // fasthttp returns early from a connection it has handed over
-	return nil
+	driven := c.drive(e)
+	for {
+		if driven && !c.wait(done) {
+			return nil
+		}
+		// Every request has had its event, the malformed one too; fasthttp's errors
+		// quote its head, cookies and all.
+		_ = e.server.ServeConn(c)
+		if !driven || !c.comesBack() {
+			<-done // fasthttp returns early from a connection it has handed over
+			return nil
+		}
+	}
 }
 
 func (e *Edge) join(c *conn) bool {

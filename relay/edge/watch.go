@@ -79,6 +79,11 @@ func (c *conn) watchNow() {
 		c.mu.Unlock()
 		return
 	}
+	if !c.takeOver() {
+		w.arm(x.e.o.Limits.Watch/8, c.watchNow)
+		c.mu.Unlock()
+		return
+	}
 	w.stop, w.running = make(chan struct{}), make(chan struct{}, 2)
 	w.running <- struct{}{}
 	stop, running := w.stop, w.running
@@ -90,6 +95,8 @@ func (c *conn) watchNow() {
 	select {
 	case <-x.guest.Ended:
 		x.abort(errVisitEnded)
+	case <-x.e.cut:
+		x.abort(errGone)
 	case <-stop:
 	}
 	<-running

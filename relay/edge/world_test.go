@@ -92,6 +92,9 @@ type world struct {
 	in, out atomic.Int64
 	endedBy chan token.Visit
 	drained bool
+
+	poller   *evtls.Poller
+	watchers sync.WaitGroup // of driven streams
 }
 
 type watched struct {
@@ -103,14 +106,14 @@ func (s watched) Reset() { s.w.resets.Add(1); s.stream.Reset() }
 
 func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world {
 	t.Helper()
-	w := &world{t: t, ended: make(chan struct{}), reg: prometheus.NewRegistry(), endedBy: make(chan token.Visit, 1)}
+	w := &world{t: t, ended: make(chan struct{}), reg: prometheus.NewRegistry(), endedBy: make(chan token.Visit, 1), poller: evtls.New(2)}
 	w.portal.Store(&portal)
 	w.route.Store(&edge.Route{Device: "dev_0123456789abcdef", Since: time.Now(), Portal: tunnel.Portal{Origin: origin, Aliases: []string{"http://192.168.5.150"}}})
 	core, logs := logtest.New(zap.InfoLevel)
 	w.logs = logs
 	visit := token.Visit{ID: "vis_0123456789abcdef", Site: "pbx-one", Who: "Ann"}
 	o := edge.Options{
-		Zone: zone, ConsoleURL: console, Log: zap.New(core), Registerer: w.reg,
+		Zone: zone, ConsoleURL: console, Log: zap.New(core), Registerer: w.reg, Poller: w.poller,
 		Live: edge.Live{AccessLog: 1, Limits: edge.Limits{Watch: 50 * time.Millisecond}},
 		Admit: func(c string, s id.Site, _ edge.Activity, _ uint64) (edge.Guest, error) {
 			if c != "good" {
@@ -142,7 +145,7 @@ func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world
 			if err != nil {
 				return nil, fault.New(fault.PortalRefused, "The portal refuses connections.")
 			}
-			return watched{stream{c.(*net.TCPConn)}, w}, nil
+			return &driven{watched: watched{stream{c.(*net.TCPConn)}, w}}, nil
 		},
 	}
 	for _, f := range change {
@@ -172,6 +175,9 @@ func (w *world) listen(t testing.TB) {
 	w.addr, w.plain = ln.Addr().String(), plain.Addr().String()
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
+	polling, unpoll := context.WithCancel(context.Background())
+	polled := make(chan error, 1)
+	go func() { polled <- w.poller.Run(polling) }()
 	wg.Go(func() {
 		for {
 			c, err := ln.Accept()
@@ -179,7 +185,7 @@ func (w *world) listen(t testing.TB) {
 				return
 			}
 			wg.Go(func() {
-				tc := tls.Server(evtls.NewConn(evtls.NewBlocking(), c), conf) // as the listener does
+				tc := tls.Server(evtls.NewConn(w.poller, c), conf) // as the listener does
 				if tc.Handshake() != nil {
 					_ = c.Close()
 					return
@@ -202,6 +208,11 @@ func (w *world) listen(t testing.TB) {
 			_ = w.edge.Drain(gone)
 		}
 		wg.Wait()
+		w.watchers.Wait()
+		unpoll()
+		if err := <-polled; err != nil {
+			t.Error(err)
+		}
 	})
 }
 
