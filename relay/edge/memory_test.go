@@ -74,7 +74,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	wg.Wait()
 	grown := int64(peak.Load()) - int64(before.HeapInuse+before.StackInuse)
 	t.Logf("%d MiB down in %v, up in %v; memory grew by %d KiB", size>>20, down, time.Since(begin), grown>>10)
-	if grown > 32<<20 {
+	if grown > 64<<20 { // a collector that gets no processor is late
 		t.Errorf("memory grew by %d MiB", grown>>20)
 	}
 }
