@@ -45,16 +45,17 @@ type Options struct {
 
 // Control is one node of the control plane.
 type Control struct {
-	o     Options
-	log   *zap.Logger
-	lic   atomic.Pointer[license.License]
-	live  atomic.Pointer[Config]
-	key   ed25519.PublicKey // verifies licences; nil: none are taken
-	web   *web
-	desk  *desk    // nil: the database is not ours to replace
-	lock  *os.File // of the data directory; nil with PostgreSQL
-	ready atomic.Bool
-	lives lives
+	o      Options
+	log    *zap.Logger
+	lic    atomic.Pointer[license.License]
+	live   atomic.Pointer[Config]
+	key    ed25519.PublicKey // verifies licences; nil: none are taken
+	web    *web
+	desk   *desk    // nil: the database is not ours to replace
+	lock   *os.File // of the data directory; nil with PostgreSQL
+	ready  atomic.Bool
+	ending atomic.Bool // told to stop: it answers what it was asked
+	lives  lives
 
 	handovers   *bus.Bucket[bus.Handover]
 	revocations *bus.Bucket[bus.Revocation]
@@ -191,6 +192,9 @@ func (c *Control) Fleet() *fleet.Fleet { return c.lives.last().fleet }
 
 // Ready says whether decisions can be made.
 func (c *Control) Ready() error {
+	if c.ending.Load() {
+		return fault.New(fault.Draining, "draining")
+	}
 	if !c.ready.Load() {
 		return fault.New(fault.NotReady, "keys are not on the bus yet")
 	}
@@ -215,18 +219,28 @@ func (c *Control) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run serves until ctx ends.
+// Run serves until ctx ends, and then until who has asked for a decision has it:
+// what answers requests ends after the last of them.
 func (c *Control) Run(ctx context.Context) error {
 	if c.lock != nil {
 		defer c.lock.Close()
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.runLives(ctx) })
-	g.Go(func() error { return c.ensureBuckets(ctx) })
-	g.Go(func() error { return c.web.Run(ctx) })
+	defer context.AfterFunc(ctx, func() { c.ending.Store(true) })()
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, life := errgroup.WithContext(life)
+	g.Go(func() error { return c.runLives(life) })
+	g.Go(func() error { return c.ensureBuckets(life) })
 	if c.desk != nil {
-		g.Go(func() error { return c.desk.run(ctx) })
+		g.Go(func() error { return c.desk.run(life) })
 	}
+	g.Go(func() error {
+		defer stop()
+		serving, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(life, cancel)() // another part has failed
+		return c.web.Run(serving)
+	})
 	c.log.Info("control up", zap.String("console", c.o.ConsoleHost()))
 	err := g.Wait()
 	_ = c.lives.last().store.Close() // what matters is committed

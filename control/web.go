@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	webDrain = 3 * time.Second // long enough for a decision
+	webDrain = 10 * time.Second // long enough for a decision, and for a list
 	// webWrite bounds an answer to a client that does not read it; event
 	// streams set deadlines of their own.
 	webWrite = time.Minute
@@ -73,6 +73,19 @@ func newWeb(o Options, h http.Handler) (*web, error) {
 	return w, nil
 }
 
+// endingStreams ends event streams when ctx ends.
+func endingStreams(ctx context.Context, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+			rctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(ctx, cancel)()
+			r = r.WithContext(rctx)
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // onlyHost answers for one host name: under another, cookies and links of the
 // console would belong to somebody else.
 func onlyHost(host string, h http.Handler) http.Handler {
@@ -106,8 +119,14 @@ func (w *web) close() error {
 	return w.ln.Close()
 }
 
+// Run serves until ctx ends, and then the requests that are under way: whoever
+// asked for a decision gets it. Event streams end at once; whoever watches comes
+// again, to another node.
 func (w *web) Run(ctx context.Context) error {
-	w.srv.BaseContext = func(net.Listener) context.Context { return ctx } // ends event streams
+	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRunning()
+	w.srv.BaseContext = func(net.Listener) context.Context { return running }
+	w.srv.Handler = endingStreams(ctx, w.srv.Handler)
 	errs := make(chan error, 2)
 	n := 1
 	go func() { errs <- w.srv.Serve(w.conns) }()
