@@ -3,6 +3,7 @@ package mux
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -122,6 +123,29 @@ func synFlood() string {
 		b.WriteString(frame(typeWindow, flagSYN, 1001+2*i, 0, ""))
 	}
 	return b.String()
+}
+
+// Whoever has said all and then that it hears no more is still read to the end:
+// on a slow line both come at once.
+func TestAResetBehindTheEndLosesNothing(t *testing.T) {
+	var s *Stream
+	session := New(Config{Accept: func(st *Stream) { s = st }, Write: func([]byte) error { return nil }})
+	defer session.Fail(nil)
+	in := data(flagSYN, 1, "all of it") + frame(typeWindow, flagFIN, 1, 0, "") + frame(typeWindow, flagRST, 1, 0, "")
+	seg := NewSegment()
+	defer seg.Release()
+	if err := session.Receive(seg, 0, copy(seg.B, in)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(s); err != nil || string(got) != "all of it" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := s.Write([]byte("x")); !errors.Is(err, ErrReset) {
+		t.Errorf("a write: %v", err)
+	}
+	if n := session.Len(); n != 0 {
+		t.Errorf("%d streams are left", n)
+	}
 }
 
 // Control goes first, then the streams take turns, a frame each.

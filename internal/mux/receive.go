@@ -176,10 +176,13 @@ func (c *core) finish(s *Stream, now time.Duration) {
 	}
 }
 
-// reset is the far side's sudden end.
+// reset is the far side's sudden end. Behind its FIN it only says that it hears
+// no more: what it has said stays readable to its end.
 func (c *core) reset(s *Stream, now time.Duration) {
-	s.wasReset = true
-	c.discard(s)
+	if !s.finGot {
+		s.wasReset = true
+		c.discard(s)
+	}
 	c.touch(s, readable)
 	c.forget(s, now)
 }

@@ -197,6 +197,8 @@ func (t *Stream) writeErrorLocked() error {
 		return ErrPeerClosed
 	case t.finDue || t.finSent:
 		return net.ErrClosed
+	case t.forgotten: // it was reset behind its end
+		return ErrReset
 	case t.session.core.lastWord && !t.urgent:
 		return t.session.lost
 	}
