@@ -30,11 +30,11 @@ func (c counts) by(n float64) counts {
 // held, and only a collection makes the allocator's counters exact.
 func (w *world) relayCounts(ctx context.Context, relay *child) (c counts, err error) {
 	for range 2 { // pools take two to let go
-		if err := adminGet(ctx, w.adminRelay, "/debug/pprof/heap?gc=1"); err != nil {
+		if err := adminGet(ctx, w.first.admin, "/debug/pprof/heap?gc=1"); err != nil {
 			return c, fmt.Errorf("force a collection: %w", err)
 		}
 	}
-	text, err := adminRead(ctx, w.adminRelay, "/metrics")
+	text, err := adminRead(ctx, w.first.admin, "/metrics")
 	if err != nil {
 		return c, err
 	}

@@ -20,6 +20,7 @@ import (
 // its CPU is what serving costs, its times are the least there can be.
 const (
 	viaRelay   = "relay"
+	viaSecond  = "2 relays" // the second has no tunnel, and forwards
 	viaNginx   = "nginx"
 	viaHAProxy = "haproxy"
 	viaDirect  = "direct"
@@ -29,6 +30,7 @@ const (
 type proxy struct {
 	via string
 	*child
+	behind *child   // what else a request passes; its CPU counts too
 	lacks []string // of what figures need
 	// endpoint is asked for before every measurement: a visit's cookie ages,
 	// and the relay would seal every request's anew.
@@ -40,7 +42,7 @@ func (p proxy) cpu(load func() error) (time.Duration, error) {
 	if err := p.forget(); err != nil {
 		return 0, err
 	}
-	before, err := cpuTime(p.cmd.Process.Pid)
+	before, err := p.used()
 	if err != nil {
 		return 0, err
 	}
@@ -50,11 +52,21 @@ func (p proxy) cpu(load func() error) (time.Duration, error) {
 		}
 		return 0, err
 	}
-	after, err := cpuTime(p.cmd.Process.Pid)
+	after, err := p.used()
 	if err != nil {
 		return 0, err
 	}
 	return after - before, nil
+}
+
+// used is what the proxy's processes have used until now.
+func (p proxy) used() (time.Duration, error) {
+	d, err := cpuTime(p.cmd.Process.Pid)
+	if err != nil || p.behind == nil {
+		return d, err
+	}
+	more, err := cpuTime(p.behind.cmd.Process.Pid)
+	return d + more, err
 }
 
 // measureCPU takes every figure on all proxies, round by round, so that whatever
@@ -139,7 +151,7 @@ func (w *world) startAgent(ctx context.Context, portal string) (id.Device, error
 }
 
 // endpoint is the relay's edge, with the cookie of a visit that has just begun.
-func (w *world) endpoint(ctx context.Context, d id.Device, edge string) (load.Endpoint, error) {
+func (w *world) endpoint(ctx context.Context, d id.Device, at door, edge string) (load.Endpoint, error) {
 	v, _, err := w.visit(ctx, d)
 	if err != nil {
 		return load.Endpoint{}, err
@@ -149,13 +161,13 @@ func (w *world) endpoint(ctx context.Context, d id.Device, edge string) (load.En
 	if err != nil {
 		return load.Endpoint{}, err
 	}
-	e := load.Endpoint{Scheme: "https", Host: origin.Hostname(), Port: w.portTLS, Headers: map[string]string{"Host": origin.Host}}
+	e := load.Endpoint{Scheme: "https", Host: origin.Hostname(), Port: at.tls, Headers: map[string]string{"Host": origin.Host}}
 	for _, c := range v.Jar.Cookies(origin) {
 		e.Headers["Cookie"] = (&http.Cookie{Name: c.Name, Value: c.Value}).String()
 	}
 	if edge == edgeHTTP {
 		// As a load balancer that terminated TLS sends it.
-		e.Scheme, e.Port = "http", w.portPlain
+		e.Scheme, e.Port = "http", at.plain
 		e.Headers["X-Forwarded-Proto"], e.Headers["X-Forwarded-For"] = "https", "192.0.2.1"
 	}
 	return e, nil

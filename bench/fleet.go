@@ -67,7 +67,7 @@ func (w *world) hold(ctx context.Context, f fleet) (h holders, err error) {
 		return nil, err
 	}
 	for from := 0; from < f.size(); from += holderSize {
-		order := tunnelsOrder{Relay: loopback(w.portTLS), Name: zone, CA: ca, Devices: f.keys[from:min(from+holderSize, f.size())]}
+		order := tunnelsOrder{Relay: loopback(w.first.tls), Name: zone, CA: ca, Devices: f.keys[from:min(from+holderSize, f.size())]}
 		var ready tunnelsReady
 		c, err := w.fam.rexec(ctx, w.o, "tunnels", order, &ready)
 		if err == nil && ready.Tunnels != len(order.Devices) {

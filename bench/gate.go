@@ -101,7 +101,7 @@ func newGateWorld(ctx context.Context, o options, fam *family) (*gateWorld, erro
 		return nil, err
 	}
 	g := &gateWorld{world: w}
-	if g.relay, err = w.startRelay(ctx, cpuRelay); err != nil {
+	if g.relay, err = w.startRelay(ctx, cpuRelay, w.first); err != nil {
 		return nil, err
 	}
 	if err := g.startDevice(ctx); err != nil {

@@ -73,7 +73,7 @@ func measureMemory(ctx context.Context, w *world, r *report) error {
 }
 
 func (w *world) idleTunnels(ctx context.Context, f fleet, fresh, used *figure) error {
-	relay, err := w.startRelay(ctx, memoryRelay(f.size()))
+	relay, err := w.startRelay(ctx, memoryRelay(f.size()), w.first)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (w *world) resident(ctx context.Context, relay *child) (m reading, err erro
 		return m, err
 	}
 	for range 3 { // pools take two collections to let go
-		if err := adminGet(ctx, w.adminRelay, "/debug/pprof/heap?gc=1"); err != nil {
+		if err := adminGet(ctx, w.first.admin, "/debug/pprof/heap?gc=1"); err != nil {
 			return m, fmt.Errorf("force a collection: %w", err)
 		}
 	}

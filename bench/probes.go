@@ -119,7 +119,7 @@ func countTransfer(name, edge string, move func(*load.Wire) error) probe {
 }
 
 func (g *gateWorld) dialSite(ctx context.Context, edge string, conns int) ([]*load.Wire, error) {
-	e, err := g.endpoint(ctx, g.device, edge)
+	e, err := g.endpoint(ctx, g.device, g.first, edge)
 	if err != nil {
 		return nil, err
 	}

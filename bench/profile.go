@@ -89,7 +89,7 @@ func (w *world) profile(ctx context.Context, file string, load func() error) (*p
 	}
 	done := make(chan answer, 1)
 	go func() {
-		b, err := adminRead(ctx, w.adminRelay, fmt.Sprintf("/debug/pprof/profile?seconds=%d", w.o.seconds))
+		b, err := adminRead(ctx, w.first.admin, fmt.Sprintf("/debug/pprof/profile?seconds=%d", w.o.seconds))
 		done <- answer{b, err}
 	}()
 	for {

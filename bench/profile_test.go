@@ -72,7 +72,7 @@ func TestProfile(t *testing.T) {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	s := httptest.NewServer(mux)
 	defer s.Close()
-	w := &world{o: options{seconds: 1}, adminRelay: strings.TrimPrefix(s.URL, "http://")}
+	w := &world{o: options{seconds: 1}, first: door{admin: strings.TrimPrefix(s.URL, "http://")}}
 	file := filepath.Join(t.TempDir(), "p.pprof")
 	var loads int
 	p, err := w.profile(t.Context(), file, func() error {
@@ -91,7 +91,7 @@ func TestProfile(t *testing.T) {
 	if b, err := os.ReadFile(file); err != nil || len(b) == 0 {
 		t.Error("the profile is not kept:", err)
 	}
-	w.adminRelay = "127.0.0.1:1"
+	w.first.admin = "127.0.0.1:1"
 	if _, err := w.profile(t.Context(), file, func() error { runtime.Gosched(); return nil }); err == nil {
 		t.Error("a profile from nowhere")
 	}

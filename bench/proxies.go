@@ -20,7 +20,7 @@ func startProxies(ctx context.Context, w *world, r *report) ([]proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	relay, err := w.startRelay(ctx, cpuRelay)
+	relay, err := w.startRelay(ctx, cpuRelay, w.first)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,13 @@ func startProxies(ctx context.Context, w *world, r *report) ([]proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := []proxy{w.relayProxy(relay, device), nginx.proxy(viaNginx)}
+	second, err := w.startRelay(ctx, secondRelay, w.second)
+	if err != nil {
+		return nil, err
+	}
+	forwarding := w.relayProxy(second, device, w.second)
+	forwarding.via, forwarding.behind = viaSecond, relay
+	out := []proxy{w.relayProxy(relay, device, w.first), forwarding, nginx.proxy(viaNginx)}
 	if _, err := lookup("haproxy"); err != nil {
 		r.missing(viaHAProxy, err)
 	} else {
@@ -50,9 +56,9 @@ func startProxies(ctx context.Context, w *world, r *report) ([]proxy, error) {
 	return append(out, others...), err
 }
 
-func (w *world) relayProxy(relay *child, device id.Device) proxy {
+func (w *world) relayProxy(relay *child, device id.Device, at door) proxy {
 	return proxy{via: viaRelay, child: relay, endpoint: func(ctx context.Context, edge string) (load.Endpoint, error) {
-		return w.endpoint(ctx, device, edge)
+		return w.endpoint(ctx, device, at, edge)
 	}}
 }
 

@@ -18,7 +18,6 @@ func (r *report) table(out io.Writer) {
 		l.print(out)
 	}
 	fmt.Fprintf(out, "\nMedians of %d rounds, ± half the range; ratios are of the same round. Memory is measured once.\n", r.o.rounds)
-	fmt.Fprintln(out, "Through a second relay: not yet, relays have no links between them.")
 	if r.o.peers != nil {
 		fmt.Fprintln(out, r.about()) // the peers' versions too, which the first line could not know
 	}

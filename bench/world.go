@@ -48,8 +48,15 @@ type world struct {
 
 	email, password                          string
 	control                                  control.Config
-	portConsole, portBus, portTLS, portPlain string
-	adminControl, adminRelay                 string
+	portConsole, portBus string
+	adminControl         string
+	first, second        door
+}
+
+// door is where a relay listens.
+type door struct {
+	tls, plain string // ports
+	admin      string
 }
 
 func newWorld(ctx context.Context, o options, fam *family) (*world, error) {
@@ -59,12 +66,12 @@ func newWorld(ctx context.Context, o options, fam *family) (*world, error) {
 		return nil, err
 	}
 	w.conf = &tls.Config{RootCAs: w.ca.Pool()}
-	ports, err := freePorts(6)
+	ports, err := freePorts(9)
 	if err != nil {
 		return nil, err
 	}
-	w.portConsole, w.portBus, w.portTLS, w.portPlain = ports[0], ports[1], ports[2], ports[3]
-	w.adminControl, w.adminRelay = loopback(ports[4]), loopback(ports[5])
+	w.portConsole, w.portBus, w.adminControl = ports[0], ports[1], loopback(ports[2])
+	w.first, w.second = door{ports[3], ports[4], loopback(ports[5])}, door{ports[6], ports[7], loopback(ports[8])}
 	if err := w.startControl(ctx); err != nil {
 		return nil, err
 	}
@@ -93,12 +100,15 @@ func freePorts(n int) ([]string, error) {
 // cpuRelay and a memoryRelay for each number of tunnels may dial the bus. A
 // relay is not started twice under one name: the second would find the lease of
 // the first.
-const cpuRelay = id.Relay("bench-cpu")
+const (
+	cpuRelay    = id.Relay("bench-cpu")
+	secondRelay = id.Relay("bench-second")
+)
 
 func memoryRelay(tunnels int) id.Relay { return id.Relay(fmt.Sprintf("bench-memory-%d", tunnels)) }
 
 func (o options) relays() []id.Relay {
-	out := []id.Relay{cpuRelay}
+	out := []id.Relay{cpuRelay, secondRelay}
 	for _, n := range o.tunnels {
 		out = append(out, memoryRelay(n))
 	}
@@ -118,14 +128,14 @@ func (w *world) startControl(ctx context.Context) error {
 		c.Bus.Logins = append(c.Bus.Logins, bus.Login{User: string(name), PasswordFile: file, Relay: name})
 	}
 	var err error
-	if c.Port, err = strconv.Atoi(w.portTLS); err != nil {
+	if c.Port, err = strconv.Atoi(w.first.tls); err != nil {
 		return err
 	}
 	if c.LicenseFile, c.LicenseKey, err = w.license(); err != nil {
 		return err
 	}
 	w.control = c
-	p, err := w.daemon("control", c, control.Default())
+	p, err := w.daemon("control", "control", c, control.Default())
 	if err != nil {
 		return err
 	}
@@ -146,9 +156,9 @@ func (w *world) license() (file, key string, err error) {
 	return file, base64.StdEncoding.EncodeToString(pub), os.WriteFile(file, b, 0o600)
 }
 
-// daemon starts `trunkline <name> --config FILE`. The file says only what is not
+// daemon starts `trunkline COMMAND --config FILE`. The file says only what is not
 // the default, so that an older program does not find keys it has never heard of.
-func (w *world) daemon(name string, cfg, byDefault any) (*child, error) {
+func (w *world) daemon(name, command string, cfg, byDefault any) (*child, error) {
 	b, err := changedYAML(cfg, byDefault)
 	if err != nil {
 		return nil, err
@@ -157,22 +167,22 @@ func (w *world) daemon(name string, cfg, byDefault any) (*child, error) {
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		return nil, err
 	}
-	return w.fam.start(name, append(append([]string{}, w.o.trunkline...), name, "--config", file), nil, nil)
+	return w.fam.start(name, append(append([]string{}, w.o.trunkline...), command, "--config", file), nil, nil)
 }
 
 // startRelay runs a fresh relay with its defaults; only addresses are set.
-func (w *world) startRelay(ctx context.Context, name id.Relay) (*child, error) {
+func (w *world) startRelay(ctx context.Context, name id.Relay, at door) (*child, error) {
 	r := relay.Default()
-	r.Name, r.Listen, r.CADir, r.Admin = name, loopback(w.portTLS), w.path("tls"), w.adminRelay
-	r.Edge.HTTPListen = loopback(w.portPlain)
+	r.Name, r.Listen, r.CADir, r.Admin = name, loopback(at.tls), w.path("tls"), at.admin
+	r.Edge.HTTPListen = loopback(at.plain)
 	r.Console = w.console()
 	r.Bus = bus.Config{URL: "nats://" + loopback(w.portBus), User: string(name), PasswordFile: w.path(string(name) + ".password")}
 	r.Drain = relay.Drain{Deadline: time.Second} // nobody waits for its end
-	p, err := w.daemon("relay", r, relay.Default())
+	p, err := w.daemon(string(name), "relay", r, relay.Default())
 	if err != nil {
 		return nil, err
 	}
-	return p, p.await(ctx, startTime, func() error { return readyz(ctx, w.adminRelay) })
+	return p, p.await(ctx, startTime, func() error { return readyz(ctx, at.admin) })
 }
 
 func (w *world) console() string { return "https://" + w.control.ConsoleHost() + ":" + w.portConsole }
