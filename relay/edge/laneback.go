@@ -30,7 +30,9 @@ func (c *conn) comesBack() bool {
 		return false
 	}
 	l.back, c.mute = false, false
-	l.buf = nil // fasthttp had it, or has it still
+	if c.mem != nil {
+		l.buf = nil // it has bytes that nobody has read
+	}
 	l.state.Store(laneAway)
 	if l.raw.Rewatch() != nil {
 		_ = c.Close()
