@@ -86,7 +86,7 @@ func newRealWorld(t *testing.T) *realWorld {
 			t.Error(err)
 		}
 	})
-	h := api.New(api.Options{Fleet: f, SiteURL: func(s id.Site) string { return "https://" + string(s) + ".example.com/" }, Log: log, Registerer: reg})
+	h := api.New(api.Options{Fleet: f, SiteURL: func(s id.Site) string { return "https://" + string(s) + ".example.com/" }, Limits: func() api.Limits { return api.Limits{} }, Log: log, Registerer: reg})
 	h = known(t, h)
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)

@@ -69,7 +69,7 @@ func (m *metrics) forwarded(err error) {
 }
 
 var (
-	linksDesc   = prometheus.NewDesc(ns+"links", "Connections to another relay that are up.", []string{"peer"}, nil)
+	linksDesc   = prometheus.NewDesc("trunkline_relay_peer_links", "Connections to another relay that are up.", []string{"peer"}, nil)
 	rttDesc     = prometheus.NewDesc(ns+"rtt_seconds", "Round trip to another relay, of its quickest link; absent while there is none.", []string{"peer"}, nil)
 	streamsDesc = prometheus.NewDesc(ns+"streams", "Streams on the links to another relay, of both sides.", []string{"peer"}, nil)
 )
