@@ -208,12 +208,20 @@ func knock(w *testnet.World) {
 	conf := w.TLS.Clone()
 	conf.NextProtos, conf.ServerName = []string{"trunkline/1"}, "localhost"
 	w.Eventually("some are refused and some are shed", func() error {
-		if c, err := tls.Dial("tcp", w.Up.Relay.Addr().String(), conf); err == nil {
-			_, _ = c.Write([]byte("\x00\x00\x00\x02{}")) // no hello
-			_ = c.SetReadDeadline(time.Now().Add(testnet.Patience))
-			_, _ = io.Copy(io.Discard, c)
-			c.Close()
+		var crowd sync.WaitGroup // one after the other they may be slower than the rate
+		for range 20 {
+			crowd.Go(func() {
+				c, err := tls.Dial("tcp", w.Up.Relay.Addr().String(), conf)
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				_, _ = c.Write([]byte("\x00\x00\x00\x02{}")) // no hello
+				_ = c.SetReadDeadline(time.Now().Add(testnet.Patience))
+				_, _ = io.Copy(io.Discard, c)
+			})
 		}
+		crowd.Wait()
 		now := scrape(t, w)
 		refused, shed := now[`trunkline_relay_tunnels_refused_total{code="version_mismatch"}`], now[`trunkline_relay_tunnels_shed_total{reason="rate"}`]
 		if refused == 0 || shed == 0 {
