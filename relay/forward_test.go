@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,11 +32,13 @@ func TestAStaleRouteIsLookedUpAgain(t *testing.T) {
 		table.Apply(bus.Event[bus.Route]{Kind: bus.Reset, Epoch: "e1"})
 		old := at("relay-2", "")
 		put(table, old)
-		go func() {
+		var arrival sync.WaitGroup
+		defer arrival.Wait()
+		arrival.Go(func() {
 			if next != nil {
 				put(table, *next)
 			}
-		}()
+		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if next == nil {
