@@ -31,7 +31,7 @@ type proxy struct {
 	via string
 	*child
 	behind *child   // what else a request passes; its CPU counts too
-	lacks []string // of what figures need
+	lacks  []string // of what figures need
 	// endpoint is asked for before every measurement: a visit's cookie ages,
 	// and the relay would seal every request's anew.
 	endpoint func(ctx context.Context, edge string) (load.Endpoint, error)

@@ -46,8 +46,8 @@ type world struct {
 	api  *controlapi.Client // signed in
 	conf *tls.Config        // trusts ca
 
-	email, password                          string
-	control                                  control.Config
+	email, password      string
+	control              control.Config
 	portConsole, portBus string
 	adminControl         string
 	first, second        door
