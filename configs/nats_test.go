@@ -22,39 +22,48 @@ import (
 
 const patience = 30 * time.Second
 
-// external is nats-server.conf in force, with a second relay made as its
-// comment says: by copying.
+// external is nats-server.conf in force, with relays made as its comment says: by
+// copying.
 type external struct {
 	url, ca string
 	roots   *tls.Config
 }
 
-func startExternal(t *testing.T, edit func(conf string) string) external {
+func startExternal(t *testing.T, edit func(conf string) string, relays ...string) external {
 	t.Helper()
 	b, err := os.ReadFile("nats-server.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	text := edit(string(b))
-	from, to := strings.Index(text, "  relay-1 {\n"), strings.LastIndex(text, "}")
-	relay2 := strings.NewReplacer("relay-1", "relay-2", "RELAY_1", "RELAY_2").Replace(text[from:to])
-	text = text[:to] + relay2 + text[to:]
-	for old, now := range map[string]string{
-		"0.0.0.0:4222": "127.0.0.1:-1", "/etc/trunkline/nats": dir, "/var/lib/nats": filepath.Join(dir, "store"),
-	} {
-		if !strings.Contains(text, old) {
-			t.Fatalf("nats-server.conf has no %s", old)
-		}
-		text = strings.ReplaceAll(text, old, now)
-	}
+	text := withRelays(edit(string(b)), relays...)
+	text = replace(t, "nats-server.conf", text, "0.0.0.0:4222", "127.0.0.1:-1", "/etc/trunkline/nats", dir, "/var/lib/nats", filepath.Join(dir, "store"))
 	conf := filepath.Join(dir, "nats-server.conf")
 	write(t, conf, text)
 	roots := certificate(t, dir)
-	for _, who := range []string{"CONTROL", "RELAY_1", "RELAY_2"} {
-		t.Setenv("TRUNKLINE_"+who+"_PASSWORD", password(who))
+	for _, who := range append([]string{"control"}, relays...) {
+		t.Setenv("TRUNKLINE_"+envName(who)+"_PASSWORD", password(envName(who)))
 	}
+	srv := startNATS(t, conf)
+	return external{url: "tls://" + srv.Addr().String(), ca: filepath.Join(dir, "server.crt"), roots: &tls.Config{RootCAs: roots}}
+}
 
+// withRelays has an account for each of the relays instead of relay-1's alone.
+func withRelays(conf string, relays ...string) string {
+	from, to := strings.Index(conf, "  relay-1 {\n"), strings.LastIndex(conf, "}")
+	var accounts strings.Builder
+	for _, r := range relays {
+		accounts.WriteString(strings.NewReplacer("relay-1", r, "RELAY_1", envName(r)).Replace(conf[from:to]))
+	}
+	return conf[:from] + accounts.String() + conf[to:]
+}
+
+func envName(user string) string { return strings.ToUpper(strings.ReplaceAll(user, "-", "_")) }
+
+// startNATS runs a server until the test ends; those of a cluster may come in
+// any order.
+func startNATS(t *testing.T, conf string) *server.Server {
+	t.Helper()
 	o, err := server.ProcessConfigFile(conf)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +81,7 @@ func startExternal(t *testing.T, edit func(conf string) string) external {
 	if !srv.ReadyForConnections(patience) {
 		t.Fatal("nats-server did not start")
 	}
-	return external{url: "tls://" + srv.Addr().String(), ca: filepath.Join(dir, "server.crt"), roots: &tls.Config{RootCAs: roots}}
+	return srv
 }
 
 func asItIs(conf string) string { return conf }
@@ -107,7 +116,7 @@ func (e external) raw(t *testing.T, user, who string) *nats.Conn {
 
 func TestExternalNATSServesThePlanes(t *testing.T) {
 	ctx := t.Context()
-	e := startExternal(t, asItIs)
+	e := startExternal(t, asItIs, "relay-1", "relay-2")
 	control, r1, r2 := e.open(t, "control", "CONTROL"), e.open(t, "relay-1", "RELAY_1"), e.open(t, "relay-2", "RELAY_2")
 	if err := control.EnsureBuckets(ctx); err != nil {
 		t.Fatal(err)
@@ -171,11 +180,11 @@ func TestExternalNATSServesThePlanes(t *testing.T) {
 }
 
 func TestExternalNATSConfinesRelays(t *testing.T) {
-	t.Run("by accounts and permissions", func(t *testing.T) { confines(t, startExternal(t, asItIs)) })
+	t.Run("by accounts and permissions", func(t *testing.T) { confines(t, startExternal(t, asItIs, "relay-1", "relay-2")) })
 	t.Run("by accounts alone", func(t *testing.T) {
 		confines(t, startExternal(t, func(conf string) string {
 			return regexp.MustCompile(`(?s)permissions: \{.*?\n      \}`).ReplaceAllString(conf, "")
-		}))
+		}, "relay-1", "relay-2"))
 	})
 }
 
@@ -247,7 +256,7 @@ func confines(t *testing.T, e external) {
 
 // A relay that is configured as another is told so, at once.
 func TestExternalNATSNamesTheMistake(t *testing.T) {
-	e := startExternal(t, asItIs)
+	e := startExternal(t, asItIs, "relay-1", "relay-2")
 	told := make(chan error, 1)
 	nc, err := nats.Connect(e.url, nats.UserInfo("relay-1", password("RELAY_1")), nats.Secure(e.roots),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { told <- err }))
