@@ -134,7 +134,7 @@ func (w *web) Run(ctx context.Context) error {
 		look, stop := context.WithCancel(ctx)
 		watched := make(chan error, 1)
 		go func() { watched <- w.files.Run(look) }()
-		defer func() { stop(); _ = <-watched }()
+		defer func() { stop(); <-watched }()
 	}
 	if w.ln != nil {
 		n++

@@ -52,7 +52,7 @@ func TestWhoReadsChanges(t *testing.T) {
 		c, s := tcp(t)
 		raw := evtls.NewConn(p, s)
 		e := &turnwise{raw: raw, conn: raw, given: make(chan struct{}, 1), failed: make(chan error, 10)}
-		client := net.Conn(c)
+		var client net.Conn = c
 		var server *tls.Conn
 		if secure {
 			server = tls.Server(raw, serverConfig(t))

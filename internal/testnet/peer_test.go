@@ -144,7 +144,7 @@ func TestStaffEndAVisitThroughAnotherRelay(t *testing.T) {
 		_, err := c.visitor.Fetch(t.Context(), "/")
 		var s *visitor.StatusError
 		if !errors.As(err, &s) || s.Status != http.StatusUnauthorized || !strings.Contains(s.Body, "visit_ended_by_pbx") {
-			return fmt.Errorf("what comes is %v", err) //nolint:errorlint // it may be nil: a page
+			return fmt.Errorf("what comes is %v", err)
 		}
 		return nil
 	})
