@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -132,9 +133,9 @@ func (w *web) Run(ctx context.Context) error {
 	go func() { errs <- w.srv.Serve(w.conns) }()
 	if w.files != nil {
 		look, stop := context.WithCancel(ctx)
-		watched := make(chan error, 1)
-		go func() { watched <- w.files.Run(look) }()
-		defer func() { stop(); <-watched }()
+		var watch sync.WaitGroup
+		watch.Go(func() { _ = w.files.Run(look) }) // it ends with look
+		defer func() { stop(); watch.Wait() }()
 	}
 	if w.ln != nil {
 		n++

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"io"
-	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -49,14 +48,13 @@ func (e *turnwise) ready() (again bool) {
 func TestWhoReadsChanges(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		p := running(t, 2)
-		c, s := tcp(t)
+		client, s := tcp(t)
 		raw := evtls.NewConn(p, s)
 		e := &turnwise{raw: raw, conn: raw, given: make(chan struct{}, 1), failed: make(chan error, 10)}
-		var client net.Conn = c
 		var server *tls.Conn
 		if secure {
 			server = tls.Server(raw, serverConfig(t))
-			cl := tls.Client(c, clientConfig(t))
+			cl := tls.Client(client, clientConfig(t))
 			shake(t, cl, server)
 			client, e.conn = cl, lean{server, raw}
 		}
