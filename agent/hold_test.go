@@ -315,7 +315,7 @@ func TestDrainSaysWhereTo(t *testing.T) {
 		time.Sleep(time.Hour)
 		from := w.attempts()[0].addr
 		w.latest().drain(tunnel.Drain{Deadline: time.Minute, Relays: []string{from, "hint-1:8443", "hint-2:8443"}})
-		time.Sleep(time.Minute)
+		time.Sleep(time.Hour) // it is stable there
 		w.wantState(agent.Connected)
 		w.latest().end(fault.ConnectionLost)
 		time.Sleep(time.Minute)
