@@ -20,7 +20,7 @@ import (
 // its CPU is what serving costs, its times are the least there can be.
 const (
 	viaRelay   = "relay"
-	viaSecond  = "2 relays" // the second has no tunnel, and forwards
+	viaSecond  = "forwarded" // through a second relay, which has no tunnel
 	viaNginx   = "nginx"
 	viaHAProxy = "haproxy"
 	viaDirect  = "direct"

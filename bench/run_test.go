@@ -53,7 +53,7 @@ func TestRun(t *testing.T) {
 	}
 	lines := readBenchmarks(t, text[0])
 	for _, name := range []string{
-		"BenchmarkRequest/size=1KiB/conns=64/edge=https/via=relay", "BenchmarkRequest/size=1KiB/conns=64/edge=https/via=nginx",
+		"BenchmarkRequest/size=1KiB/conns=64/edge=https/via=relay", "BenchmarkRequest/size=1KiB/conns=64/edge=https/via=forwarded", "BenchmarkRequest/size=1KiB/conns=64/edge=https/via=nginx",
 		"BenchmarkWebSocket/size=128B/conns=64/edge=http/via=haproxy", "BenchmarkWebSocket/size=128B/conns=64/edge=http/via=direct",
 		"BenchmarkPage/assets=60/proto=h2/edge=https/via=relay",
 		"BenchmarkTransfer/way=down/edge=http/via=relay", "BenchmarkTransfer/way=up/edge=http/via=nginx",
