@@ -21,10 +21,11 @@ AXE_SUM   := 2277b0a3ef47af9b52497faa3e71598e86e0a0e5e6eb295207a5657ede4709af
 TEST_DEBS  := chromium curl fossil haproxy iproute2 nginx postgresql prometheus wrk
 BENCH_DEBS := wrk nginx haproxy
 
-# SQLite is C made into Go, and takes four times as long where every access is
-# watched. Only that: of the generic code that another package instantiates, too,
+# SQLite is C made into Go, and it and the arithmetic below TLS and passwords take
+# four times as long where every access is watched. Only those: of the generic code that another package instantiates, too,
 # the linker may keep the copy that is not watched, and see races that are none.
-RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false
+RACE := -race $(foreach p,modernc.org/sqlite/lib golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b \
+        $(addprefix crypto/internal/fips140/,edwards25519/... nistec/... mlkem sha3 bigmod),-gcflags=$p=-race=false)
 
 FUZZTIME ?= 20s
 
