@@ -101,7 +101,7 @@ func (c Config) Validate() error {
 	}
 	bad("limits", c.Limits.Validate())
 	if err := c.Bus.Validate(); err != nil {
-		bad("bus: %w", err)
+		errs = append(errs, err) // it begins with the key
 	}
 	return errors.Join(errs...)
 }

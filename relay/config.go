@@ -129,7 +129,7 @@ func (c Config) Validate() error {
 		bad("peer.links", fmt.Errorf("need 1 to %d", peer.MaxLinks))
 	}
 	if err := c.Bus.Validate(); err != nil {
-		bad("bus: %w", err)
+		errs = append(errs, err) // it begins with the key
 	}
 	return errors.Join(errs...)
 }

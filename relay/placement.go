@@ -29,6 +29,7 @@ func (r *Relay) rebalance(ctx context.Context) error {
 	tick := time.NewTicker(bus.LeaseEvery)
 	defer tick.Stop()
 	var b placement.Balance
+	var pace placement.Pace
 	for {
 		select {
 		case <-ctx.Done():
@@ -40,8 +41,10 @@ func (r *Relay) rebalance(ctx context.Context) error {
 		}
 		leases := r.relays.Leases()
 		n, to := b.Excess(r.o.Name, leases)
-		n = min(n, r.o.Tunnels.Rebalance*int(bus.LeaseEvery/time.Second)/60)
-		if n == 0 || len(to) == 0 {
+		if len(to) == 0 {
+			continue
+		}
+		if n = pace.Take(n, r.o.Tunnels.Rebalance, bus.LeaseEvery); n == 0 {
 			continue
 		}
 		asked := r.uplink.Move(n, r.o.Drain.Deadline, func(d id.Device) []string { return r.choices(d, to) })

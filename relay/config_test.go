@@ -1,0 +1,18 @@
+package relay_test
+
+import (
+	"strings"
+	"testing"
+
+	"trunkline/relay"
+)
+
+func TestValidateNamesTheBusOnce(t *testing.T) {
+	c := relay.Default()
+	c.Zone = "pbx.example.com"
+	c.Bus.URL = "http://nats.example.com"
+	err := c.Validate()
+	if err == nil || !strings.Contains("\n"+err.Error(), "\nbus: url: ") {
+		t.Errorf("got %v; want a line that begins with the key, bus: url", err)
+	}
+}
