@@ -5,8 +5,6 @@ import (
 	"net"
 	"time"
 
-	"go.uber.org/zap"
-
 	"trunkline/agent/manage"
 	"trunkline/internal/fault"
 	"trunkline/internal/tunnel"
@@ -46,10 +44,9 @@ func (a *Agent) SetAccess(x Access) {
 func (a *Agent) sendStatus() {
 	s := a.status()
 	for _, h := range a.state.tunnels() {
-		if err := h.link.SendStatus(s); err != nil {
-			a.log.Debug("status not sent", zap.String("relay", string(h.relay)), zap.Error(err))
-		}
+		a.tell(h, s)
 	}
+	a.second.tell(func(h *held) { a.tell(h, a.secondStatus()) })
 }
 
 // visited takes h's word that somebody visits, and ends the visit if it may not

@@ -59,6 +59,7 @@ type Agent struct {
 	relays relays
 	tried  string  // where the last attempt went
 	old    []*held // finish their streams beside the current one
+	second *second
 
 	wg sync.WaitGroup // of the tunnels
 
@@ -84,7 +85,7 @@ func New(c Config, log *zap.Logger, reg prometheus.Registerer) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: c, dir: d, log: log, met: newMetrics(reg)}
+	a := &Agent{cfg: c, dir: d, log: log, met: newMetrics(reg), second: newSecond()}
 	if c.Portal.Compression {
 		a.coder = coding.New(reg)
 	}
@@ -219,9 +220,14 @@ func (a *Agent) storeStatus(s Status) {
 // sendPass hands a new pass to the relays that hold a tunnel of ours.
 func (a *Agent) newPass(pass string) {
 	a.state.serving(a.passes.identity().serving())
-	for _, h := range a.state.tunnels() {
+	send := func(h *held) {
 		if err := h.link.SendPass(pass); err != nil {
 			a.log.Debug("new pass not sent", zap.String("relay", string(h.relay)), zap.Error(err))
 		}
 	}
+	for _, h := range a.state.tunnels() {
+		send(h)
+	}
+	a.second.tell(send)
+	a.second.poke() // the wish for it may be another one
 }

@@ -78,7 +78,7 @@ func ParseIdentityForTest(b []byte) (Identity, error) { return parseIdentity(b) 
 // FakeForTest puts others in the place of relays and control.
 func (a *Agent) FakeForTest(dial DialForTest, ask AskForTest) {
 	a.reach = func(Identity, ed25519.PrivateKey) (line, error) {
-		return line{ask: ask, dial: dial, close: func() {}}, nil
+		return line{ask: ask, dial: dial, dialSecond: dial, close: func() {}}, nil
 	}
 }
 

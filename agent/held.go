@@ -34,24 +34,57 @@ type held struct {
 	done   chan struct{}     // closed when the link is gone; err is set then
 	err    error
 	cut    context.CancelFunc
+	first  bool // and not the second one; guarded by second.mu
 }
 
-// start takes l over and runs it. The tunnel outlives ctx until stop or cut:
-// streams are given time to end.
+// start takes l over and runs it as the first tunnel, until stop or cut: it
+// outlives ctx, so that streams are given time to end.
 func (a *Agent) start(ctx context.Context, l link) *held {
-	w := l.Welcome()
-	run, cut := context.WithCancel(context.WithoutCancel(ctx))
-	h := &held{
-		link: l, relay: w.Relay, tunnel: w.Tunnel, since: time.Now(),
-		drain: make(chan tunnel.Drain, 1), done: make(chan struct{}), cut: cut,
-	}
-	log := a.log.With(zap.String("relay", string(h.relay)), zap.String("tunnel", string(h.tunnel)))
+	h, run := newHeld(ctx, l)
+	h.first = true
 	a.state.up(h, a.passes.identity().serving())
 	a.met.up.Inc()
-	log.Info("tunnel up")
+	a.carry(run, h)
+	a.tell(h, a.status())
+	a.second.firstIs(h.relay)
+	return h
+}
+
+// startSecond is start for the second tunnel. It gives the one before, which is
+// no more.
+func (a *Agent) startSecond(ctx context.Context, l link) (old *held) {
+	h, run := newHeld(ctx, l)
+	if old = a.second.swap(h); old == nil {
+		a.met.second.Inc()
+	}
+	a.carry(run, h)
+	a.second.tell(func(h *held) { a.tell(h, a.secondStatus()) })
+	return old
+}
+
+func newHeld(ctx context.Context, l link) (h *held, run context.Context) {
+	w := l.Welcome()
+	run, cut := context.WithCancel(context.WithoutCancel(ctx))
+	return &held{
+		link: l, relay: w.Relay, tunnel: w.Tunnel, since: time.Now(),
+		drain: make(chan tunnel.Drain, 1), done: make(chan struct{}), cut: cut,
+	}, run
+}
+
+// tell says what is behind h. If that fails the tunnel's end will say why.
+func (a *Agent) tell(h *held, s tunnel.Status) {
+	if err := h.link.SendStatus(s); err != nil {
+		a.log.Debug("status not sent", zap.String("relay", string(h.relay)), zap.Error(err))
+	}
+}
+
+// carry runs h until it ends.
+func (a *Agent) carry(run context.Context, h *held) {
+	log := a.log.With(zap.String("relay", string(h.relay)), zap.String("tunnel", string(h.tunnel)))
+	log.Info("tunnel up", zap.Bool("second", !h.first))
 	a.wg.Go(func() {
-		defer cut()
-		h.err = l.Run(run, tunnel.AgentHandlers{
+		defer h.cut()
+		h.err = h.link.Run(run, tunnel.AgentHandlers{
 			OnStream: a.streams(),
 			OnDrain: func(d tunnel.Drain) {
 				select {
@@ -68,18 +101,19 @@ func (a *Agent) start(ctx context.Context, l link) *held {
 		if h.err == nil {
 			h.err = errStopped
 		}
-		a.met.up.Dec()
 		a.met.ended(h.err)
-		a.state.down(h)
+		if a.second.forget(h) {
+			a.met.second.Dec()
+		}
+		if a.second.isFirst(h) {
+			a.met.up.Dec()
+			a.state.down(h)
+		}
 		a.visits.lost(h)
 		log.Info("tunnel down", zap.String("code", string(fault.CodeOf(h.err))),
 			zap.Int64("dur_ms", time.Since(h.since).Milliseconds()), zap.Error(h.err))
 		close(h.done)
 	})
-	if err := l.SendStatus(a.status()); err != nil {
-		log.Debug("status not sent", zap.Error(err)) // the tunnel's end will say why
-	}
-	return h
 }
 
 func (h *held) alive() bool {

@@ -28,6 +28,7 @@ func (a *Agent) hold(ctx context.Context) {
 	retry := backoff{base: retryBase, max: retryMax}
 	var moving *held // asked to leave; serves until its successor is up
 	var deadline time.Time
+	a.wg.Go(func() { a.keepSecond(ctx) })
 	for {
 		next, err := a.open(ctx)
 		switch {
@@ -53,10 +54,20 @@ func (a *Agent) hold(ctx context.Context) {
 			case <-stable.C:
 				retry.reset()
 			case <-next.done:
+				if h := a.successor(next.err); h != nil {
+					next = h
+					continue
+				}
+				a.second.firstIs("")
 				// Where it was stable it is sought first: that was a short cut of the line.
 				a.wait(ctx, a.afterFailure(ctx, next.err, &retry, retry.n > 0))
 				break serving
 			case d := <-next.drain:
+				if h := a.promoted(); h != nil {
+					a.retire(ctx, next, d.Deadline)
+					next = h
+					continue
+				}
 				moving, deadline = next, time.Now().Add(d.Deadline)
 				a.relays.move(d.Relays)
 				a.wait(ctx, a.beforeMove(d, &retry))

@@ -9,6 +9,7 @@ import (
 
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
 )
 
 const (
@@ -32,7 +33,10 @@ type Identity struct {
 	Name    string    `json:"name"`
 	Account string    `json:"account"`
 	Relays  []string  `json:"relays"` // host:port, in the order to try
-	Pass    Pass      `json:"pass,omitzero"`
+	// Second is where to keep a second tunnel, in the order to try; none: it is not
+	// wished for.
+	Second []tunnel.Place `json:"second,omitempty"`
+	Pass   Pass           `json:"pass,omitzero"`
 	// OverCapacity: there was no connection left for this PBX when the pass came.
 	OverCapacity bool `json:"over_capacity,omitempty"`
 	// LicenceExpired: the provider's licence was over then.
@@ -73,14 +77,14 @@ func (i Identity) check() error {
 		return fmt.Errorf("version %d; this agent reads version %d", i.Version, identityVersion)
 	case i.Device == "" || i.Site == "" || i.Serial == "":
 		return errors.New("device, site or serial is missing")
-	case len(i.Relays) > maxRelays:
+	case len(i.Relays) > maxRelays || len(i.Second) > maxRelays:
 		return fmt.Errorf("more than %d relays", maxRelays)
 	case len(i.Pass.Token) > maxPassSize:
 		return errors.New("the pass is too long")
 	case i.Pass.Life < 0 || i.Pass.Life > maxPassLife:
 		return errors.New("the pass's life is out of range")
 	}
-	for _, r := range i.Relays {
+	for _, r := range append(tunnel.Addrs(i.Second), i.Relays...) {
 		if host, port, err := net.SplitHostPort(r); err != nil || host == "" || port == "" {
 			return errors.New("a relay is not host:port")
 		}
@@ -104,6 +108,7 @@ func (i Identity) grant(g controlapi.Grant, now time.Time) (Identity, error) {
 	i.Version = identityVersion
 	i.Device, i.Site, i.Name, i.Account, i.OverCapacity = g.Device, g.Site, g.Name, g.Account, g.OverCapacity
 	i.LicenceExpired, i.LicenceLeft = g.LicenceExpired, time.Duration(min(max(g.LicenceSeconds, 0), maxLicenceLeft))*time.Second
+	i.Second = g.Second
 	i.Pass = Pass{Token: g.Pass, Received: now, Life: time.Duration(life) * time.Second}
 	// Relays all gone for a moment is no reason to forget them.
 	if len(g.Relays) > 0 || i.Relays == nil {

@@ -19,9 +19,11 @@ import (
 
 // line is how control and the relays are reached in one life.
 type line struct {
-	ask   func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error)
-	dial  func(ctx context.Context, addr, pass string) (link, error)
-	close func() // what is kept open to control for the next renewal
+	ask  func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error)
+	dial func(ctx context.Context, addr, pass string) (link, error)
+	// dialSecond is dial for the second tunnel.
+	dialSecond func(ctx context.Context, addr, pass string) (link, error)
+	close      func() // what is kept open to control for the next renewal
 }
 
 // begin starts a life, which ends with ctx or with the next decision of the
@@ -128,7 +130,8 @@ func (a *Agent) lineOf(i Identity, key ed25519.PrivateKey) (line, error) {
 		return line{}, fmt.Errorf("server: %w", err)
 	}
 	conf := tunnel.Config{MaxStreams: a.cfg.Portal.MaxStreams}
-	return line{ask: client.RenewPass, dial: relayDialer(a.cfg.dialer(), roots, key, conf), close: idle}, nil
+	return line{ask: client.RenewPass, dial: relayDialer(a.cfg.dialer(), roots, key, conf, tunnel.Dial),
+		dialSecond: relayDialer(a.cfg.dialer(), roots, key, conf, tunnel.DialSecond), close: idle}, nil
 }
 
 // serverRoots are the file's certificates, else the identity's, else nil: the

@@ -31,8 +31,11 @@ type link interface {
 	Leave(context.Context, *fault.Error) error
 }
 
+// helloFunc is tunnel.Dial or tunnel.DialSecond.
+type helloFunc func(context.Context, *tls.Conn, tunnel.Config, string, ed25519.PrivateKey, tunnel.AgentInfo) (*tunnel.Agent, error)
+
 // relayDialer makes links. A nil pool is the system's roots.
-func relayDialer(dial dialFunc, roots *x509.CertPool, key ed25519.PrivateKey, conf tunnel.Config) func(ctx context.Context, addr, pass string) (link, error) {
+func relayDialer(dial dialFunc, roots *x509.CertPool, key ed25519.PrivateKey, conf tunnel.Config, hello helloFunc) func(ctx context.Context, addr, pass string) (link, error) {
 	info := tunnel.AgentInfo{Version: service.Version, OS: runtime.GOOS, Arch: runtime.GOARCH}
 	return func(ctx context.Context, addr, pass string) (link, error) {
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -58,7 +61,7 @@ func relayDialer(dial dialFunc, roots *x509.CertPool, key ed25519.PrivateKey, co
 			return nil, fmt.Errorf("relay %s: %w", addr, explain(err, time.Now()))
 		}
 		// Dial owns c from here on.
-		a, err := tunnel.Dial(ctx, c, conf, pass, key, info)
+		a, err := hello(ctx, c, conf, pass, key, info)
 		if err != nil {
 			return nil, fmt.Errorf("relay %s: %w", addr, err)
 		}

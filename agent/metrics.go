@@ -12,6 +12,7 @@ import (
 // is counted as "other".
 type metrics struct {
 	up       prometheus.Gauge
+	second   prometheus.Gauge
 	dials    *prometheus.CounterVec
 	ends     *prometheus.CounterVec
 	renewals *prometheus.CounterVec
@@ -29,7 +30,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "trunkline_agent_" + name, Help: help}, []string{label})
 	}
 	m := &metrics{
-		up:       gauge("tunnels", "Tunnels that are up. 2 or more only while moving to another relay."),
+		up:       gauge("tunnels", "Tunnels that are up, without the second one. 2 or more only while moving to another relay."),
+		second:   gauge("second_tunnels", "1 while an idle tunnel at another relay is kept for when the first one is lost."),
 		dials:    counters("dial_failures_total", "code", "Attempts that brought no tunnel."),
 		ends:     counters("tunnel_ends_total", "code", "Tunnels that ended."),
 		renewals: counters("pass_renewals_total", "result", "Requests for a new pass; result is ok or a code."),
@@ -37,7 +39,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		opens:    counters("streams_total", "result", "Streams opened by relays; result is ok or a code."),
 	}
 	bytes := counters("stream_bytes_total", "direction", "Bytes carried between relays and the portal; in is towards the portal.")
-	reg.MustRegister(m.up, m.dials, m.ends, m.renewals, m.streams, m.opens, bytes)
+	reg.MustRegister(m.up, m.second, m.dials, m.ends, m.renewals, m.streams, m.opens, bytes)
 	m.bytesIn, m.bytesOut = bytes.WithLabelValues("in"), bytes.WithLabelValues("out")
 	return m
 }

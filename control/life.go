@@ -23,6 +23,7 @@ import (
 	"trunkline/internal/id"
 	"trunkline/internal/placement"
 	"trunkline/internal/service"
+	"trunkline/internal/tunnel"
 )
 
 // life is all that rests on one database. When another one takes its place
@@ -84,7 +85,9 @@ func (l *life) wire() error {
 				c.log.Debug("the other control nodes were not told", zap.Error(err))
 			}
 		},
-		Relays: func(d id.Device) []string { return placement.Order(d, "", l.relays.Leases()) },
+		Relays: func(d id.Device, region string) []tunnel.Place {
+			return placement.Order(d, region, l.relays.Leases())
+		},
 	})
 	if err != nil {
 		return err

@@ -123,6 +123,8 @@ var notes = map[string]note{
 	"trunkline_relay_tunnels_ended_total":                       {do: "peer_silent and connection_lost are the network, agent_stopped is the PBX, draining and replaced_by_newer_tunnel are moves."},
 	"trunkline_relay_tunnels_max":                               {do: "tunnels.max."},
 	"trunkline_relay_tunnels_refused_total":                     {do: "See [TrunklineTunnelsRefused](runbooks/TrunklineTunnelsRefused.md)."},
+	"trunkline_relay_second_tunnels":                            {do: "Idle ones, of PBXs whose account or options wish for them. 0 though they do: there is no other relay, or agents cannot reach it."},
+	"trunkline_relay_second_tunnels_promoted_total":             {do: "Many at once: a relay was lost, or drains. See [relays](relays.md#a-second-tunnel)."},
 	"trunkline_relay_tunnels_replaced_total":                    {do: "See [TrunklineTwoAgentsOneKey](runbooks/TrunklineTwoAgentsOneKey.md)."},
 	"trunkline_relay_tunnels_shed_total":                        {do: "See [TrunklineAgentsShed](runbooks/TrunklineAgentsShed.md).", labels: values("reason", "`rate`, `full`, `queue`, `slow`")},
 	"trunkline_relay_visits":                                    {do: "A visit counts at each relay that it came by."},
@@ -137,6 +139,7 @@ var notes = map[string]note{
 	"trunkline_agent_streams":                  {do: "Visits at work."},
 	"trunkline_agent_streams_total":            {do: "portal_refused: the portal does not listen at portal.url.", labels: values("result", "`ok`, one of the [codes](#codes), `unreachable` or `other`")},
 	"trunkline_agent_tunnel_ends_total":        {do: "peer_silent: something between cuts idle connections.", labels: values("code", "one of the [codes](#codes), `unreachable` or `other`")},
+	"trunkline_agent_second_tunnels":           {do: "0 though one is wished for: the agent's log says why, at `no second tunnel`."},
 	"trunkline_agent_tunnels":                  {do: "0: `trunkline-agent status` says why."},
 
 	"trunkline_loadtest_checked_bytes_total": {do: "lost, duplicated or corrupted above 0 is a bug: keep the report and the relays' logs.", labels: values("result", "`good`, `lost`, `duplicated`, `corrupted`")},

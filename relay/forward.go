@@ -16,10 +16,18 @@ import (
 
 // dial opens a stream to a device, through its tunnel here or through the relay
 // that has it. If it is not where the table says, it is looked up once more:
-// nothing of the request has been said by then.
+// nothing of the request has been said by then. Where it is not, its second tunnel
+// serves at once.
 func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
 	at, _ := r.table.Device(d)
 	s, err := r.dialAt(ctx, at, d, h)
+	if err != nil && lost(err) {
+		if second, ok := r.table.Second(d); ok {
+			if s, err := r.dialAt(ctx, second, d, h); err == nil {
+				return s, nil
+			}
+		}
+	}
 	if err != nil && r.moved(ctx, at, d, err) {
 		next, _ := r.table.Device(d)
 		s, err = r.dialAt(ctx, next, d, h)
@@ -62,9 +70,7 @@ const (
 // moved waits until the table says something else of d than at, after a failure
 // that this would explain, and reports whether it is up.
 func (r *Relay) moved(ctx context.Context, at bus.Route, d id.Device, err error) bool {
-	switch fault.CodeOf(err) {
-	case fault.NotHere, fault.NotConnected, fault.RelayAway, fault.RelayLost, fault.ConnectionLost:
-	default:
+	if !lost(err) {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, movingFor)
@@ -87,6 +93,15 @@ func (r *Relay) moved(ctx context.Context, at bus.Route, d id.Device, err error)
 			return false
 		}
 	}
+}
+
+// lost: the device was not where the table says.
+func lost(err error) bool {
+	switch fault.CodeOf(err) {
+	case fault.NotHere, fault.NotConnected, fault.RelayAway, fault.RelayLost, fault.ConnectionLost:
+		return true
+	}
+	return false
 }
 
 // passing reports whether a tunnel that ended so is followed by another soon.

@@ -12,13 +12,14 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/id"
 	"trunkline/internal/placement"
+	"trunkline/internal/tunnel"
 )
 
 // elsewhere is where the agent of d could go from here.
 func (r *Relay) elsewhere(d id.Device) []string { return r.choices(d, r.relays.Leases()) }
 
 func (r *Relay) choices(d id.Device, among []bus.Lease) []string {
-	return placement.Order(d, r.o.Region, slices.DeleteFunc(slices.Clone(among), func(l bus.Lease) bool { return l.Relay == r.o.Name }))
+	return tunnel.Addrs(placement.Order(d, r.o.Region, slices.DeleteFunc(slices.Clone(among), func(l bus.Lease) bool { return l.Relay == r.o.Name })))
 }
 
 // rebalance gives tunnels away, slowly, while this relay holds more than its

@@ -35,6 +35,7 @@ type Fleet interface {
 	peopleFleet
 	rightsFleet
 	resellerFleet
+	wishFleet
 	auditFleet
 	answerFleet
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"time"
 
 	"trunkline/control/fleet"
@@ -17,6 +18,7 @@ func (a *api) deviceJSON(d fleet.Device) controlapi.Device {
 		Status: string(p.Status), Reason: p.Reason, ReasonText: controlapi.ReasonText(p.Reason),
 		Since: p.Since, Relay: p.Relay, Remote: p.Remote, Agent: p.Agent,
 		Mark: string(d.Mark), PairAlarm: d.Alarm, Peer: d.Peer, OverCapacity: d.OverCapacity,
+		Region: d.Region, SecondTunnel: cmp.Or(string(d.Second), controlapi.AsAccount),
 	}
 	if d.Site != "" {
 		out.URL = a.siteURL(d.Site)
@@ -66,6 +68,7 @@ func grant(g fleet.Grant) controlapi.Grant {
 		Device: g.Device, Site: g.Site, Name: g.Name, Account: g.Account, Pass: g.Pass,
 		LifetimeSeconds: int64(g.Expires.Sub(g.Issued) / time.Second),
 		Relays:          append([]string{}, g.Relays...), // an empty list and not null
+		Second:          g.Second,
 		OverCapacity:    g.OverCapacity,
 		LicenceExpired:  g.LicenceExpired, LicenceSeconds: int64(g.LicenceLeft / time.Second),
 	}

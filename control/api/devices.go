@@ -108,12 +108,23 @@ func (a *api) revokeCode(ctx context.Context, who fleet.Principal, q devicePath)
 }
 
 func (a *api) editDevice(ctx context.Context, who fleet.Principal, q editDevice) (controlapi.Device, string, error) {
-	e := fleet.DeviceEdit{Match: string(q.Match), Name: q.Name, Comment: q.Comment, Passwordless: q.Passwordless}
+	e := fleet.DeviceEdit{Match: string(q.Match), Name: q.Name, Comment: q.Comment, Passwordless: q.Passwordless, Region: q.Region}
+	if q.SecondTunnel != nil {
+		o := override(*q.SecondTunnel)
+		e.Second = &o
+	}
 	if q.Group != nil {
 		g := group(*q.Group)
 		e.Group = &g
 	}
 	return a.taggedDevice(a.fleet.EditDevice(ctx, who, q.ID, e))
+}
+
+func override(s string) fleet.Override {
+	if s == controlapi.AsAccount {
+		return fleet.AsAccount
+	}
+	return fleet.Override(s)
 }
 
 func (a *api) removeDevice(ctx context.Context, who fleet.Principal, q deviceMatch) (none, error) {

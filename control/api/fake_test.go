@@ -136,6 +136,12 @@ func (f *fake) Visits(_ context.Context, p fleet.Principal, q fleet.VisitQuery) 
 	v := fleet.Visit{Visit: aStart, DeviceName: "Acme", Opened: then, Ended: then.Add(time.Minute), EndCode: fault.VisitEnded, Remote: "192.0.2.9", BytesIn: 1, BytesOut: 2, Requests: 3}
 	return or(fleet.Page[fleet.Visit]{Items: []fleet.Visit{v}, Total: 1}, f.note(p, q))
 }
+func (f *fake) Wish(_ context.Context, p fleet.Principal) (fleet.Wish, error) {
+	return or(fleet.Wish{Region: "eu", Second: true}, f.note(p))
+}
+func (f *fake) EditWish(_ context.Context, p fleet.Principal, e fleet.WishEdit) (fleet.Wish, error) {
+	return or(fleet.Wish{Region: "eu"}, f.note(p, e))
+}
 func (f *fake) Subscription(_ context.Context, p fleet.Principal) (fleet.Subscription, error) {
 	return or(fleet.Subscription{Status: "Trial", Connections: 25, Used: 1}, f.note(p))
 }

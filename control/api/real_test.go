@@ -25,6 +25,7 @@ import (
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
 )
 
 const password = "correct horse battery"
@@ -69,7 +70,9 @@ func newRealWorld(t *testing.T) *realWorld {
 		PutHandover: func(context.Context, string, bus.Handover) error { return nil },
 		Revoke:      func(context.Context, string, bus.Revocation) error { return nil },
 		PublishKeys: func(context.Context, fleet.Published) error { return nil },
-		Relays:      func(id.Device) []string { return []string{"relay-1.example.com:8443"} },
+		Relays: func(id.Device, string) []tunnel.Place {
+			return []tunnel.Place{{Relay: "relay-1", Addr: "relay-1.example.com:8443"}}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ var actions = []option{
 	{Value: fleet.ActionUserEdit, Text: "Edit a person"}, {Value: fleet.ActionUserRemove, Text: "Remove a person"}, {Value: fleet.ActionPasswordChange, Text: "Change a password"},
 	{Value: fleet.ActionRightsSet, Text: "Set rights"}, {Value: fleet.ActionTokenAdd, Text: "Create an API token"}, {Value: fleet.ActionTokenRevoke, Text: "Revoke an API token"},
 	{Value: fleet.ActionResellerAdd, Text: "Add a reseller"}, {Value: fleet.ActionResellerEdit, Text: "Edit a reseller"}, {Value: fleet.ActionResellerRemove, Text: "Remove a reseller"},
-	{Value: fleet.ActionLicenceInstall, Text: "Install a licence"}, {Value: fleet.ActionInit, Text: "Set up the installation"},
+	{Value: fleet.ActionTunnelsEdit, Text: "Change where tunnels go"}, {Value: fleet.ActionLicenceInstall, Text: "Install a licence"}, {Value: fleet.ActionInit, Text: "Set up the installation"},
 }
 
 func actionText(action string) string {

@@ -157,6 +157,8 @@ func (c *console) editForm(r *http.Request, p fleet.Principal, d fleet.Device) (
 		{Name: "group", Label: "Group", Kind: "select", Options: groupOptions(gs, d.Group)},
 		{Name: "comment", Label: "Comment", Kind: "textarea", Max: 500, Value: d.Comment},
 		{Name: "passwordless", Label: "Allow Passwordless Login to PBX", Kind: "checkbox", Checked: d.Passwordless, Hint: "The PBX has a switch of its own; both must be on."},
+		regionInput(d.Region, "Relays of this region are used first. Empty: as the account has it."),
+		secondInput(d.Second),
 	}}, nil
 }
 
@@ -171,10 +173,15 @@ func (c *console) edit(w *response, r *http.Request, p fleet.Principal) error {
 		return err
 	}
 	name, comment, password := r.PostFormValue("name"), r.PostFormValue("comment"), r.PostFormValue("passwordless") != ""
+	region := r.PostFormValue("region")
 	group, err := formGroup(r, "group")
+	var second fleet.Override
+	if err == nil {
+		second, err = formOverride(r)
+	}
 	if err == nil {
 		_, err = c.o.Fleet.EditDevice(r.Context(), p, d.ID, fleet.DeviceEdit{
-			Match: r.PostFormValue("match"), Name: &name, Comment: &comment, Group: &group, Passwordless: &password,
+			Match: r.PostFormValue("match"), Name: &name, Comment: &comment, Group: &group, Passwordless: &password, Region: &region, Second: &second,
 		})
 	}
 	if err != nil {

@@ -233,6 +233,14 @@ func (f *fake) Visits(_ context.Context, _ fleet.Principal, q fleet.VisitQuery) 
 	return cut(some, q.Cursor, q.Limit), f.called("Visits")
 }
 
+func (f *fake) Wish(context.Context, fleet.Principal) (fleet.Wish, error) {
+	return fleet.Wish{Region: "eu", Second: true}, f.called("Wish")
+}
+
+func (f *fake) EditWish(context.Context, fleet.Principal, fleet.WishEdit) (fleet.Wish, error) {
+	return fleet.Wish{}, f.called("EditWish")
+}
+
 func (f *fake) Subscription(context.Context, fleet.Principal) (fleet.Subscription, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -54,6 +54,8 @@ type accountFleet interface {
 	Overview(ctx context.Context, p fleet.Principal) (fleet.Overview, error)
 	Subscription(ctx context.Context, p fleet.Principal) (fleet.Subscription, error)
 	InstallLicense(ctx context.Context, p fleet.Principal, file []byte) (fleet.Subscription, error)
+	Wish(ctx context.Context, p fleet.Principal) (fleet.Wish, error)
+	EditWish(ctx context.Context, p fleet.Principal, x fleet.WishEdit) (fleet.Wish, error)
 	Audit(ctx context.Context, p fleet.Principal, q fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error)
 	EachAudit(ctx context.Context, p fleet.Principal, q fleet.AuditQuery, fn func(fleet.AuditEntry) error) error
 }

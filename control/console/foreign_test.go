@@ -25,6 +25,7 @@ import (
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
 )
 
 var remoteAddr = netip.MustParseAddr("198.51.100.20")
@@ -40,7 +41,9 @@ func realFleet(t *testing.T) (*fleet.Fleet, *store.Store) {
 		PutHandover: func(context.Context, string, bus.Handover) error { return nil },
 		Revoke:      func(context.Context, string, bus.Revocation) error { return nil },
 		PublishKeys: func(context.Context, fleet.Published) error { return nil },
-		Relays:      func(id.Device) []string { return []string{"relay-1.relay.example:8443"} },
+		Relays: func(id.Device, string) []tunnel.Place {
+			return []tunnel.Place{{Relay: "relay-1", Addr: "relay-1.relay.example:8443"}}
+		},
 	}))(t)
 	must(f.Init(t.Context(), goodEmail, "Ada", goodSecret))(t)
 	ctx, cancel := context.WithCancel(t.Context())

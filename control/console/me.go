@@ -13,6 +13,7 @@ import (
 type meView struct {
 	User     fleet.User
 	Account  string
+	Manages  bool // the account's settings
 	Tokens   []tokenView
 	Password form
 	Token    form
@@ -60,7 +61,7 @@ func (c *console) showMe(w *response, r *http.Request, p fleet.Principal, passwo
 	if err != nil {
 		return err
 	}
-	v := meView{User: u, Account: a.Name, Password: password, Token: token}
+	v := meView{User: u, Account: a.Name, Manages: manages(p.Role), Password: password, Token: token}
 	for _, t := range ts {
 		v.Tokens = append(v.Tokens, tokenView{APIToken: t, Own: t.User == p.User, Expired: !c.now().Before(t.Expires)})
 	}

@@ -72,6 +72,7 @@ func TestGoldenPages(t *testing.T) {
 		"reseller":          {sample(), "GET", "/resellers/" + string(accountID(2)), nil, 200},
 		"reseller-remove":   {sample(), "GET", "/resellers/" + string(accountID(2)) + "/remove", nil, 200},
 		"me":                {sample(), "GET", "/me", nil, 200},
+		"tunnels":           {sample(), "GET", "/tunnels", nil, 200},
 		"token":             {sample(), "POST", "/me/tokens", url.Values{"name": {"billing"}, "scope": {"audit:read"}, "life": {"168h"}}, 200},
 		"invitation":        {sample(), "GET", "/invitation/" + invitation, nil, 200},
 		"not-found":         {sample(), "GET", "/nowhere", nil, 404},

@@ -57,6 +57,8 @@ func (c *console) accountRoutes() []route {
 		{pattern: "POST /visits/of/{user}/end", signed: c.endAll},
 		{pattern: "GET /subscription", signed: c.subscriptionPage},
 		{pattern: "POST /subscription", signed: c.installLicence},
+		{pattern: "GET /tunnels", signed: c.tunnelsPage},
+		{pattern: "POST /tunnels", signed: c.editTunnels},
 		{pattern: "GET /audit", signed: c.auditPage},
 		{pattern: "GET /audit/export", signed: c.exportAudit},
 	}

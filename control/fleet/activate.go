@@ -68,7 +68,7 @@ func (f *Fleet) Activate(ctx context.Context, a Activation) (Grant, error) {
 	f.changed(done.device.ID)
 	f.log.Info("device activated", zap.String("device", string(done.device.ID)), zap.String("site", string(done.device.Site)),
 		zap.String("account", string(done.device.Account)), zap.String("how", done.detail))
-	return f.grant(key, done.device, done.account.Name, l, now)
+	return f.grant(key, done.device, done.account, l, now)
 }
 
 // vouched checks who stands for the PBX, and gives what then takes it in.

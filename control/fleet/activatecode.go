@@ -121,6 +121,7 @@ func (f *Fleet) mergeRecord(tx Tx, out activated, record, known Device, a Activa
 		return out, err
 	}
 	known.Name, known.Group, known.Comment, known.Passwordless, known.Code = record.Name, record.Group, record.Comment, record.Passwordless, record.Code
+	known.Region, known.Second = record.Region, record.Second
 	out, err := f.reactivate(tx, out, known, a, now)
 	if err != nil {
 		return out, err

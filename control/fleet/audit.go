@@ -42,6 +42,7 @@ const (
 	ActionResellerAdd      = "reseller_add"
 	ActionResellerEdit     = "reseller_edit"
 	ActionResellerRemove   = "reseller_remove"
+	ActionTunnelsEdit      = "tunnels_edit"
 	ActionTokenAdd         = "token_add"
 	ActionTokenRevoke      = "token_revoke"
 )

@@ -32,6 +32,8 @@ type DeviceEdit struct {
 	Group        *id.Group
 	Comment      *string
 	Passwordless *bool
+	Region       *string
+	Second       *Override
 }
 
 // Removal is what became of one device of many to be removed.

@@ -16,6 +16,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
 )
 
 // Options are what a Fleet is made of. Store, License and Zone must be set,
@@ -57,9 +58,9 @@ type Options struct {
 	// as can be; it must not block. nil: there are none.
 	Announce func(bus.DeviceNotice)
 
-	// Relays gives the addresses at which live relays can be dialled, in the
-	// order in which the device's agent is to try them.
-	Relays func(id.Device) []string
+	// Relays gives where live relays can be dialled, in the order in which the
+	// device's agent is to try them: those of the region first, if that is not "".
+	Relays func(d id.Device, region string) []tunnel.Place
 }
 
 // Fleet is the rules at work on a store. All methods may be called from any
@@ -114,7 +115,7 @@ func New(o Options) (*Fleet, error) {
 		o.AuditKeep = func() time.Duration { return 0 }
 	}
 	if o.Relays == nil {
-		o.Relays = func(id.Device) []string { return nil }
+		o.Relays = func(id.Device, string) []tunnel.Place { return nil }
 	}
 	if o.Models == nil {
 		o.Models = DefaultModels()

@@ -15,6 +15,7 @@ import (
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
 )
 
 // A device that gets a new key must lose its old tunnels and passes at once,
@@ -51,11 +52,16 @@ func deviceKey(d id.Device) string { return "device." + string(d) }
 func visitKey(v id.Visit) string   { return "visit." + string(v) }
 
 // grant signs a pass for d, whose Issued is set, under the licence l.
-func (f *Fleet) grant(key token.SigningKey, d Device, account string, l license.License, now time.Time) (Grant, error) {
+func (f *Fleet) grant(key token.SigningKey, d Device, a Account, l license.License, now time.Time) (Grant, error) {
+	wish := d.wish(a.Wish)
+	places := f.opts.Relays(d.ID, wish.Region)
 	g := Grant{
-		Device: d.ID, Site: d.Site, Name: d.Name, Account: account,
-		Issued: d.Issued, Expires: d.Issued.Add(token.PassLife), Relays: f.opts.Relays(d.ID), OverCapacity: d.OverCapacity,
+		Device: d.ID, Site: d.Site, Name: d.Name, Account: a.Name,
+		Issued: d.Issued, Expires: d.Issued.Add(token.PassLife), Relays: tunnel.Addrs(places), OverCapacity: d.OverCapacity,
 		LicenceExpired: !l.InForce(now),
+	}
+	if wish.Second {
+		g.Second = places
 	}
 	if !l.Expires.IsZero() && !g.LicenceExpired {
 		g.LicenceLeft = l.Expires.Add(license.Grace).Sub(now)
@@ -103,7 +109,7 @@ func (f *Fleet) RenewPass(ctx context.Context, r Renewal) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	return f.grant(key, d, account.Name, l, now)
+	return f.grant(key, d, account, l, now)
 }
 
 // checkRenewal refuses strangers without taking the one writer's time, and

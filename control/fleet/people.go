@@ -26,6 +26,7 @@ type Account struct {
 	Name     string
 	Allotted int // connections given by the parent; the root's are the licence's
 	Used     int // its own sites that take a connection
+	Wish     Wish
 	Created  time.Time
 }
 

@@ -10,6 +10,7 @@ import (
 type peopleTx interface {
 	// UpdateAccount writes Name and Allotted.
 	UpdateAccount(a Account) error
+	SetWish(a id.Account, w Wish) error
 	// RemoveAccounts removes a and the accounts below it with all they have,
 	// but for what the audit says of them.
 	RemoveAccounts(a Account) error

@@ -95,8 +95,12 @@ func (f *Fleet) ApplySynced() {
 	p.settle = p.now().Add(settleTime)
 }
 
-// ApplyRoute takes one change of the route bucket.
+// ApplyRoute takes one change of the route bucket. A second tunnel says nothing of
+// its device until it is the first.
 func (f *Fleet) ApplyRoute(e RouteEvent) {
+	if e.Route.Second {
+		return
+	}
 	p := f.presence
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -127,7 +128,7 @@ func (f *Fleet) RevokeCode(ctx context.Context, p Principal, device id.Device) (
 
 // EditDevice changes what the provider says of a device.
 func (f *Fleet) EditDevice(ctx context.Context, p Principal, device id.Device, x DeviceEdit) (Device, error) {
-	var name, comment string
+	var name, comment, region string
 	var err error
 	if x.Name != nil {
 		if name, err = plainText("name", *x.Name); err != nil {
@@ -136,6 +137,16 @@ func (f *Fleet) EditDevice(ctx context.Context, p Principal, device id.Device, x
 	}
 	if x.Comment != nil {
 		if comment, err = commentText(*x.Comment); err != nil {
+			return Device{}, err
+		}
+	}
+	if x.Region != nil {
+		if region, err = regionName(*x.Region); err != nil {
+			return Device{}, err
+		}
+	}
+	if x.Second != nil {
+		if err := x.Second.check(); err != nil {
 			return Device{}, err
 		}
 	}
@@ -165,6 +176,14 @@ func (f *Fleet) EditDevice(ctx context.Context, p Principal, device id.Device, x
 		if x.Passwordless != nil && *x.Passwordless != d.Passwordless {
 			d.Passwordless = *x.Passwordless
 			changed = append(changed, map[bool]string{true: "passwordless allowed", false: "passwordless forbidden"}[d.Passwordless])
+		}
+		if x.Region != nil && region != d.Region {
+			changed = append(changed, fmt.Sprintf("region was %q", d.Region))
+			d.Region = region
+		}
+		if x.Second != nil && *x.Second != d.Second {
+			changed = append(changed, fmt.Sprintf("second tunnel was %q", d.Second))
+			d.Second = *x.Second
 		}
 		e.Detail = strings.Join(changed, "; ")
 		return nil

@@ -14,7 +14,7 @@ import (
 // somebody else has changed meanwhile is told so (RFC 9110, section 13.1.1).
 
 func (d Device) Tag() string {
-	return tag(d.Name, d.Group, d.Comment, d.Passwordless, d.Code.Hash)
+	return tag(d.Name, d.Group, d.Comment, d.Passwordless, d.Code.Hash, d.Region, d.Second)
 }
 
 func (u User) Tag() string    { return tag(u.Name, u.Role, u.Disabled, u.Email) }

@@ -43,7 +43,9 @@ type Device struct {
 	Name         string
 	Group        id.Group // "" if none
 	Comment      string
-	Passwordless bool // allowed by the provider; the PBX has a switch of its own
+	Passwordless bool     // allowed by the provider; the PBX has a switch of its own
+	Region       string   // where its tunnels should be; "": where the account's should
+	Second       Override // whether it keeps a second tunnel
 	Model        string
 	Firmware     string
 	Key          ed25519.PublicKey
@@ -139,6 +141,9 @@ type Grant struct {
 	Issued  time.Time
 	Expires time.Time
 	Relays  []string // host:port, in the order to try
+	// Second is where a second tunnel is to be kept, in the order to try, at a
+	// relay other than the first one's; nil: none is to be.
+	Second []tunnel.Place
 
 	OverCapacity   bool          // as of the device
 	LicenceExpired bool          // visits are refused

@@ -27,6 +27,7 @@ import (
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
+	"trunkline/internal/tunnel"
 )
 
 const (
@@ -152,7 +153,12 @@ func (w *world) restartOn(s fleet.Store) {
 			})
 		},
 		Announce: w.announce,
-		Relays:   func(id.Device) []string { return []string{"r1.example.com:8443", "r2.example.com:8443"} },
+		Relays: func(_ id.Device, region string) []tunnel.Place {
+			if region == "eu" {
+				return []tunnel.Place{{Relay: "r2", Addr: "r2.example.com:8443"}, {Relay: "r1", Addr: "r1.example.com:8443"}}
+			}
+			return []tunnel.Place{{Relay: "r1", Addr: "r1.example.com:8443"}, {Relay: "r2", Addr: "r2.example.com:8443"}}
+		},
 	})
 	if err != nil {
 		w.Fatal(err)

@@ -9,11 +9,11 @@ import (
 	"trunkline/internal/id"
 )
 
-const accountColumns = "id, parent, path, name, allotted, used, created"
+const accountColumns = "id, parent, path, name, allotted, used, created, region, second"
 
 func scanAccount(r scanner) (a fleet.Account, err error) {
 	var parent sql.NullString
-	err = r.Scan(&a.ID, &parent, &a.Path, &a.Name, &a.Allotted, &a.Used, stamp{&a.Created})
+	err = r.Scan(&a.ID, &parent, &a.Path, &a.Name, &a.Allotted, &a.Used, stamp{&a.Created}, &a.Wish.Region, flag{&a.Wish.Second})
 	a.Parent = id.Account(parent.String)
 	return a, err
 }
@@ -37,8 +37,8 @@ func (t *tx) AddAccount(a fleet.Account) error {
 		path = p.Path + path
 	}
 	parent := sql.NullString{String: string(a.Parent), Valid: a.Parent != ""}
-	return t.unique("INSERT INTO accounts ("+accountColumns+", sort_name) VALUES ($1, $2, $3, $4, $5, 0, $6, $7)",
-		a.ID, parent, path, a.Name, a.Allotted, micros(a.Created), strings.ToLower(a.Name))
+	return t.unique("INSERT INTO accounts ("+accountColumns+", sort_name) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9)",
+		a.ID, parent, path, a.Name, a.Allotted, micros(a.Created), a.Wish.Region, number(a.Wish.Second), strings.ToLower(a.Name))
 }
 
 const userColumns = "u.id, u.account, u.email, u.name, u.role, u.hash, u.disabled, COALESCE(u.invite, ''), u.invite_expires, u.last_seen, u.created"

@@ -14,7 +14,7 @@ import (
 const selectDevice = `SELECT d.id, d.account, COALESCE(d.site, ''), COALESCE(d.serial, ''), d.name, d.grp, d.comment, d.passwordless, d.model, d.firmware,
 	d.public_key, d.created, d.activated, COALESCE(d.code, ''), d.code_expires, d.code_used, d.hs_enabled, d.hs_type, d.hs_role, d.hs_peer, d.hs_claim,
 	d.joined, d.issued, d.void, d.status, d.reason, d.since, d.relay, d.remote, d.agent, d.l_account, d.l_passwordless, d.l_auto_logout,
-	COALESCE(s.licensed, 1), COALESCE(s.alarm, ''), COALESCE(s.active, ''), CASE WHEN COALESCE(s.active, '') = '' THEN '' ELSE
+	d.region, d.second, COALESCE(s.licensed, 1), COALESCE(s.alarm, ''), COALESCE(s.active, ''), CASE WHEN COALESCE(s.active, '') = '' THEN '' ELSE
 		COALESCE((SELECT o.id FROM devices o WHERE o.site = d.site AND o.id <> d.id LIMIT 1), '') END
 	FROM devices d LEFT JOIN sites s ON s.id = d.site`
 
@@ -26,7 +26,7 @@ func scanDevice(r scanner) (d fleet.Device, err error) {
 		stamp{&d.Created}, stamp{&d.Activated}, &c.Hash, stamp{&c.Expires}, stamp{&c.Used},
 		flag{&h.Enabled}, &h.Type, &h.Role, &h.Peer, &h.Claim, stamp{&d.Joined}, stamp{&d.Issued}, stamp{&d.Void},
 		&p.Status, &p.Reason, stamp{&p.Since}, &p.Relay, &p.Remote, &p.Agent,
-		flag{&p.Logins.Account}, flag{&p.Logins.Passwordless}, &p.Logins.AutoLogout, flag{&licensed}, &d.Alarm, &active, &d.Peer)
+		flag{&p.Logins.Account}, flag{&p.Logins.Passwordless}, &p.Logins.AutoLogout, &d.Region, &d.Second, flag{&licensed}, &d.Alarm, &active, &d.Peer)
 	d.OverCapacity = !licensed
 	switch {
 	case d.Peer == "": // a pair of one is no pair
@@ -119,24 +119,24 @@ func (t *tx) AddDevice(d fleet.Device) error {
 	h, p, c := d.HotStandby, d.Presence, d.Code
 	return t.unique(`INSERT INTO devices (id, account, site, serial, name, sort_name, search, grp, comment, passwordless, model, firmware, public_key,
 		created, activated, code, code_expires, code_used, hs_enabled, hs_type, hs_role, hs_peer, hs_claim, joined, issued, void,
-		status, reason, since, relay, remote, agent, l_account, l_passwordless, l_auto_logout)
+		status, reason, since, relay, remote, agent, l_account, l_passwordless, l_auto_logout, region, second)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26,
-		$27, $28, $29, $30, $31, $32, $33, $34, $35)`,
+		$27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)`,
 		d.ID, d.Account, optional(d.Site), optional(d.Serial), d.Name, sortName(d), searchText(d), d.Group, d.Comment, number(d.Passwordless),
 		d.Model, d.Firmware, []byte(d.Key), micros(d.Created), micros(d.Activated), optional(c.Hash), micros(c.Expires), micros(c.Used),
 		number(h.Enabled), h.Type, h.Role, h.Peer, int64(h.Claim), micros(d.Joined), micros(d.Issued), micros(d.Void),
 		p.Status, p.Reason, micros(p.Since), p.Relay, p.Remote, p.Agent,
-		number(p.Logins.Account), number(p.Logins.Passwordless), p.Logins.AutoLogout)
+		number(p.Logins.Account), number(p.Logins.Passwordless), p.Logins.AutoLogout, d.Region, d.Second)
 }
 
 func (t *tx) UpdateDevice(d fleet.Device) error {
 	h, c := d.HotStandby, d.Code
 	return t.unique(`UPDATE devices SET site = $2, serial = $3, name = $4, sort_name = $5, search = $6, grp = $7, comment = $8, passwordless = $9,
 		model = $10, firmware = $11, public_key = $12, activated = $13, code = $14, code_expires = $15, code_used = $16,
-		hs_enabled = $17, hs_type = $18, hs_role = $19, hs_peer = $20, hs_claim = $21, joined = $22, issued = $23, void = $24 WHERE id = $1`,
+		hs_enabled = $17, hs_type = $18, hs_role = $19, hs_peer = $20, hs_claim = $21, joined = $22, issued = $23, void = $24, region = $25, second = $26 WHERE id = $1`,
 		d.ID, optional(d.Site), optional(d.Serial), d.Name, sortName(d), searchText(d), d.Group, d.Comment, number(d.Passwordless),
 		d.Model, d.Firmware, []byte(d.Key), micros(d.Activated), optional(c.Hash), micros(c.Expires), micros(c.Used),
-		number(h.Enabled), h.Type, h.Role, h.Peer, int64(h.Claim), micros(d.Joined), micros(d.Issued), micros(d.Void))
+		number(h.Enabled), h.Type, h.Role, h.Peer, int64(h.Claim), micros(d.Joined), micros(d.Issued), micros(d.Void), d.Region, d.Second)
 }
 
 func (t *tx) SavePresence(d id.Device, p fleet.Presence) error {
@@ -165,7 +165,7 @@ func sortName(d fleet.Device) string { return strings.ToLower(d.Name) }
 
 // searchText parts its fields by line ends, which nobody searches for.
 func searchText(d fleet.Device) string {
-	return strings.ToLower(strings.Join([]string{d.Name, string(d.Serial), string(d.Site), d.Model, d.Comment}, "\n"))
+	return strings.ToLower(strings.Join([]string{d.Name, string(d.Serial), string(d.Site), d.Model, d.Comment, d.Region}, "\n"))
 }
 
 func number(b bool) int {

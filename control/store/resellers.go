@@ -13,6 +13,10 @@ func (t *tx) UpdateAccount(a fleet.Account) error {
 	return t.change("UPDATE accounts SET name = $2, sort_name = $3, allotted = $4 WHERE id = $1", a.ID, a.Name, strings.ToLower(a.Name), a.Allotted)
 }
 
+func (t *tx) SetWish(a id.Account, w fleet.Wish) error {
+	return t.change("UPDATE accounts SET region = $2, second = $3 WHERE id = $1", a, w.Region, number(w.Second))
+}
+
 // under selects the ids of an account and of all below it. What is said of "_"
 // at UsedBelow holds here too.
 const under = "(SELECT b.id FROM accounts b WHERE b.path LIKE $1)"

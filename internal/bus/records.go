@@ -45,6 +45,8 @@ type Route struct {
 	Logins  tunnel.Logins   `json:"logins,omitzero"`
 	Agent   string          `json:"agent,omitempty"`  // version
 	Remote  string          `json:"remote,omitempty"` // the agent's address as the relay sees it
+	// Second: the tunnel is kept for when the first one, at another relay, is lost.
+	Second bool `json:"second,omitempty"`
 }
 
 // Lease says that a relay lives and where agents can dial it.

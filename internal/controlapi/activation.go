@@ -2,6 +2,7 @@ package controlapi
 
 import (
 	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
 )
 
 // ActivationRequest asks for a PBX to be taken into an account: the one whose
@@ -43,9 +44,10 @@ type Grant struct {
 	Account string    `json:"account" doc:"The account's name, for the PBX's own page."`
 	Pass    string    `json:"pass" doc:"Secret: what the device shows a relay, together with a proof of its key."`
 	// LifetimeSeconds, and no date: the PBX's clock may be off by hours.
-	LifetimeSeconds int64    `json:"lifetime_seconds" doc:"How long the pass is good for, from now."`
-	Relays          []string `json:"relays" doc:"host:port, in the order to try."`
-	OverCapacity    bool     `json:"over_capacity,omitempty" doc:"No connection was left for the site: the tunnel stays, visits are refused."`
-	LicenceExpired  bool     `json:"licence_expired,omitempty" doc:"The provider's licence and its days of grace are over: the tunnel stays, visits are refused."`
-	LicenceSeconds  int64    `json:"licence_seconds,omitempty" doc:"In how long that will be, from now, unless the licence is renewed; missing: no end is known."`
+	LifetimeSeconds int64          `json:"lifetime_seconds" doc:"How long the pass is good for, from now."`
+	Relays          []string       `json:"relays" doc:"host:port, in the order to try."`
+	Second          []tunnel.Place `json:"second,omitempty" doc:"Where to keep a second tunnel, in the order to try, at another relay than the first one's; absent: none is wanted."`
+	OverCapacity    bool           `json:"over_capacity,omitempty" doc:"No connection was left for the site: the tunnel stays, visits are refused."`
+	LicenceExpired  bool           `json:"licence_expired,omitempty" doc:"The provider's licence and its days of grace are over: the tunnel stays, visits are refused."`
+	LicenceSeconds  int64          `json:"licence_seconds,omitempty" doc:"In how long that will be, from now, unless the licence is renewed; missing: no end is known."`
 }

@@ -16,6 +16,15 @@ func (c *Client) Subscription(ctx context.Context) (Subscription, error) {
 	return call[Subscription](ctx, c, http.MethodGet, "/subscription", nil, nil)
 }
 
+// TunnelSettings is where the account's devices' tunnels should be.
+func (c *Client) TunnelSettings(ctx context.Context) (Tagged[TunnelSettings], error) {
+	return call[Tagged[TunnelSettings]](ctx, c, http.MethodGet, "/tunnel-settings", nil, nil)
+}
+
+func (c *Client) EditTunnelSettings(ctx context.Context, q TunnelSettingsEdit) (Tagged[TunnelSettings], error) {
+	return call[Tagged[TunnelSettings]](ctx, c, http.MethodPatch, "/tunnel-settings", nil, q)
+}
+
 // InstallLicence puts a licence file in force.
 func (c *Client) InstallLicence(ctx context.Context, file string) (Subscription, error) {
 	return call[Subscription](ctx, c, http.MethodPut, "/subscription/licence", nil, text(file))

@@ -34,6 +34,8 @@ type Device struct {
 	Group        id.Group   `json:"group,omitempty" doc:"Absent: in no group."`
 	Comment      string     `json:"comment,omitempty"`
 	Passwordless bool       `json:"passwordless" doc:"Passwordless visits are allowed here; the PBX has a switch of its own."`
+	Region       string     `json:"region,omitempty" doc:"Where its tunnels should be; absent: where the account's should."`
+	SecondTunnel string     `json:"second_tunnel" enum:"account,on,off" doc:"Whether it keeps a second tunnel; account: as the account has it."`
 	Model        string     `json:"model,omitempty"`
 	Firmware     string     `json:"firmware,omitempty"`
 	Created      time.Time  `json:"created,omitzero"`

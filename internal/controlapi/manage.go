@@ -37,6 +37,8 @@ type DeviceEdit struct {
 	Group        *GroupChoice `json:"group,omitempty" doc:"none takes it out of its group."`
 	Comment      *string      `json:"comment,omitempty" max:"500"`
 	Passwordless *bool        `json:"passwordless,omitempty"`
+	Region       *string      `json:"region,omitempty" max:"63" example:"eu" doc:"Where its tunnels should be; empty: where the account's should."`
+	SecondTunnel *string      `json:"second_tunnel,omitempty" enum:"account,on,off"`
 }
 
 // Removals asks for devices to be removed, each for itself.

@@ -8,13 +8,14 @@ import (
 
 	"trunkline/internal/bus"
 	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
 )
 
 // maxChoices are as many relays as an agent is told of: it asks again if none of
 // them answers.
 const maxChoices = 16
 
-// Order is where the agent of d can dial, host:port, in the order to try: relays
+// Order is where the agent of d can dial, in the order to try: relays
 // of region first, if that is not "", then the others; in each part by weighted
 // rendezvous hashing. So each device has an order of its own that holds while
 // relays come and go, relays get devices in proportion to the room that they
@@ -24,7 +25,7 @@ const maxChoices = 16
 // (Highest random weight: Thaler and Ravishankar, "Using name-based mappings to
 // increase hit rates", 1998. The weights: Schindelhauer and Schomaker, "Weighted
 // distributed hash tables", 2005: -w / ln u, with u uniform in (0, 1).)
-func Order(d id.Device, region string, leases []bus.Lease) []string {
+func Order(d id.Device, region string, leases []bus.Lease) []tunnel.Place {
 	type scored struct {
 		lease bus.Lease
 		near  bool
@@ -45,9 +46,11 @@ func Order(d id.Device, region string, leases []bus.Lease) []string {
 		}
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.lease.Relay, b.lease.Relay))
 	})
-	var out []string
+	var out []tunnel.Place
 	for _, s := range all[:min(len(all), maxChoices)] {
-		out = append(out, s.lease.Addrs...)
+		for _, a := range s.lease.Addrs {
+			out = append(out, tunnel.Place{Relay: s.lease.Relay, Addr: a})
+		}
 	}
 	return out
 }

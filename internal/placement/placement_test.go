@@ -9,6 +9,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/id"
 	"trunkline/internal/placement"
+	"trunkline/internal/tunnel"
 )
 
 func lease(name id.Relay, region string, l bus.Load) bus.Lease {
@@ -19,7 +20,7 @@ func lease(name id.Relay, region string, l bus.Load) bus.Lease {
 func first(leases []bus.Lease, devices []id.Device) map[string]int {
 	n := make(map[string]int)
 	for _, d := range devices {
-		n[placement.Order(d, "", leases)[0]]++
+		n[tunnel.Addrs(placement.Order(d, "", leases))[0]]++
 	}
 	return n
 }
@@ -57,13 +58,13 @@ func TestOrderIsStable(t *testing.T) {
 	leases := []bus.Lease{lease("a", "", bus.Load{}), lease("b", "", bus.Load{}), lease("c", "", bus.Load{})}
 	heirs := make(map[string]int)
 	for _, d := range all {
-		before := placement.Order(d, "", leases)
+		before := tunnel.Addrs(placement.Order(d, "", leases))
 		leases[1].Load = bus.Load{Tunnels: 10, TunnelsMax: 1000}
-		if now := placement.Order(d, "", leases); !slices.Equal(now, before) {
+		if now := tunnel.Addrs(placement.Order(d, "", leases)); !slices.Equal(now, before) {
 			t.Fatalf("%s: %v, with a hundredth of load at one %v", d, before, now)
 		}
 		leases[2].Draining = true
-		after := placement.Order(d, "", leases)
+		after := tunnel.Addrs(placement.Order(d, "", leases))
 		leases[2].Draining, leases[1].Load = false, bus.Load{}
 		want := slices.DeleteFunc(slices.Clone(before), func(a string) bool { return a == "c:8443" })
 		if !slices.Equal(after, want) {
@@ -82,7 +83,7 @@ func TestRegionComesFirst(t *testing.T) {
 	full := bus.Load{Tunnels: 99, TunnelsMax: 100}
 	leases := []bus.Lease{lease("a", "eu", bus.Load{}), lease("b", "us", full), lease("c", "eu", bus.Load{}), lease("d", "us", bus.Load{})}
 	for _, d := range devices(100) {
-		got := placement.Order(d, "us", leases)
+		got := tunnel.Addrs(placement.Order(d, "us", leases))
 		if here := got[:2]; len(got) != 4 || !slices.Contains(here, "b:8443") || !slices.Contains(here, "d:8443") {
 			t.Fatalf("%s: %v", d, got)
 		}

@@ -43,6 +43,7 @@ type Status struct {
 	Portal  Portal   `json:"portal"`
 	Standby *Standby `json:"standby,omitempty"` // nil: a single PBX
 	Logins  Logins   `json:"logins,omitzero"`
+	Second  bool     `json:"second,omitempty"` // the device's first tunnel is elsewhere; false: this is it, from now on
 }
 
 // Standby is what a PBX says of its hot-standby pair.

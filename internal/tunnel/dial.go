@@ -20,7 +20,17 @@ import (
 // Dial owns c. It takes Config.HelloTimeout at most for the hello, and as much
 // again for the multiplexer's start.
 func Dial(ctx context.Context, c *tls.Conn, cfg Config, pass string, key ed25519.PrivateKey, info AgentInfo) (*Agent, error) {
-	w, err := sayHello(ctx, c, cfg.withDefaults().HelloTimeout, pass, key, info)
+	return dial(ctx, c, cfg, Hello{Pass: pass, Agent: info}, key)
+}
+
+// DialSecond is Dial for a device whose first tunnel is elsewhere. Whether the relay
+// knows of second tunnels its Welcome says; the first status says so too.
+func DialSecond(ctx context.Context, c *tls.Conn, cfg Config, pass string, key ed25519.PrivateKey, info AgentInfo) (*Agent, error) {
+	return dial(ctx, c, cfg, Hello{Pass: pass, Agent: info, Second: true}, key)
+}
+
+func dial(ctx context.Context, c *tls.Conn, cfg Config, h Hello, key ed25519.PrivateKey) (*Agent, error) {
+	w, err := sayHello(ctx, c, cfg.withDefaults().HelloTimeout, h, key)
 	if err != nil {
 		c.NetConn().Close()
 		return nil, err
@@ -47,7 +57,7 @@ func Dial(ctx context.Context, c *tls.Conn, cfg Config, pass string, key ed25519
 	return a, nil
 }
 
-func sayHello(ctx context.Context, c *tls.Conn, timeout time.Duration, pass string, key ed25519.PrivateKey, info AgentInfo) (Welcome, error) {
+func sayHello(ctx context.Context, c *tls.Conn, timeout time.Duration, h Hello, key ed25519.PrivateKey) (Welcome, error) {
 	_ = c.SetDeadline(time.Now().Add(timeout))
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(past) })()
 	if err := c.HandshakeContext(ctx); err != nil {
@@ -57,7 +67,8 @@ func sayHello(ctx context.Context, c *tls.Conn, timeout time.Duration, pass stri
 	if err != nil {
 		return Welcome{}, err
 	}
-	b, err := Hello{Pass: pass, Proof: Proof(key, binding, pass), Agent: info}.encode()
+	h.Proof = Proof(key, binding, h.Pass)
+	b, err := h.encode()
 	if err != nil {
 		return Welcome{}, fmt.Errorf("hello: %w", err)
 	}

@@ -21,6 +21,9 @@ type Hello struct {
 	Pass  string    `json:"pass"`
 	Proof []byte    `json:"proof"` // see Proof
 	Agent AgentInfo `json:"agent"`
+	// Second: the device keeps its first tunnel elsewhere, and this one idle until
+	// a Status says otherwise.
+	Second bool `json:"second,omitempty"`
 }
 
 // AgentInfo describes the program at the other end, for people.
@@ -35,6 +38,7 @@ type Welcome struct {
 	Relay  id.Relay
 	Tunnel id.Tunnel
 	Ping   time.Duration // how often both sides ping
+	Second bool          // the relay takes it for a second tunnel: one that knows none does not say so
 }
 
 type wireHello struct {
@@ -47,6 +51,7 @@ type wireWelcome struct {
 	Relay   id.Relay  `json:"relay"`
 	Tunnel  id.Tunnel `json:"tunnel"`
 	PingMS  int64     `json:"ping_ms"`
+	Second  bool      `json:"second,omitempty"`
 }
 
 // wireAnswer holds exactly one of the two.
@@ -88,7 +93,7 @@ func parseHello(b []byte) (Hello, error) {
 }
 
 func (w Welcome) encode() ([]byte, error) {
-	return block(wireAnswer{Welcome: &wireWelcome{Version: Version, Relay: w.Relay, Tunnel: w.Tunnel, PingMS: w.Ping.Milliseconds()}}, helloMax)
+	return block(wireAnswer{Welcome: &wireWelcome{Version: Version, Relay: w.Relay, Tunnel: w.Tunnel, PingMS: w.Ping.Milliseconds(), Second: w.Second}}, helloMax)
 }
 
 func encodeRefusal(f *fault.Error) ([]byte, error) {
@@ -118,5 +123,5 @@ func parseAnswer(b []byte) (Welcome, *fault.Error, error) {
 	case w.PingMS < 1 || w.PingMS > pingMax.Milliseconds():
 		return Welcome{}, nil, fmt.Errorf("ping_ms out of range")
 	}
-	return Welcome{Relay: w.Relay, Tunnel: w.Tunnel, Ping: time.Duration(w.PingMS) * time.Millisecond}, nil, nil
+	return Welcome{Relay: w.Relay, Tunnel: w.Tunnel, Ping: time.Duration(w.PingMS) * time.Millisecond, Second: w.Second}, nil, nil
 }

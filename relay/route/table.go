@@ -73,6 +73,18 @@ func (t *Table) Site(s id.Site) (bus.Route, bool) {
 	return t.Device(d.(id.Device))
 }
 
+// Second is the route of a device's second tunnel, if it has one that is up.
+func (t *Table) Second(d id.Device) (bus.Route, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.entries[d] {
+		if e.route.Second && e.route.Down == "" {
+			return *e.route, true
+		}
+	}
+	return bus.Route{}, false
+}
+
 // Len is of how many devices a relay has said something lately.
 func (t *Table) Len() int {
 	t.mu.Lock()
@@ -165,7 +177,7 @@ func (t *Table) ownIs(r bus.Route) bool {
 }
 
 func sameWord(a, b bus.Route) bool {
-	return a.Tunnel == b.Tunnel && a.Down == b.Down && a.Logins == b.Logins && sameStandby(a.Standby, b.Standby) &&
+	return a.Tunnel == b.Tunnel && a.Second == b.Second && a.Down == b.Down && a.Logins == b.Logins && sameStandby(a.Standby, b.Standby) &&
 		a.Portal.Origin == b.Portal.Origin && slices.Equal(a.Portal.Aliases, b.Portal.Aliases)
 }
 
@@ -182,7 +194,7 @@ func shared(r bus.Route) *bus.Route {
 
 func (t *Table) isNewest(r bus.Route) bool {
 	for _, e := range t.entries[r.Device] {
-		if e.route.Relay == t.self && e.route.Down == "" {
+		if e.route.Relay == t.self && e.route.Down == "" && e.route.Second == r.Second {
 			best, ok := t.Device(r.Device)
 			return ok && best.Relay == r.Relay
 		}
@@ -243,12 +255,16 @@ func (t *Table) publish(d id.Device) {
 	t.join(best.route.Site, d)
 }
 
-// better: a tunnel that is up beats one that is down; then the newer bucket,
+// better: a tunnel that is up beats one that is down; then a first one beats a
+// second; then the newer bucket,
 // then the higher revision. A route of our own that the bus has not yet
 // numbered is the newest there is.
 func (t *Table) better(a, b entry) bool {
 	if up := a.route.Down == ""; up != (b.route.Down == "") {
 		return up
+	}
+	if a.route.Second != b.route.Second {
+		return b.route.Second
 	}
 	if a.rev == 0 || b.rev == 0 {
 		return a.rev == 0

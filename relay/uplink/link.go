@@ -34,6 +34,7 @@ type link struct {
 
 	fault fault.Code // of the last probe; guarded by the uplink's words
 
+	second  atomic.Bool // kept for when the device's first tunnel is lost; never again once it is the first
 	leaving atomic.Bool // new streams go elsewhere; running ones go on
 	asked   atomic.Bool // to move
 	drained bool        // asked so by Drain, which alone looks at it
@@ -51,7 +52,9 @@ func (l *link) begin(ctx context.Context) {
 	}
 	l.log("tunnel up", zap.String("agent", l.agent))
 	u.metrics.accepted.Inc()
-	u.o.Arrived(l.device)
+	if !l.second.Load() {
+		u.o.Arrived(l.device)
+	}
 
 	l.silent = time.AfterFunc(u.o.FirstStatus, func() {
 		l.end(fault.New(fault.Protocol, "The agent sent no status."))
@@ -64,11 +67,17 @@ func (l *link) begin(ctx context.Context) {
 
 func (l *link) onStatus(s tunnel.Status) {
 	l.heardFirst()
+	first := !s.Second && l.second.Swap(false)
 	l.u.announce(l, bus.Route{
 		Relay: l.u.o.Relay, Device: l.device, Site: l.pass.Site, Account: l.pass.Account,
 		Tunnel: l.relay.Welcome().Tunnel, Since: l.since, Portal: s.Portal, Standby: s.Standby, Logins: s.Logins,
-		Agent: l.agent, Remote: l.remote,
+		Agent: l.agent, Remote: l.remote, Second: l.second.Load(),
 	})
+	if first {
+		l.log("second tunnel is the first now")
+		l.u.metrics.promoted.Inc()
+		l.u.o.Arrived(l.device)
+	}
 }
 
 func (l *link) heardFirst() {

@@ -93,7 +93,7 @@ func New(o Options) *Uplink {
 	u := &Uplink{o: o, max: o.Max, tunnels: tunnel.Config{
 		HelloTimeout: o.Hello, Ping: o.Ping, Window: o.Window, Budget: mux.NewBudget(o.Windows),
 	}}
-	u.metrics = newMetrics(o, func() float64 { return float64(u.Count()) }, func() float64 { return float64(u.maxTunnels()) }, func() float64 { return float64(u.tunnels.Budget.Used()) })
+	u.metrics = newMetrics(o, func() float64 { return float64(u.Count()) }, u.seconds, func() float64 { return float64(u.maxTunnels()) }, func() float64 { return float64(u.tunnels.Budget.Used()) })
 	u.prober = newProber(u)
 	return u
 }
@@ -112,7 +112,11 @@ func (u *Uplink) Serve(ctx context.Context, c *tls.Conn, gone func()) {
 				entered = true
 				l.pass, err = u.o.Admit(h.Pass, exporter, h.Proof)
 			}
-			return tunnel.Welcome{Relay: u.o.Relay, Tunnel: id.NewTunnel(), Ping: u.o.Ping}, err
+			if err == nil && h.Second {
+				l.second.Store(true)
+				err = u.besideFirst(l.pass.Device)
+			}
+			return tunnel.Welcome{Relay: u.o.Relay, Tunnel: id.NewTunnel(), Ping: u.o.Ping, Second: h.Second}, err
 		})
 	if err != nil {
 		code := fault.CodeOf(err)
@@ -143,6 +147,15 @@ func (u *Uplink) take(l *link) {
 	if loaded {
 		u.supersede(old.(*link), "The device opened a newer tunnel.")
 	}
+}
+
+// besideFirst refuses a second tunnel where the first one is: it would be lost
+// with it.
+func (u *Uplink) besideFirst(d id.Device) error {
+	if v, ok := u.links.Load(d); ok && !v.(*link).second.Load() {
+		return fault.New(fault.TooMany, "The PBX's first tunnel is at this relay; a second one belongs elsewhere.")
+	}
+	return nil
 }
 
 // Superseded is for a device that has a newer tunnel at another relay.
@@ -189,6 +202,8 @@ func (u *Uplink) release(l *link, cause *fault.Error) {
 	r := l.route.Load()
 	switch {
 	case r == nil: // it was never announced
+	case r.Second: // nobody relied on it
+		u.o.Withdraw(l.device)
 	case cause.Code == fault.Replaced: // by a tunnel at another relay, whose word counts
 		u.o.Withdraw(l.device)
 	default:
@@ -211,6 +226,17 @@ func (u *Uplink) Dial(ctx context.Context, d id.Device, h tunnel.Header) (*tunne
 		return nil, fault.New(fault.NotConnected, "The agent on the PBX is stopping.").After(2 * time.Second)
 	}
 	return l.relay.Open(ctx, h)
+}
+
+// seconds counts the second tunnels. It is asked when metrics are read.
+func (u *Uplink) seconds() (n float64) {
+	u.links.Range(func(_, v any) bool {
+		if v.(*link).second.Load() {
+			n++
+		}
+		return true
+	})
+	return n
 }
 
 // End closes the tunnel of d, if its pass was issued until at.

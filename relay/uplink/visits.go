@@ -50,6 +50,9 @@ func (u *Uplink) say(d id.Device, w word) {
 		return // it is told when it is back
 	}
 	l := v.(*link)
+	if l.second.Load() {
+		return // its visits go through the first tunnel; once it is that itself, it is told
+	}
 	l.words.mu.Lock()
 	defer l.words.mu.Unlock()
 	if l.words.queue = append(l.words.queue, w); len(l.words.queue) > maxWords {

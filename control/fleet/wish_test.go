@@ -1,0 +1,77 @@
+package fleet_test
+
+import (
+	"strings"
+	"testing"
+
+	"trunkline/control/fleet"
+	"trunkline/internal/fault"
+)
+
+// What the account wishes holds for its devices, and what is said of a device
+// goes before it; a device is told with its next pass.
+func TestWishOfTunnels(t *testing.T) {
+	w := newWorld(t)
+	anna := w.signIn(owner)
+	box := newPBX("SN-0001")
+	g := w.activate(box.request())
+	renewed := func() fleet.Grant { return ok(w.RenewPass(t.Context(), box.renewal(g.Device)))(t) }
+	first := func() string { return renewed().Relays[0] }
+	second := func() int { return len(renewed().Second) }
+	if first() != "r1.example.com:8443" || second() != 0 {
+		t.Fatal("without a wish the order is another, or a second tunnel is wanted")
+	}
+	was := ok(w.Wish(t.Context(), anna))(t)
+	set := ok(w.EditWish(t.Context(), anna, fleet.WishEdit{Match: was.Tag(), Region: ptr("eu"), Second: ptr(true)}))(t)
+	if got := ok(w.Wish(t.Context(), anna))(t); got != set || got != (fleet.Wish{Region: "eu", Second: true}) {
+		t.Errorf("the wish is %+v", got)
+	}
+	if first() != "r2.example.com:8443" || second() != 2 {
+		t.Error("the account's wish does not hold")
+	}
+	_, err := w.EditWish(t.Context(), anna, fleet.WishEdit{Match: was.Tag(), Region: ptr("us")})
+	wantCode(t, err, fault.Changed)
+
+	edit := func(x fleet.DeviceEdit) { ok(w.EditDevice(t.Context(), anna, g.Device, x))(t) }
+	edit(fleet.DeviceEdit{Region: ptr("us"), Second: ptr(fleet.Off)})
+	if first() != "r1.example.com:8443" || second() != 0 {
+		t.Error("what is said of the device does not go before the account's wish")
+	}
+	ok(w.EditWish(t.Context(), anna, fleet.WishEdit{Region: ptr(""), Second: ptr(false)}))(t)
+	edit(fleet.DeviceEdit{Region: ptr("eu"), Second: ptr(fleet.On)})
+	if first() != "r2.example.com:8443" || second() != 2 {
+		t.Error("what is said of the device does not hold alone")
+	}
+	found := ok(w.Devices(t.Context(), anna, fleet.DeviceQuery{Search: "eu"}))(t)
+	if len(found.Items) != 1 || found.Items[0].Second != fleet.On {
+		t.Errorf("a search for the region finds %+v", found.Items)
+	}
+	log := ok(w.Audit(t.Context(), anna, fleet.AuditQuery{Action: fleet.ActionTunnelsEdit, Outcome: "ok"}))(t)
+	if len(log.Items) != 2 || !strings.Contains(log.Items[1].Detail, `region "eu", was ""`) {
+		t.Errorf("the audit has %+v", log.Items)
+	}
+}
+
+func TestWishIsChecked(t *testing.T) {
+	w := newWorld(t)
+	anna := w.signIn(owner)
+	g := w.activate(newPBX("SN-0001").request())
+	for _, region := range []string{"EU", "a b", "-eu", strings.Repeat("e", 64)} {
+		_, err := w.EditWish(t.Context(), anna, fleet.WishEdit{Region: &region})
+		wantCode(t, err, fault.Invalid)
+		_, err = w.EditDevice(t.Context(), anna, g.Device, fleet.DeviceEdit{Region: &region})
+		wantCode(t, err, fault.Invalid)
+	}
+	_, err := w.EditDevice(t.Context(), anna, g.Device, fleet.DeviceEdit{Second: ptr(fleet.Override("maybe"))})
+	wantCode(t, err, fault.Invalid)
+}
+
+func ok[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}

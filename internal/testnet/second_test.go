@@ -1,0 +1,148 @@
+package testnet_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
+	"trunkline/internal/testnet"
+	"trunkline/relay"
+)
+
+// wire passes TCP on to a relay until it is cut.
+type wire struct {
+	ln net.Listener
+
+	mu    sync.Mutex
+	to    string
+	conns []net.Conn
+}
+
+func newWire(t *testing.T) *wire {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{ln: ln}
+	t.Cleanup(w.cut)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			w.mu.Lock()
+			to := w.to
+			w.mu.Unlock()
+			up, err := net.Dial("tcp", to)
+			if err != nil {
+				c.Close()
+				continue
+			}
+			w.mu.Lock()
+			w.conns = append(w.conns, c, up)
+			w.mu.Unlock()
+			go pass(c, up)
+			go pass(up, c)
+		}
+	}()
+	return w
+}
+
+func pass(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	to.Close()
+}
+
+// cut ends it as a machine that is gone does.
+func (w *wire) cut() {
+	w.ln.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.conns {
+		c.Close()
+	}
+}
+
+// A PBX of an account that wishes for a region and a second tunnel has the first
+// one there and the second elsewhere; it counts once; and when the first one's
+// relay is gone, the second one serves at once.
+func TestSecondTunnelServes(t *testing.T) {
+	more := &testnet.More{Names: []id.Relay{"relay-2", "relay-3"}}
+	w := testnet.Start(t, more.WithRelays)
+	gone := newWire(t)
+	r2 := w.Relay(more, "relay-2", func(c *relay.Config) {
+		c.Region, c.Advertise, c.Peer.Advertise = "eu", []string{gone.ln.Addr().String()}, gone.ln.Addr().String()
+	})
+	gone.mu.Lock()
+	gone.to = r2.Addr().String()
+	gone.mu.Unlock()
+	r3 := w.Relay(more, "relay-3", func(c *relay.Config) { c.Region = "us" })
+
+	region, yes := "eu", true
+	if _, err := w.API.EditTunnelSettings(t.Context(), controlapi.TunnelSettingsEdit{Region: &region, SecondTunnel: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	portal := w.Portal(nil)
+	var pbx *testnet.PBX
+	w.Eventually("control to know of three relays", func() error {
+		pbx = w.Activate("3631A20C0042", portal.URL())
+		b, err := os.ReadFile(filepath.Join(pbx.Data, "identity.json"))
+		if err == nil && (!bytes.Contains(b, []byte("relay-2")) || !bytes.Contains(b, []byte("relay-3"))) {
+			err = fmt.Errorf("the agent was told %s", b)
+		}
+		return err
+	})
+	pbx.Run()
+	if d := pbx.AwaitStatus(controlapi.StatusConnected); d.Relay != "relay-2" {
+		t.Fatalf("the first tunnel is at %s, and the wish is eu", d.Relay)
+	}
+	routes := bus.NewBucket[bus.Route](r3.Bus, bus.Routes)
+	var second id.Relay
+	w.Eventually("a second tunnel elsewhere", func() error {
+		for _, r := range []id.Relay{"relay-1", "relay-3"} {
+			x, _, err := routes.Get(t.Context(), bus.RouteKey(r, pbx.Device))
+			if err == nil && x.Second {
+				second = r
+				return nil
+			}
+		}
+		return errors.New("no relay has said so")
+	})
+	if d := pbx.AwaitStatus(controlapi.StatusConnected); d.Relay != "relay-2" {
+		t.Fatalf("with a second tunnel the console says that the PBX is at %s", d.Relay)
+	}
+	if s, err := w.API.Subscription(t.Context()); err != nil || s.Used != 1 {
+		t.Errorf("%d connections are in use, %v", s.Used, err)
+	}
+
+	v := pbx.Visit()
+	w.Through(v, r3.Addr())
+	if _, err := v.Fetch(t.Context(), "/"); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	gone.cut()
+	w.Eventually("the next request to be served", func() error {
+		_, err := v.Fetch(t.Context(), "/")
+		return err
+	})
+	t.Logf("served through the second tunnel %v after the cut", time.Since(began))
+	w.Eventually("the console to say where", func() error {
+		if d := pbx.AwaitStatus(controlapi.StatusConnected); d.Relay != second {
+			return fmt.Errorf("it says %s", d.Relay)
+		}
+		return nil
+	})
+}
