@@ -129,7 +129,8 @@ func (a *Agent) lineOf(i Identity, key ed25519.PrivateKey) (line, error) {
 	if err != nil {
 		return line{}, fmt.Errorf("server: %w", err)
 	}
-	conf := tunnel.Config{MaxStreams: a.cfg.Portal.MaxStreams}
+	// As many may wait for a slot.
+	conf := tunnel.Config{MaxStreams: 2 * a.cfg.Portal.MaxStreams}
 	return line{ask: client.RenewPass, dial: relayDialer(a.cfg.dialer(), roots, key, conf, tunnel.Dial),
 		dialSecond: relayDialer(a.cfg.dialer(), roots, key, conf, tunnel.DialSecond), close: idle}, nil
 }

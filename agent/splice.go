@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -54,9 +55,7 @@ func (p *portal) answer(ctx context.Context, h tunnel.Header) (net.Conn, *fault.
 	if h.Service != tunnel.ServicePortal {
 		return nil, fault.New(fault.NotFound, "This agent has no such service.")
 	}
-	select {
-	case p.slots <- struct{}{}:
-	default:
+	if !p.take(ctx) {
 		return nil, fault.New(fault.TooMany, "The agent has %d connections to the PBX's web server already (portal.max_streams).", cap(p.slots))
 	}
 	conn, err := p.dial(ctx)
@@ -69,6 +68,28 @@ func (p *portal) answer(ctx context.Context, h tunnel.Header) (net.Conn, *fault.
 		return nil, f
 	}
 	return conn, nil
+}
+
+// slotWait is how long a stream waits for another's end: the relay counts a
+// stream no more as soon as it has closed it, which is before we know.
+const slotWait = time.Second
+
+// take takes a slot and reports whether it got one.
+func (p *portal) take(ctx context.Context) bool {
+	select {
+	case p.slots <- struct{}{}:
+		return true
+	default:
+	}
+	t := time.NewTimer(slotWait)
+	defer t.Stop()
+	select {
+	case p.slots <- struct{}{}:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}

@@ -161,7 +161,12 @@ func TestServe(t *testing.T) {
 	}
 	refused(open("portal"), fault.TooMany)
 	refused(open("ssh"), fault.NotFound)
+	waiting := open("portal")
 	first.Close()
+	if b := make([]byte, 1); read(t, waiting, b) != "\x00" {
+		t.Errorf("whoever comes just before another goes: reply %q", b)
+	}
+	waiting.Close()
 
 	gone, err := agent.NewPortalForTest(settings("http://127.0.0.1:1"), "")
 	if err != nil {

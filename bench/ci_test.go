@@ -131,7 +131,8 @@ func TestContest(t *testing.T) {
 		t.Errorf("%d results", len(results))
 	}
 	for _, j := range results {
-		if j.Base <= 0 || j.Now <= 0 || j.Unit == "allocs/op" && j.Verdict != sameVerdict {
+		// Two rounds are too few for a verdict. They are of the same sources, though.
+		if ratio := j.Now / j.Base; j.Base <= 0 || j.Now <= 0 || j.Unit == "allocs/op" && (ratio < 0.5 || ratio > 2) {
 			t.Errorf("%+v", j)
 		}
 	}

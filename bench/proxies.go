@@ -37,9 +37,7 @@ func startProxies(ctx context.Context, w *world, r *report) ([]proxy, error) {
 		return nil, err
 	}
 	forwarding := w.relayProxy(second, device, w.second)
-	// Not pages over HTTP/2: the streams that the second relay keeps for a moment
-	// count at the PBX, and 240 at once through the first would be too many.
-	forwarding.via, forwarding.behind, forwarding.lacks = viaSecond, relay, []string{needH2}
+	forwarding.via, forwarding.behind = viaSecond, relay
 	out := []proxy{w.relayProxy(relay, device, w.first), forwarding, nginx.proxy(viaNginx)}
 	if _, err := lookup("haproxy"); err != nil {
 		r.missing(viaHAProxy, err)

@@ -144,7 +144,7 @@ func heap() float64 {
 // Downloads that nobody reads hold a bounded amount, and hold up nobody: not
 // even other visitors of the same PBX.
 func TestHostileStalledDownloads(t *testing.T) {
-	const stalled, window = 200, 256 << 10 // an eighth of the default, to fill it faster
+	const stalled, window = stalledDownloads, 256 << 10 // an eighth of the default, to fill it faster
 	s := newStage(t, func(c *up.Config) { c.Relay.Tunnels.Window = window })
 	cookie := s.cookie(t, s.visitor)
 	neighbour := s.pbx.Visit()

@@ -2,4 +2,7 @@
 
 package relay_test
 
-const raceDetector = false
+const (
+	raceDetector                = false
+	downloads, stalledDownloads = 1000, 200
+)

@@ -2,4 +2,8 @@
 
 package relay_test
 
-const raceDetector = true
+const (
+	raceDetector = true
+	// downloads take ten times as long: make test has all of them without it.
+	downloads, stalledDownloads = 200, 50
+)

@@ -163,6 +163,8 @@ func (r *Relay) edgeOptions() edge.Options {
 		Doubt:  func(d id.Device) { r.uplink.Doubt(d) },
 		Route:  r.route,
 		Dial:   r.dial,
+		// It is told under a lock, and links are written to.
+		Crowded: func(d id.Device) { go r.crowded(d) },
 	}
 }
 

@@ -78,7 +78,7 @@ func TestLend(t *testing.T) {
 	_ = r.Close()
 	a.close()
 	b.close()
-	if n := mux.InUse(); n != before {
+	if n := mux.InUse(); n > before { // what others held may have been given back since
 		t.Errorf("%d segments were not given back", n-before)
 	}
 }

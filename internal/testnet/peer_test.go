@@ -36,8 +36,19 @@ type crossing struct {
 
 func cross(t *testing.T) *crossing {
 	t.Helper()
+	return crossAt(t, nil)
+}
+
+// crossAt is cross in a world that configure has seen, if it is not nil.
+func crossAt(t *testing.T, configure func(*up.Config)) *crossing {
+	t.Helper()
 	c := &crossing{more: &testnet.More{Names: []id.Relay{"relay-2", "relay-3"}}}
-	c.World = testnet.Start(t, c.more.WithRelays)
+	c.World = testnet.Start(t, func(cfg *up.Config) {
+		c.more.WithRelays(cfg)
+		if configure != nil {
+			configure(cfg)
+		}
+	})
 	c.portal = c.Portal(nil)
 	c.pbx = c.Connect("3631A20C0042", c.portal.URL()) // to the only relay there is yet
 	c.relay = c.Relay(c.more, "relay-2", nil)
@@ -191,4 +202,37 @@ func TestARelayIsLostInTheMiddle(t *testing.T) {
 		_, err := v.Fetch(t.Context(), "/")
 		return err
 	})
+}
+
+// What another relay keeps for its next requests gives way to requests here.
+func TestKeptStreamsGiveWay(t *testing.T) {
+	const limit, kept = 32, 26
+	c := crossAt(t, func(cfg *up.Config) { cfg.Relay.Edge.Limits.StreamsPerDevice = limit })
+	here := c.pbx.Visit()
+	crowd := func(v *visitor.Visitor, n int) error {
+		errs := make(chan error, n)
+		for range n {
+			go func() {
+				_, err := v.Fetch(t.Context(), "/test/slow?ms=500")
+				errs <- err
+			}()
+		}
+		var all error
+		for range n {
+			all = errors.Join(all, <-errs)
+		}
+		return all
+	}
+	if err := crowd(c.visitor, kept); err != nil {
+		t.Fatal(err)
+	}
+	if err := crowd(here, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := crowd(here, limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := crowd(c.visitor, kept); err != nil {
+		t.Error(err)
+	}
 }

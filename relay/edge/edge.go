@@ -91,6 +91,10 @@ type Options struct {
 	// Doubt is told of a device whose portal failed a request; it must not
 	// block. nil: nobody wants to know.
 	Doubt func(id.Device)
+	// Crowded is told of a device that is about to have all the streams it may
+	// have, some of them lodged: who keeps those should close what is idle. It
+	// must not block, nor call the Edge. nil: nobody wants to know.
+	Crowded func(id.Device)
 	// Route finds the device of a site, or the named device of it if device is not "".
 	Route func(site id.Site, device id.Device) (Route, bool)
 	// Dial opens a stream to a device; faults as Route.Down has them.
@@ -152,6 +156,7 @@ func New(o Options) (*Edge, error) {
 		pages: newPages(o.ConsoleURL), swaps: newSwaps(), m: m, goAway: make(chan struct{}), cut: make(chan struct{}), conns: make(map[*conn]struct{}),
 	}
 	e.pool = newPool(o.Limits, o.Dial, m)
+	e.pool.tellCrowds(o.Crowded)
 	e.live.Store(e.newLive(o.Live, nil))
 	e.server = e.newServer()
 	if e.h2, err = newH2(e); err != nil {

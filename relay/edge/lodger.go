@@ -59,6 +59,6 @@ func (l *Lodger) Leave() {
 	l.once.Do(func() {
 		close(l.over)
 		l.dues.leave()
-		l.e.pool.shelf(l.device).release(l.device)
+		l.e.pool.shelf(l.device).leave(l.device)
 	})
 }

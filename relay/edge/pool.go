@@ -36,6 +36,13 @@ func newPool(l Limits, dial func(context.Context, id.Device, Header) (Stream, er
 	return p
 }
 
+// tellCrowds must be called before there are any.
+func (p *pool) tellCrowds(crowded func(id.Device)) {
+	for i := range p.shelves {
+		p.shelves[i].crowded = crowded
+	}
+}
+
 func (p *pool) shelf(d id.Device) *shelf {
 	return &p.shelves[maphash.String(p.seed, string(d))%uint64(len(p.shelves))]
 }
@@ -47,7 +54,7 @@ const freshEnough = 2 * time.Second
 // take gives a stream for one exchange: an idle one of at most maxIdle if
 // there is one, or else a new one. Every take ends in a put or a drop.
 func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) (*link, error) {
-	l, out, age, err := p.shelf(device).reserve(device, h.Visit, maxIdle)
+	l, out, age, err := p.reserve(device, h.Visit, maxIdle)
 	if l != nil || err != nil {
 		return l, err
 	}
@@ -69,6 +76,20 @@ func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) 
 	l = newLink(s, device, h.Visit, p.limits.Progress)
 	l.age = age
 	return l, nil
+}
+
+// reserve waits for the room that lodged streams give.
+func (p *pool) reserve(device id.Device, v id.Visit, maxIdle time.Duration) (l, out *link, age uint32, err error) {
+	s := p.shelf(device)
+	l, out, age, err = s.reserve(device, v, maxIdle)
+	for end := time.Now().Add(giveRoom); err != nil && s.givesRoom(device) && time.Now().Before(end); {
+		time.Sleep(giveRoom / 100)
+		l, out, age, err = s.reserve(device, v, maxIdle)
+	}
+	if err != nil {
+		p.m.limited.WithLabelValues("device_streams").Inc()
+	}
+	return l, out, age, err
 }
 
 // tryTake gives a stream that is there and that a loop can drive; nil if there

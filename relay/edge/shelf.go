@@ -11,8 +11,9 @@ import (
 // shelf is the streams of some devices. It has no goroutine: a timer sweeps
 // while anything is idle.
 type shelf struct {
-	limits *Limits
-	m      *metrics
+	limits  *Limits
+	m       *metrics
+	crowded func(id.Device) // see Options.Crowded; nil: nobody wants to know
 
 	mu      sync.Mutex // guards what follows
 	devices map[id.Device]*streams
@@ -29,9 +30,17 @@ const surplusIdle = time.Second
 // streams of one device.
 type streams struct {
 	active int
-	idle   []*link // the longest idle first
-	age    uint32  // grows when the device is forgotten: older streams do not come back
+	lodged int       // of the active, those that another relay's browsers use or may use again
+	asked  time.Time // when crowded was last called
+	idle   []*link   // the longest idle first
+	age    uint32    // grows when the device is forgotten: older streams do not come back
 }
+
+const (
+	askAgain = 250 * time.Millisecond
+	// giveRoom is how long who has lodged streams may take to close the idle ones.
+	giveRoom = time.Second
+)
 
 // reserve counts the caller in and looks for an idle stream; if there is none,
 // out is one to close when the caller opens another, of this age: the agent
@@ -65,12 +74,35 @@ func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration)
 	return nil, out, d.age, nil
 }
 
-// enter counts a stream in that is not of the shelf, until its release.
+// givesRoom reports whether streams of the device may be closed before long by
+// who was told that it is crowded.
+func (s *shelf) givesRoom(device id.Device) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.devices[device]
+	return s.crowded != nil && d != nil && d.lodged > 0
+}
+
+// enter counts a stream in that another relay keeps, until its leave.
 func (s *shelf) enter(device id.Device) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.enterLocked(device)
-	return err
+	d, err := s.enterLocked(device)
+	if err != nil {
+		s.m.limited.WithLabelValues("device_streams").Inc()
+		return err
+	}
+	d.lodged++
+	return nil
+}
+
+// leave undoes enter.
+func (s *shelf) leave(device id.Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.devices[device]
+	d.lodged--
+	s.releaseLocked(device, d)
 }
 
 func (s *shelf) enterLocked(device id.Device) (*streams, error) {
@@ -79,8 +111,13 @@ func (s *shelf) enterLocked(device id.Device) (*streams, error) {
 		d = &streams{}
 		s.devices[device] = d
 	}
+	if d.lodged > 0 && s.crowded != nil && d.active >= s.limits.StreamsPerDevice/2 {
+		if now := time.Now(); now.Sub(d.asked) > askAgain {
+			d.asked = now
+			s.crowded(device)
+		}
+	}
 	if d.active >= s.limits.StreamsPerDevice {
-		s.m.limited.WithLabelValues("device_streams").Inc()
 		return nil, fault.New(fault.TooMany, "Too many requests to this PBX at once. Try again.").After(time.Second)
 	}
 	d.active++

@@ -16,7 +16,7 @@ type Notice struct {
 
 // Kinds of notices. One that is not known is left out.
 const (
-	Leaving    = "leaving"     // the device here takes no more streams: idle ones hold it up
+	Leaving    = "leaving"     // idle streams to the device here should be closed: they hold it up, or take the room of others
 	VisitEnded = "visit_ended" // of a visit that came from here, and why
 	EndVisit   = "end_visit"   // the staff of the device here want a visit to end
 )
