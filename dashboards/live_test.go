@@ -44,6 +44,11 @@ var still = map[string]string{
 	"HTTP/2 errors":                "a browser that breaks the protocol",
 	"Watches begun anew":           "a NATS that is lost; here it is in the process",
 	"Calls to control that failed": "a control that is away",
+	"Links up":                     "a second relay",
+	"Tries to connect that failed": "a second relay that is not reached",
+	"Round trip between relays":    "a second relay",
+
+	"Streams that other relays did not take": "a second relay that is not reached",
 }
 
 // Everything is asked of a real Prometheus that watches a real installation at

@@ -21,6 +21,7 @@ func relaysBoard() dashboard {
 			}},
 			{"Browsers", browsers()},
 			{"Agents", agents()},
+			{"Links between relays", links()},
 			{"What there is a limit to", saturation()},
 			{"Processes", process()},
 		},
@@ -134,6 +135,27 @@ func agents() []panel {
 				{`sum(rate(trunkline_relay_edge_streams_opened_total{SEL}[$__rate_interval]))`, "opened"},
 				{`sum(rate(trunkline_relay_stream_failures_total{SEL}[$__rate_interval]))`, "not opened"},
 			}},
+	}
+}
+
+// links are empty where there is one relay.
+func links() []panel {
+	return []panel{
+		{kind: timeseries, title: "Links up", unit: "short", link: "runbooks/TrunklinePeerLinkDown.md", about: "Connections of each relay to each other one. 0: what comes to the one for PBXs of the other fails.",
+			queries: []query{{`sum by (instance, peer) (trunkline_relay_peer_links{SEL})`, "{{instance}} to {{peer}}"}}},
+		{kind: timeseries, title: "Tries to connect that failed", unit: "ops", link: "runbooks/TrunklinePeerLinkDown.md", about: "By the relay that was not reached.",
+			queries: []query{perSecond("trunkline_relay_peer_dial_failures_total", "peer")}},
+		{kind: timeseries, title: "Round trip between relays", unit: "s", link: "metrics.md#trunkline_relay_peer_rtt_seconds", about: "Of the quickest link: what a request that comes to the wrong relay takes longer.",
+			queries: []query{{`max by (instance, peer) (trunkline_relay_peer_rtt_seconds{SEL})`, "{{instance}} to {{peer}}"}}},
+		{kind: timeseries, title: "Bytes between relays", unit: "Bps", link: "metrics.md#trunkline_relay_peer_sent_bytes_total", about: "TLS aside. What one sends another receives.",
+			queries: []query{
+				{`sum(rate(trunkline_relay_peer_sent_bytes_total{SEL}[$__rate_interval]))`, "sent"},
+				{`sum(rate(trunkline_relay_peer_received_bytes_total{SEL}[$__rate_interval]))`, "received"},
+			}},
+		{kind: timeseries, title: "Streams through another relay", unit: "ops", link: "metrics.md#trunkline_relay_peer_streams_opened_total", about: "Taken by other relays for requests that came here.",
+			queries: []query{{`sum(rate(trunkline_relay_peer_streams_opened_total{SEL}[$__rate_interval]))`, "opened"}}},
+		{kind: timeseries, title: "Streams that other relays did not take", unit: "ops", link: "metrics.md#trunkline_relay_peer_stream_failures_total", about: "By code. not_at_this_relay is a route that was just changing, and is looked up once more.",
+			queries: []query{perSecond("trunkline_relay_peer_stream_failures_total", "code")}},
 	}
 }
 

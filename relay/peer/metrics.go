@@ -69,7 +69,7 @@ func (m *metrics) forwarded(err error) {
 }
 
 var (
-	linksDesc   = prometheus.NewDesc("trunkline_relay_peer_links", "Connections to another relay that are up.", []string{"peer"}, nil)
+	linksDesc   = prometheus.NewDesc("trunkline_relay_peer_links", "Connections to another relay that are up; absent once its lease and the last of them have ended.", []string{"peer"}, nil)
 	rttDesc     = prometheus.NewDesc(ns+"rtt_seconds", "Round trip to another relay, of its quickest link; absent while there is none.", []string{"peer"}, nil)
 	streamsDesc = prometheus.NewDesc(ns+"streams", "Streams on the links to another relay, of both sides.", []string{"peer"}, nil)
 )
@@ -86,8 +86,11 @@ func (c linkCollector) Describe(out chan<- *prometheus.Desc) {
 func (c linkCollector) Collect(out chan<- prometheus.Metric) {
 	c.p.each(func(q *peer) {
 		q.mu.Lock()
-		links := append([]*link(nil), q.links...)
+		links, gone := append([]*link(nil), q.links...), q.gone
 		q.mu.Unlock()
+		if gone && len(links) == 0 {
+			return // 0 links to a relay that is no more would be an alarm for ever
+		}
 		streams, rtt := 0, 0.0
 		for _, l := range links {
 			streams += l.mux.Len()

@@ -35,6 +35,7 @@ type relay struct {
 	name id.Relay
 	ln   net.Listener
 	stop func()
+	reg  *prometheus.Registry
 
 	mu    sync.Mutex
 	admit func(peer.Request) (peer.Device, error)
@@ -45,13 +46,13 @@ type relay struct {
 
 func start(t testing.TB, a peercert.Authority, name id.Relay) *relay {
 	t.Helper()
-	r := &relay{t: t, name: name}
+	r := &relay{t: t, name: name, reg: prometheus.NewRegistry()}
 	var err error
 	if r.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
 	r.Peers = peer.New(peer.Options{
-		Config: peer.Default(), Relay: name, Log: zaptest.NewLogger(t), Registerer: prometheus.NewRegistry(),
+		Config: peer.Default(), Relay: name, Log: zaptest.NewLogger(t), Registerer: r.reg,
 		Certify: func(_ context.Context, q []byte) ([]byte, error) { return a.Issue(name, q, time.Now()) },
 		Admit: func(_ context.Context, _ id.Relay, q peer.Request) (peer.Device, error) {
 			r.mu.Lock()
