@@ -15,6 +15,7 @@ import (
 	"trunkline/control/store"
 	"trunkline/internal/bus"
 	"trunkline/internal/service"
+	"trunkline/internal/trace"
 )
 
 // Config is a control node's configuration file.
@@ -37,6 +38,7 @@ type Config struct {
 	Admin       string            `yaml:"admin"`        // health, metrics, profiles; "" is off
 	Bus         bus.Config        `yaml:"bus"`
 	Log         service.LogConfig `yaml:"log"`
+	Traces      trace.Config      `yaml:"traces"`
 
 	// ProxyProtocol is whose connections to Listen begin with a PROXY header,
 	// which says who the client is: load balancers that pass TCP on.
@@ -50,6 +52,7 @@ func Default() Config {
 		AuditKeep: 395 * 24 * time.Hour, // 13 months
 		Limits:    api.DefaultLimits(),
 		Admin:     "127.0.0.1:9701", Log: service.LogConfig{Level: "info", Format: "json"},
+		Traces: trace.Config{Sample: 0.1},
 	}
 }
 
@@ -100,6 +103,7 @@ func (c Config) Validate() error {
 		bad("admin", address(c.Admin))
 	}
 	bad("limits", c.Limits.Validate())
+	bad("traces", c.Traces.Validate())
 	if err := c.Bus.Validate(); err != nil {
 		errs = append(errs, err) // it begins with the key
 	}

@@ -30,7 +30,9 @@ import (
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/peercert"
+	"trunkline/internal/service"
 	"trunkline/internal/token"
+	"trunkline/internal/trace"
 )
 
 // Options are what a Config cannot say.
@@ -51,8 +53,9 @@ type Control struct {
 	live   atomic.Pointer[Config]
 	key    ed25519.PublicKey // verifies licences; nil: none are taken
 	web    *web
-	desk   *desk    // nil: the database is not ours to replace
-	lock   *os.File // of the data directory; nil with PostgreSQL
+	desk   *desk         // nil: the database is not ours to replace
+	lock   *os.File      // of the data directory; nil with PostgreSQL
+	traces *trace.Tracer // nil: off
 	ready  atomic.Bool
 	ending atomic.Bool // told to stop: it answers what it was asked
 	lives  lives
@@ -86,6 +89,11 @@ func New(ctx context.Context, o Options) (*Control, error) {
 	}
 	c.lic.Store(&lic)
 	c.live.Store(&o.Config)
+	if c.traces, err = trace.New(trace.Options{
+		Config: o.Traces, Plane: "control", Version: service.Version, Log: c.log.Named("traces"), Registerer: o.Registerer,
+	}); err != nil {
+		return nil, fmt.Errorf("traces: %w", err)
+	}
 	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -203,6 +211,7 @@ func (c *Control) Ready() error {
 
 // Close frees what New took, of a Control that never ran.
 func (c *Control) Close() error {
+	c.traces.Close()
 	var errs []error
 	if c.desk != nil {
 		errs = append(errs, c.desk.close())
@@ -243,6 +252,7 @@ func (c *Control) Run(ctx context.Context) error {
 	})
 	c.log.Info("control up", zap.String("console", c.o.ConsoleHost()))
 	err := g.Wait()
+	c.traces.Close()
 	_ = c.lives.last().store.Close() // what matters is committed
 	c.log.Info("control stopped")
 	if errors.Is(err, context.Canceled) {

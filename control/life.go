@@ -23,6 +23,7 @@ import (
 	"trunkline/internal/id"
 	"trunkline/internal/placement"
 	"trunkline/internal/service"
+	"trunkline/internal/trace"
 	"trunkline/internal/tunnel"
 )
 
@@ -80,6 +81,7 @@ func (l *life) wire() error {
 			return err
 		},
 		PublishKeys: c.publishKeys,
+		Traces:      c.traces,
 		Announce: func(n bus.DeviceNotice) {
 			if err := bus.Tell(o.Bus, bus.SubjectDevices, n); err != nil {
 				c.log.Debug("the other control nodes were not told", zap.Error(err))
@@ -111,7 +113,11 @@ func (l *life) wire() error {
 func (l *life) run(ctx context.Context) error {
 	b := l.c.o.Bus
 	stop, err := bus.Handle(b, bus.SubjectVisitEvent, func(ctx context.Context, e bus.VisitEvent) (struct{}, error) {
-		return struct{}{}, l.fleet.VisitEvent(ctx, e)
+		span := l.c.traces.Continue(e.Trace, "record visit", trace.Server, time.Now())
+		err := l.fleet.VisitEvent(ctx, e)
+		span.Set(trace.Event, e.Kind)
+		span.End(err)
+		return struct{}{}, err
 	})
 	if err != nil {
 		return fmt.Errorf("serve visit events: %w", err)

@@ -74,6 +74,7 @@ var notes = map[string]note{
 	"trunkline_control_sites_over_capacity":                  {do: "See [TrunklineSitesOverCapacity](runbooks/TrunklineSitesOverCapacity.md)."},
 	"trunkline_control_throttled_total":                      {do: "See [TrunklineSignInAttack](runbooks/TrunklineSignInAttack.md)."},
 	"trunkline_control_visits":                               {do: "Staff at work."},
+	"trunkline_control_trace_spans_total":                    {do: "Traces are off: nothing moves. failed: look at the collector, and at the log for its answer. dropped: it is too slow; lower traces.sample.", labels: values("outcome", "`exported`, `failed`, `dropped`")},
 	"trunkline_control_watchers":                             {do: "As many as console pages and event streams."},
 	"trunkline_control_watchers_lagged_total":                {do: "Browsers on thin lines; their page reads the list again."},
 
@@ -117,6 +118,7 @@ var notes = map[string]note{
 	"trunkline_relay_routes":                                    {do: "The same at all relays. One that differs for minutes does not hear the bus."},
 	"trunkline_relay_routes_pending":                            {do: "See [TrunklineRoutesNotAnnounced](runbooks/TrunklineRoutesNotAnnounced.md)."},
 	"trunkline_relay_stream_failures_total":                     {do: "A few while tunnels come and go. portal_timeout: 256 streams wait for an agent that takes none."},
+	"trunkline_relay_trace_spans_total":                         {do: "Traces are off: nothing moves. failed: look at the collector, and at the log for its answer. dropped: it is too slow; lower traces.sample.", labels: values("outcome", "`exported`, `failed`, `dropped`")},
 	"trunkline_relay_tunnel_seconds":                            {do: "Many below a minute: [TrunklineTunnelsFlapping](runbooks/TrunklineTunnelsFlapping.md)."},
 	"trunkline_relay_tunnels":                                   {do: "A step down at one relay and up at others: it drains or was lost."},
 	"trunkline_relay_tunnels_accepted_total":                    {do: "A peak after a relay's end is the storm; it ebbs within a minute."},

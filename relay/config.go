@@ -13,6 +13,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/id"
 	"trunkline/internal/service"
+	"trunkline/internal/trace"
 	"trunkline/relay/edge"
 	"trunkline/relay/peer"
 	"trunkline/relay/uplink"
@@ -37,6 +38,7 @@ type Config struct {
 	Peer      peer.Config       `yaml:"peer"`
 	Bus       bus.Config        `yaml:"bus"`
 	Log       service.LogConfig `yaml:"log"`
+	Traces    trace.Config      `yaml:"traces"`
 
 	// ProxyProtocol is whose connections to Listen begin with a PROXY header,
 	// which says who the client is: load balancers that pass TCP on.
@@ -76,6 +78,7 @@ func Default() Config {
 		Drain:   Drain{Linger: 10 * time.Second, Deadline: 5 * time.Minute, Spread: 20 * time.Second},
 		Peer:    peer.Default(),
 		Log:     service.LogConfig{Level: "info", Format: "json"},
+		Traces:  trace.Config{Sample: 1},
 	}
 }
 
@@ -128,6 +131,7 @@ func (c Config) Validate() error {
 	if c.Peer.Links < 1 || c.Peer.Links > peer.MaxLinks {
 		bad("peer.links", fmt.Errorf("need 1 to %d", peer.MaxLinks))
 	}
+	bad("traces", c.Traces.Validate())
 	if err := c.Bus.Validate(); err != nil {
 		errs = append(errs, err) // it begins with the key
 	}

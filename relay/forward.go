@@ -9,6 +9,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/trace"
 	"trunkline/internal/tunnel"
 	"trunkline/relay/edge"
 	"trunkline/relay/peer"
@@ -19,6 +20,16 @@ import (
 // nothing of the request has been said by then. Where it is not, its second tunnel
 // serves at once.
 func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
+	span := r.traces.Continue(h.Trace, "open stream", trace.Client, time.Now())
+	h.Trace = span.Parent()
+	s, err := r.dialTraced(ctx, d, h)
+	span.Set(trace.Service, h.Service)
+	span.Set(trace.Device, string(d))
+	span.End(err)
+	return s, err
+}
+
+func (r *Relay) dialTraced(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
 	at, _ := r.table.Device(d)
 	s, err := r.dialAt(ctx, at, d, h)
 	if err != nil && lost(err) {
@@ -116,6 +127,16 @@ func passing(down fault.Code) bool {
 // admitPeer opens a stream to a device here for another relay. It never goes on
 // to a third: what is not here is refused.
 func (r *Relay) admitPeer(ctx context.Context, from id.Relay, q peer.Request) (peer.Device, error) {
+	span := r.traces.Continue(q.Header.Trace, "open stream for a relay", trace.Server, time.Now())
+	s, err := r.admitPeerTraced(ctx, from, q)
+	span.Set(trace.Peer, string(from))
+	span.Set(trace.Service, q.Header.Service)
+	span.Set(trace.Device, string(q.Device))
+	span.End(err)
+	return s, err
+}
+
+func (r *Relay) admitPeerTraced(ctx context.Context, from id.Relay, q peer.Request) (peer.Device, error) {
 	at, _ := r.table.Device(q.Device)
 	l, err := r.edge.Lodge(q.Device, at.Account)
 	if err != nil {

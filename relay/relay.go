@@ -37,7 +37,9 @@ import (
 	"trunkline/internal/peercert"
 	"trunkline/internal/placement"
 	"trunkline/internal/proxyproto"
+	"trunkline/internal/service"
 	"trunkline/internal/token"
+	"trunkline/internal/trace"
 	"trunkline/relay/edge"
 	"trunkline/relay/peer"
 	"trunkline/relay/route"
@@ -75,6 +77,7 @@ type Relay struct {
 	guests   *guests
 	poller   *evtls.Poller
 	turns    *turns
+	traces   *trace.Tracer // nil: off
 	public   *public
 	metrics  *metrics
 
@@ -109,6 +112,12 @@ func New(o Options) (*Relay, error) {
 
 func (r *Relay) wire() error {
 	o := r.o
+	var err error
+	if r.traces, err = trace.New(trace.Options{
+		Config: o.Traces, Plane: "relay", Node: string(o.Name), Version: service.Version, Log: r.log.Named("traces"), Registerer: o.Registerer,
+	}); err != nil {
+		return fmt.Errorf("traces: %w", err)
+	}
 	r.namesake = newNamesake(o.Name, time.Now().UTC())
 	r.turns = newTurns(max(1, runtime.GOMAXPROCS(0)-1))
 	r.poller = evtls.New(0)
@@ -139,7 +148,6 @@ func (r *Relay) wire() error {
 		Log: r.log.Named("peer"), Registerer: o.Registerer,
 	})
 	r.guests.running, r.guests.came, r.guests.went = r.trust.Running, r.uplink.VisitStarted, r.visitEnded
-	var err error
 	if r.edge, err = edge.New(r.edgeOptions()); err != nil {
 		return err
 	}
@@ -155,7 +163,7 @@ func (r *Relay) edgeOptions() edge.Options {
 	return edge.Options{
 		Zone: o.Zone, Port: r.SitePort(), ConsoleURL: r.consoleURL(), Live: o.Edge.live(),
 		Log: r.log.Named("edge"), Registerer: o.Registerer,
-		Poller: r.poller,
+		Poller: r.poller, Traces: r.traces,
 		Admit:  r.admitVisit,
 		Redeem: r.redeem,
 		End:    func(v token.Visit, code fault.Code) { r.trust.End(v.ID, code) },
@@ -235,7 +243,10 @@ func (r *Relay) Ready() error {
 }
 
 // Close frees what a Relay that never ran has taken.
-func (r *Relay) Close() error { return errors.Join(r.closeListeners(), r.poller.Close()) }
+func (r *Relay) Close() error {
+	r.traces.Close()
+	return errors.Join(r.closeListeners(), r.poller.Close())
+}
 
 func (r *Relay) closeListeners() error {
 	err := r.ln.Close()
@@ -292,6 +303,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	stop()
 	_ = r.closeListeners() // mostly closed already, by who accepts
 	err := g.Wait()
+	r.traces.Close()
 	if r.drains.begun() {
 		r.leave(context.WithoutCancel(ctx))
 	}

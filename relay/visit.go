@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"time"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
+	"trunkline/internal/trace"
 	"trunkline/internal/tunnel"
 	"trunkline/relay/edge"
 	"trunkline/relay/peer"
@@ -21,7 +23,12 @@ func (r *Relay) admitVisit(cookie string, site id.Site, a edge.Activity, key uin
 }
 
 func (r *Relay) redeem(ctx context.Context, handover string, site id.Site, remote netip.Addr) (edge.Guest, error) {
-	return guest(r.trust.Redeem(ctx, handover, site, remote))
+	began := time.Now()
+	g, err := r.trust.Redeem(ctx, handover, site, remote)
+	span := r.traces.Continue(g.Visit.Trace, "redeem handover", trace.Server, began)
+	span.Set(trace.Visit, string(g.Visit.ID))
+	span.End(err)
+	return guest(g, err)
 }
 
 func guest(g trust.Guest, err error) (edge.Guest, error) { return edge.Guest(g), err }
@@ -49,7 +56,7 @@ func (r *Relay) endVisit(d id.Device, v id.Visit) {
 
 // login has the agent of d sign v's visitor in.
 func (r *Relay) login(ctx context.Context, d id.Device, v token.Visit) (tunnel.Login, error) {
-	s, err := r.dial(ctx, d, tunnel.Header{Service: tunnel.ServiceLogin, Visit: v.ID, Who: v.Who, Method: v.Method})
+	s, err := r.dial(ctx, d, tunnel.Header{Service: tunnel.ServiceLogin, Visit: v.ID, Who: v.Who, Method: v.Method, Trace: v.Trace})
 	if err != nil {
 		return tunnel.Login{}, err
 	}

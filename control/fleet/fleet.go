@@ -16,6 +16,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/trace"
 	"trunkline/internal/tunnel"
 )
 
@@ -57,6 +58,9 @@ type Options struct {
 	// Announce tells the other control nodes of a device that changed, as well
 	// as can be; it must not block. nil: there are none.
 	Announce func(bus.DeviceNotice)
+
+	// Traces makes a span of what begins a visit that is traced; nil: none are.
+	Traces *trace.Tracer
 
 	// Relays gives where live relays can be dialled, in the order in which the
 	// device's agent is to try them: those of the region first, if that is not "".

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -11,6 +12,7 @@ import (
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
+	"trunkline/internal/trace"
 )
 
 // StartVisit lets p into the portal of a PBX: it grants a visit and gives the
@@ -18,6 +20,17 @@ import (
 //
 // Only devices of p's own account can be visited.
 func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (VisitStart, error) {
+	span := f.opts.Traces.Begin("start visit", trace.Server)
+	s, err := f.startVisit(ctx, p, r, span)
+	span.Set(trace.Visit, string(s.Visit.ID))
+	span.Set(trace.Site, string(s.Visit.Site))
+	span.Set(trace.Device, string(s.Visit.Device))
+	span.Set(trace.Method, s.Visit.Method)
+	span.End(err)
+	return s, err
+}
+
+func (f *Fleet) startVisit(ctx context.Context, p Principal, r VisitRequest, span *trace.Span) (VisitStart, error) {
 	if err := p.check(); err != nil {
 		return VisitStart{}, err
 	}
@@ -64,6 +77,7 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 		v = Visit{DeviceName: d.Name, Visit: token.Visit{
 			ID: id.NewVisit(), Site: d.Site, Device: d.ID, Account: d.Account, User: p.User, Who: p.who(),
 			Method: r.Method, Idle: idleOf(d, r.Method), Started: now, Expires: now.Add(token.VisitLife), Seen: now,
+			Trace: span.Parent(),
 		}}
 		if r.Site != "" && d.Mark != "" {
 			if err := mayFollow(tx, p, v); err != nil {
@@ -78,7 +92,10 @@ func (f *Fleet) StartVisit(ctx context.Context, p Principal, r VisitRequest) (Vi
 		return VisitStart{}, err
 	}
 	h := bus.Handover{Visit: v.Visit, Expires: now.Add(token.HandoverTTL)}
-	if err := f.opts.PutHandover(ctx, hash, h); err != nil {
+	put := f.opts.Traces.Continue(span.Parent(), "publish handover", trace.Client, time.Now())
+	err = f.opts.PutHandover(ctx, hash, h)
+	put.End(err)
+	if err != nil {
 		f.log.Error("handover not published", zap.String("visit", string(v.ID)), zap.Error(err))
 		return VisitStart{}, f.visitFailed(ctx, p, v)
 	}

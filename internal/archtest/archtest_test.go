@@ -30,6 +30,7 @@ var only = []struct {
 	{"github.com/pressly/goose/", []string{"control/store"}, "SQL is the store's"},
 	{"github.com/xuri/excelize/", []string{"control/export"}, "spreadsheets are made in one place, and not in an agent"},
 	{"github.com/valyala/fasthttp", []string{"relay/edge", "agent"}, "only the data path trades net/http for speed"},
+	{"go.opentelemetry.io/", []string{"internal/trace"}, "spans go out by one door, and not from an agent"},
 	{"log", nil, "logs are zap's, injected"},
 }
 
@@ -82,7 +83,7 @@ func TestAgentStaysSmall(t *testing.T) {
 			return
 		}
 		seen[pkg] = true
-		for _, bad := range []string{"relay", "control", "internal/bus"} {
+		for _, bad := range []string{"relay", "control", "internal/bus", "internal/trace"} {
 			if in(pkg, bad) || in(pkg, bad+"/") {
 				t.Errorf("trunkline-agent carries %s, through %s", pkg, via)
 			}

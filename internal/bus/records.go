@@ -95,6 +95,7 @@ type VisitEvent struct {
 	BytesIn  int64      `json:"bytes_in,omitempty"`
 	BytesOut int64      `json:"bytes_out,omitempty"`
 	Requests int64      `json:"requests,omitempty"`
+	Trace    string     `json:"trace,omitempty"` // of the visit, a traceparent
 }
 
 // PeerRequest asks for a certificate that other relays know this one by: RPC

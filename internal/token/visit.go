@@ -32,7 +32,8 @@ type Visit struct {
 	Idle    time.Duration `json:"idle"`    // ends after this long without a request
 	Started time.Time     `json:"started"` // UTC
 	Expires time.Time     `json:"expires"`
-	Seen    time.Time     `json:"seen"` // of the last request when the cookie was sealed
+	Seen    time.Time     `json:"seen"`            // of the last request when the cookie was sealed
+	Trace   string        `json:"trace,omitempty"` // the traceparent of its start; "": it is not traced
 }
 
 const (

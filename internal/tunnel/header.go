@@ -28,6 +28,8 @@ type Header struct {
 	Visit   id.Visit `json:"visit,omitempty"`  // whose visit the stream first serves
 	Who     string   `json:"who,omitempty"`    // the person, for the PBX's own records
 	Method  string   `json:"method,omitempty"` // how the person is signed in at the portal
+
+	Trace string `json:"-"` // traceparent of what the stream is opened for; the agent is not told
 }
 
 func (h Header) valid() error {

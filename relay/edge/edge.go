@@ -37,6 +37,7 @@ import (
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
+	"trunkline/internal/trace"
 	"trunkline/internal/tunnel"
 )
 
@@ -103,6 +104,8 @@ type Options struct {
 	// Poller has loops serve what is simple (see lane); nil, or one without
 	// loops: goroutines serve all.
 	Poller *evtls.Poller
+	// Traces makes a span of each sampled request of a visit that is traced; nil: none.
+	Traces *trace.Tracer
 
 	Live
 	Log        *zap.Logger

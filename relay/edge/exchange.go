@@ -15,6 +15,7 @@ import (
 
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/trace"
 )
 
 // exchange is one request and its answer. It lives on its connection's
@@ -54,8 +55,9 @@ type exchange struct {
 	code    fault.Code
 	err     error // behind the code
 	ref     string
-	next    string // where the page of a refusal leads on to; "": nowhere
-	refusal []byte // to be sent when the exchange has ended, if it is not fasthttp that does so
+	next    string      // where the page of a refusal leads on to; "": nowhere
+	span    *trace.Span // nil: the request is not traced
+	refusal []byte      // to be sent when the exchange has ended, if it is not fasthttp that does so
 	in, out atomic.Int64
 	told    struct{ in, out int64 } // to the metrics and guest.Count
 	toldAt  time.Time
@@ -110,6 +112,7 @@ func (x *exchange) descend() error {
 	if err := x.admit(); err != nil {
 		return err
 	}
+	x.trace()
 	return x.descendAdmitted()
 }
 
@@ -302,6 +305,7 @@ func (x *exchange) end() {
 	e.m.active.Dec()
 	e.m.done(x.status, x.code)
 	x.doubt()
+	x.endSpan()
 	if ce := x.event(now); ce != nil {
 		x.took = now.Sub(x.start)
 		ce.Write(zap.Inline(x))

@@ -41,6 +41,7 @@ var kinds = map[string]kind{
 	"keep-alive": kHop, "proxy-connection": kHop, "proxy-authorization": kHop, "proxy-authenticate": kHop, "te": kHop,
 	"http2-settings": kHop, "forwarded": kForward, "x-real-ip": kForward, "x-forwarded": kForward,
 	"client-ip": kForward, "x-client-ip": kForward, "x-cluster-client-ip": kForward, "true-client-ip": kForward, "cf-connecting-ip": kForward,
+	"traceparent": kForward, "tracestate": kForward,
 	"x-original-url": kForward, "x-rewrite-url": kForward,
 	"host": kHost, "connection": kConnection, "upgrade": kUpgrade, "content-length": kLength, "transfer-encoding": kTransfer,
 	"expect": kExpect, "cookie": kCookie, "origin": kOrigin, "referer": kReferer,

@@ -224,6 +224,9 @@ func (x *exchange) appendRequest(b []byte) []byte {
 			b = append(x.origins.appendToPortal(b, f.value), "\r\n"...)
 		}
 	}
+	if x.span != nil {
+		b = append(append(append(b, "traceparent: "...), x.span.Parent()...), "\r\n"...)
+	}
 	switch {
 	case x.wantUpgrade:
 		b = append(appendField(b, []byte("Upgrade"), r.upgrade), "Connection: Upgrade\r\n"...)

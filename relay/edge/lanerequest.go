@@ -48,7 +48,8 @@ func (c *conn) start(b []byte) {
 		c.leave(jobLeave)
 		return
 	}
-	if x.guest.Served != nil && x.isDocument() || x.findRoute() != nil {
+	x.trace()
+	if x.span != nil || x.guest.Served != nil && x.isDocument() || x.findRoute() != nil {
 		c.leave(jobDescend)
 		return
 	}

@@ -39,7 +39,7 @@ func (x *exchange) idempotent() bool {
 // header is what a stream for x begins with.
 func (x *exchange) header() Header {
 	v := &x.guest.Visit
-	return Header{Service: "portal", Visit: v.ID, Who: v.Who, Method: v.Method}
+	return Header{Service: "portal", Visit: v.ID, Who: v.Who, Method: v.Method, Trace: x.span.Parent()}
 }
 
 func (x *exchange) tryStreams(h Header, maxIdle time.Duration, idempotent bool) error {

@@ -41,6 +41,7 @@ type header struct {
 	Method  string    `json:"method,omitempty"`
 	Started time.Time `json:"started,omitzero"`
 	IdleS   int64     `json:"idle_s,omitempty"`
+	Trace   string    `json:"trace,omitempty"` // a traceparent; whoever wants it checks it
 
 	Notice string     `json:"notice,omitempty"` // instead of a service
 	Code   fault.Code `json:"code,omitempty"`
@@ -49,12 +50,12 @@ type header struct {
 func (q Request) header(from id.Relay) header {
 	return header{
 		Hop: 1, From: from, Device: q.Device, Service: q.Header.Service, Visit: q.Header.Visit, Who: q.Header.Who, Method: q.Header.Method,
-		Started: q.Visit.Started.UTC().Round(0), IdleS: int64(q.Visit.Idle / time.Second),
+		Started: q.Visit.Started.UTC().Round(0), IdleS: int64(q.Visit.Idle / time.Second), Trace: q.Header.Trace,
 	}
 }
 
 func (h header) request() Request {
-	q := Request{Device: h.Device, Header: tunnel.Header{Service: h.Service, Visit: h.Visit, Who: h.Who, Method: h.Method}}
+	q := Request{Device: h.Device, Header: tunnel.Header{Service: h.Service, Visit: h.Visit, Who: h.Who, Method: h.Method, Trace: h.Trace}}
 	if !h.Started.IsZero() {
 		q.Visit = tunnel.Visit{ID: h.Visit, Who: h.Who, Method: h.Method, Started: h.Started, Idle: time.Duration(h.IdleS) * time.Second}
 	}

@@ -124,7 +124,7 @@ func (t *Trust) openVisit(cookie string, ring *keyring, site id.Site, now time.T
 // Redeem takes a handover, once, on its site. Errors are faults.
 func (t *Trust) Redeem(ctx context.Context, handover string, site id.Site, remote netip.Addr) (Guest, error) {
 	g, v, err := t.redeem(ctx, handover, site)
-	e := bus.VisitEvent{Visit: v.ID, Relay: t.o.Relay, Kind: "opened", At: t.o.Now().UTC(), Remote: remote.String()}
+	e := bus.VisitEvent{Visit: v.ID, Relay: t.o.Relay, Kind: "opened", At: t.o.Now().UTC(), Remote: remote.String(), Trace: v.Trace}
 	if err != nil {
 		e.Kind, e.Code = "handover_refused", fault.CodeOf(err)
 		t.metrics.handovers.WithLabelValues(string(e.Code)).Inc()
