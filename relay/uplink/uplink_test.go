@@ -142,6 +142,13 @@ type agent struct {
 
 func (w *world) dial(d id.Device) (*agent, error) {
 	w.t.Helper()
+	return w.dialAs(d, tunnel.Dial)
+}
+
+type helloFunc func(context.Context, *tls.Conn, tunnel.Config, string, ed25519.PrivateKey, tunnel.AgentInfo) (*tunnel.Agent, error)
+
+func (w *world) dialAs(d id.Device, hello helloFunc) (*agent, error) {
+	w.t.Helper()
 	raw, err := net.Dial("tcp", w.addr)
 	if err != nil {
 		w.t.Fatal(err)
@@ -150,7 +157,7 @@ func (w *world) dial(d id.Device) (*agent, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	a, err := tunnel.Dial(w.ctx, tls.Client(raw, w.client), tunnel.Config{}, string(d), key, tunnel.AgentInfo{Version: "test"})
+	a, err := hello(w.ctx, tls.Client(raw, w.client), tunnel.Config{}, string(d), key, tunnel.AgentInfo{Version: "test"})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,58 @@
+package uplink_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
+)
+
+// A second tunnel is announced as that until its agent says otherwise, and
+// taken back without a word of loss; beside the first one it is refused.
+func TestSecondTunnel(t *testing.T) {
+	w := newWorld(t, nil)
+	d := id.NewDevice()
+	v := aVisit("Anna")
+	w.visits = []tunnel.Visit{v}
+	open := func() *agent {
+		t.Helper()
+		a, err := w.dialAs(d, tunnel.DialSecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !a.Welcome().Second {
+			t.Fatal("the welcome does not say that it is a second one")
+		}
+		if err := a.SendStatus(tunnel.Status{Second: true}); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually("announced as a second one", func() bool { r := w.route(d); return r.Second && r.Tunnel == a.Welcome().Tunnel })
+		return a
+	}
+	a := open()
+	w.End(d, w.issued, fault.New(fault.Draining, "gone"))
+	a.mustEnd(t)
+	w.eventually("taken back", func() bool { return w.route(d).Relay == "" })
+
+	a = open()
+	want := "# HELP trunkline_relay_second_tunnels Of these, those that are kept idle for when their device's first tunnel, at another relay, is lost.\n# TYPE trunkline_relay_second_tunnels gauge\ntrunkline_relay_second_tunnels 1\n"
+	if err := testutil.GatherAndCompare(w.reg, strings.NewReader(want), "trunkline_relay_second_tunnels"); err != nil {
+		t.Error(err)
+	}
+	w.VisitStarted(d, aVisit("Ben")) // not told: it is not through this tunnel
+	if err := a.SendStatus(tunnel.Status{}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the first", func() bool { return !w.route(d).Second && w.route(d).Down == "" })
+	a.hears(t, string(v.ID)+" Anna") // what goes on is told now
+
+	if _, err := w.dialAs(d, tunnel.DialSecond); fault.CodeOf(err) != fault.TooMany {
+		t.Errorf("a second tunnel beside the first: %v", err)
+	}
+	w.Superseded(d, "relay-2")
+	a.mustEnd(t)
+}
