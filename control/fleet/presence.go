@@ -49,8 +49,9 @@ type entry struct {
 	route bus.Route
 	epoch string
 	rev   uint64
-	seen  bool     // since the last reset
-	shown Presence // what follows from it
+	seen  bool      // since the last reset
+	shown Presence  // what follows from it
+	past  id.Tunnel // the one before route's: a relay that was cut off may still tell of it
 }
 
 type lease int
@@ -116,6 +117,9 @@ func (f *Fleet) ApplyRoute(e RouteEvent) {
 		cur = &entry{}
 		p.devices[e.Route.Device] = cur
 	}
+	if cur.route.Tunnel != e.Route.Tunnel {
+		cur.past = cur.route.Tunnel
+	}
 	cur.route, cur.epoch, cur.rev, cur.seen = e.Route, e.Epoch, e.Rev, true
 	if _, ok := p.relays[e.Route.Relay]; !ok {
 		p.relays[e.Route.Relay] = &relayState{at: p.now()}
@@ -137,6 +141,9 @@ func (p *presence) supersedesLocked(cur *entry, e RouteEvent) bool {
 		if e.Rev == cur.rev {
 			cur.seen = true
 		}
+		return false
+	}
+	if e.Route.Tunnel != "" && e.Route.Tunnel == cur.past && cur.route.Down == "" {
 		return false
 	}
 	elsewhere := e.Route.Relay != cur.route.Relay

@@ -81,6 +81,36 @@ func TestPresenceOrder(t *testing.T) {
 
 // A relay's lease ends: its devices are lost, but not for a blink of the
 // lease bucket, and they are back as they were when the relay is.
+// What a relay that was cut off had still to say of a tunnel, when the device has
+// another, changes nothing.
+func TestWordsOfThePast(t *testing.T) {
+	w := newWorld(t)
+	d := w.activate(newPBX("SN-0001").request()).Device
+	at := func(r id.Relay, since int) bus.Route {
+		route := w.route(d, r, "")
+		route.Tunnel, route.Since = id.NewTunnel(), start.Add(time.Duration(since)*time.Second)
+		return route
+	}
+	rev := uint64(0)
+	put := func(r bus.Route) {
+		rev++
+		w.ApplyRoute(fleet.RouteEvent{Route: r, Epoch: "e1", Rev: rev})
+	}
+	w.SetLeases(map[id.Relay]bool{"r1": true, "r2": true})
+	old := at("r1", 1)
+	put(old)
+	put(at("r2", 2))
+	want(t, "elsewhere", w.shows(d), "connected  2")
+	old.Fault = fault.PortalRefused
+	put(old)
+	want(t, "told of the old one", w.shows(d), "connected  2")
+	old.Fault, old.Down, old.Since = "", fault.PeerSilent, start.Add(3*time.Second)
+	put(old)
+	want(t, "and of its end", w.shows(d), "connected  2")
+	put(at("r1", 4))
+	want(t, "back at the old relay", w.shows(d), "connected  4")
+}
+
 func TestRelayLost(t *testing.T) {
 	w := newWorld(t)
 	d := w.activate(newPBX("SN-0001").request()).Device

@@ -30,7 +30,8 @@ const (
 )
 
 // Route says that a relay holds, or has lately lost, a device's tunnel. Of
-// several entries for one device the one with the highest KV revision counts.
+// several entries for one device that one counts whose tunnel was first told of
+// last, by KV revision: what is said of it later makes it no newer.
 type Route struct {
 	Relay   id.Relay        `json:"relay"`
 	Device  id.Device       `json:"device"`

@@ -46,6 +46,16 @@ type entry struct {
 	route *bus.Route
 	epoch string // of rev
 	rev   uint64 // 0: own, not yet on the bus
+	born  birth
+}
+
+// birth is the revision that first told of a tunnel, as far as is known here: a
+// word that its relay repeats or changes later makes it no newer. So it is told
+// from a tunnel that followed it, however late the words of a relay arrive that
+// was cut off.
+type birth struct {
+	epoch string
+	rev   uint64 // 0: not yet on the bus
 }
 
 func NewTable(self id.Relay, replaced func(id.Device, bus.Route), swapped func(id.Site, id.Device)) *Table {
@@ -204,8 +214,13 @@ func (t *Table) isNewest(r bus.Route) bool {
 
 func (t *Table) set(n entry) {
 	list := t.entries[n.route.Device]
+	n.born = birth{n.epoch, n.rev}
 	for i := range list {
 		if list[i].route.Relay == n.route.Relay {
+			was := list[i]
+			if was.born.rev != 0 && was.route.Down == "" && was.route.Tunnel == n.route.Tunnel && was.route.Second == n.route.Second {
+				n.born = was.born
+			}
 			list[i] = n
 			t.publish(n.route.Device)
 			return
@@ -257,8 +272,8 @@ func (t *Table) publish(d id.Device) {
 
 // better: a tunnel that is up beats one that is down; then a first one beats a
 // second; then the newer bucket,
-// then the higher revision. A route of our own that the bus has not yet
-// numbered is the newest there is.
+// then the later birth. A tunnel of our own that the bus has not yet numbered is
+// the newest there is.
 func (t *Table) better(a, b entry) bool {
 	if up := a.route.Down == ""; up != (b.route.Down == "") {
 		return up
@@ -266,13 +281,13 @@ func (t *Table) better(a, b entry) bool {
 	if a.route.Second != b.route.Second {
 		return b.route.Second
 	}
-	if a.rev == 0 || b.rev == 0 {
-		return a.rev == 0
+	if a.born.rev == 0 || b.born.rev == 0 {
+		return a.born.rev == 0
 	}
-	if a.epoch != b.epoch {
-		return a.epoch == t.epoch
+	if a.born.epoch != b.born.epoch {
+		return a.born.epoch == t.epoch
 	}
-	return a.rev > b.rev
+	return a.born.rev > b.born.rev
 }
 
 // synced forgets what the bucket no longer has: at once if it is the bucket

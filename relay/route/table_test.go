@@ -166,3 +166,25 @@ func BenchmarkSite(b *testing.B) {
 		}
 	}
 }
+
+// A relay that was cut off says again, when it is back, what it had to say of a
+// tunnel before it knew that this one had ended. The device is elsewhere by then.
+func TestARepeatedWordIsNoNewerTunnel(t *testing.T) {
+	w := newWorld(t)
+	old := w.route(other, "")
+	w.put(old)
+	now := w.route(self, "")
+	w.table.SetOwn(now)
+	w.put(now)
+	old.Fault = fault.PortalRefused
+	w.put(old)
+	w.at(self, "")
+	if len(w.replaced) != 0 {
+		t.Errorf("the newer tunnel was ended for one at %v", w.replaced)
+	}
+	old.Down = fault.PeerSilent
+	w.put(old)
+	w.at(self, "")
+	w.put(w.route(other, ""))
+	w.at(other, "")
+}
