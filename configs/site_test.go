@@ -250,6 +250,25 @@ func (s *site) through(t *testing.T, machine string) *http.Transport {
 	return tr
 }
 
+// balanced waits until the balancer has found a relay that is ready: it looks
+// every few seconds, and closes what it has nobody for.
+func (s *site) balanced(t *testing.T) {
+	t.Helper()
+	tr := controlapi.NewTransport(s.tls)
+	defer tr.CloseIdleConnections()
+	testnet.Eventually(t, "a relay through the load balancer", func() error {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://any-site.localhost:"+s.ports["443"]+"/", nil)
+		if err != nil {
+			return err
+		}
+		resp, err := tr.RoundTrip(r)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		return err
+	})
+}
+
 // sees gets a page of the portal.
 func (s *site) sees(t *testing.T, by string, v *visitor.Visitor) {
 	t.Helper()

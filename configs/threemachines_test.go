@@ -90,6 +90,7 @@ func TestThreeMachines(t *testing.T) {
 		t.Fatal(err)
 	}
 	api, d := s.connect(t, "admin@localhost", strings.TrimSpace(string(secret)))
+	s.balanced(t)
 	start, err := api.StartVisit(t.Context(), controlapi.VisitRequest{Device: d.ID})
 	if err != nil {
 		t.Fatal(err)
