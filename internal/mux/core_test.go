@@ -291,7 +291,7 @@ func TestTwoCores(t *testing.T) {
 				s.queue.clear()
 			}
 		}
-		if after := InUse(); after != before {
+		if after := InUse(); after > before { // less: other tests' sessions have ended since
 			t.Fatalf("seed %d: %d segments are left", seed, after-before)
 		}
 		if t.Failed() {
@@ -422,7 +422,7 @@ func FuzzReceive(f *testing.F) {
 		if whole != pieces || whole == nil && n != m {
 			t.Fatalf("%v and %d bytes; in pieces %v and %d", whole, n, pieces, m)
 		}
-		if after := InUse(); after != before {
+		if after := InUse(); after > before { // less: other tests' sessions have ended since
 			t.Fatalf("%d segments are left", after-before)
 		}
 	})
