@@ -191,7 +191,7 @@ func (r *Relay) holder(d id.Device) id.Relay {
 	return at.Relay
 }
 
-// crowded is of a device here that has nearly all the streams it may have. Relays
+// crowded is of a device here that has many of the streams it may have. Relays
 // that forward to it keep some for their next requests, and those count.
 func (r *Relay) crowded(d id.Device) {
 	r.peers.TellUsers(d, peer.Notice{Kind: peer.Leaving, Device: d})

@@ -92,9 +92,9 @@ type Options struct {
 	// Doubt is told of a device whose portal failed a request; it must not
 	// block. nil: nobody wants to know.
 	Doubt func(id.Device)
-	// Crowded is told of a device that is about to have all the streams it may
-	// have, some of them lodged: who keeps those should close what is idle. It
-	// must not block, nor call the Edge. nil: nobody wants to know.
+	// Crowded is told of a device that has half the streams it may have or more,
+	// some of them lodged: who keeps those should close what is idle. It must not
+	// block, nor call the Edge. nil: nobody wants to know.
 	Crowded func(id.Device)
 	// Route finds the device of a site, or the named device of it if device is not "".
 	Route func(site id.Site, device id.Device) (Route, bool)

@@ -82,9 +82,12 @@ func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) 
 func (p *pool) reserve(device id.Device, v id.Visit, maxIdle time.Duration) (l, out *link, age uint32, err error) {
 	s := p.shelf(device)
 	l, out, age, err = s.reserve(device, v, maxIdle)
-	for end := time.Now().Add(giveRoom); err != nil && s.givesRoom(device) && time.Now().Before(end); {
-		time.Sleep(giveRoom / 100)
-		l, out, age, err = s.reserve(device, v, maxIdle)
+	if err != nil && s.mayWait(device) {
+		defer s.waited()
+		for end := time.Now().Add(giveRoom); err != nil && time.Now().Before(end); {
+			time.Sleep(giveRoom / 100)
+			l, out, age, err = s.reserve(device, v, maxIdle)
+		}
 	}
 	if err != nil {
 		p.m.limited.WithLabelValues("device_streams").Inc()

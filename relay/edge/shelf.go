@@ -18,6 +18,7 @@ type shelf struct {
 	mu      sync.Mutex // guards what follows
 	devices map[id.Device]*streams
 	idle    int
+	waiting int // for room; each asks for it again and again, so they are bounded
 	timer   *time.Timer
 	closed  bool
 }
@@ -74,13 +75,23 @@ func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration)
 	return nil, out, d.age, nil
 }
 
-// givesRoom reports whether streams of the device may be closed before long by
-// who was told that it is crowded.
-func (s *shelf) givesRoom(device id.Device) bool {
+// mayWait reports whether streams of the device may be closed before long by who
+// was told that it is crowded, and counts who waits for that, until its waited.
+func (s *shelf) mayWait(device id.Device) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.devices[device]
-	return s.crowded != nil && d != nil && d.lodged > 0
+	if s.crowded == nil || d == nil || d.lodged == 0 || s.waiting >= s.limits.StreamsPerDevice {
+		return false
+	}
+	s.waiting++
+	return true
+}
+
+func (s *shelf) waited() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting--
 }
 
 // enter counts a stream in that another relay keeps, until its leave.

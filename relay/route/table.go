@@ -271,9 +271,8 @@ func (t *Table) publish(d id.Device) {
 }
 
 // better: a tunnel that is up beats one that is down; then a first one beats a
-// second; then the newer bucket,
-// then the later birth. A tunnel of our own that the bus has not yet numbered is
-// the newest there is.
+// second; then the newer bucket, then the later birth. A tunnel of our own that
+// the bus has not yet numbered is the newest there is.
 func (t *Table) better(a, b entry) bool {
 	if up := a.route.Down == ""; up != (b.route.Down == "") {
 		return up
