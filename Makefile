@@ -22,8 +22,9 @@ TEST_DEBS  := chromium curl fossil haproxy iproute2 nginx postgresql prometheus 
 BENCH_DEBS := wrk nginx haproxy
 
 # SQLite is C made into Go, and it and the arithmetic below TLS and passwords take
-# four times as long where every access is watched. Only those: of the generic code that another package instantiates, too,
-# the linker may keep the copy that is not watched, and see races that are none.
+# four times as long where every access is watched. Only those: of generic code
+# that another package instantiates, too, the linker may keep the copy that is not
+# watched, and see races that are none.
 RACE := -race $(foreach p,modernc.org/sqlite/lib golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b \
         $(addprefix crypto/internal/fips140/,edwards25519/... nistec/... mlkem sha3 bigmod),-gcflags=$p=-race=false)
 
