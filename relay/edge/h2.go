@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/netip"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 	"golang.org/x/net/http2"
@@ -57,14 +56,13 @@ func (h *h2) serveConn(tc *tls.Conn) error {
 	}
 	defer h.e.leave(c)
 	remote := addrOf(tc)
-	var resets atomic.Int64
-	h.srv.ServeConn(tc, &http2.ServeConnOpts{
+	calm := newCalmConn(tc, h.e.m.h2Error)
+	h.srv.ServeConn(calm, &http2.ServeConnOpts{
 		BaseConfig: h.base,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer func() {
-				if tooManyResets(&resets, r.Context().Err() != nil) {
-					h.e.m.h2Error("rapid_reset")
-					_ = tc.NetConn().Close()
+				if r.Context().Err() == nil {
+					calm.ended()
 				}
 			}()
 			h.serve(w, r, tc, remote)
@@ -72,23 +70,6 @@ func (h *h2) serveConn(tc *tls.Conn) error {
 	})
 	_ = tc.Close() // it is closed, or the browser has gone
 	return nil
-}
-
-// maxResets is how many more streams of a connection a browser may take back
-// than it lets end. Who leaves a page takes back dozens.
-const maxResets = 256
-
-// tooManyResets counts one stream's end, and says once that it was one reset
-// too many (CVE-2023-44487: a stream that is reset at once is beyond the
-// limit of concurrent ones, and has cost its opening).
-func tooManyResets(n *atomic.Int64, reset bool) bool {
-	if reset {
-		return n.Add(1) == maxResets
-	}
-	if n.Add(-1) < 0 {
-		n.Add(1)
-	}
-	return false
 }
 
 // goAway begins the graceful end of all connections.
