@@ -12,42 +12,48 @@ import (
 // that one is down the site is down, until the other one claims: nobody is
 // shown a standby's portal without a word.
 
-// join and leave keep a site's members and choose anew who serves.
-func (t *Table) join(s id.Site, d id.Device) {
-	if !slices.Contains(t.members[s], d) {
-		t.members[s] = append(t.members[s], d)
+// join has a device's word count for its site.
+func (t *Table) join(w *word) {
+	s, d := w.siteID(), w.deviceID()
+	serves, ok := t.sites.Load(s)
+	members := t.pairs[s]
+	switch {
+	case members == nil && (!ok || serves.deviceID() == d):
+		t.sites.Store(s, w)
+		return
+	case members == nil:
+		t.pairs[s] = []id.Device{serves.deviceID(), d}
+	case !slices.Contains(members, d):
+		t.pairs[s] = append(members, d)
 	}
-	t.choose(s)
+	t.choose(s, t.pairs[s])
 }
 
+// leave takes a device, whose word is gone or of another site, out of a site.
 func (t *Table) leave(s id.Site, d id.Device) {
-	left := slices.DeleteFunc(t.members[s], func(x id.Device) bool { return x == d })
-	if len(left) == 0 {
-		delete(t.members, s)
+	members := t.pairs[s]
+	if members == nil {
 		t.sites.Delete(s)
 		return
 	}
-	t.members[s] = left
-	t.choose(s)
+	members = slices.DeleteFunc(members, func(x id.Device) bool { return x == d })
+	if t.pairs[s] = members; len(members) == 1 {
+		delete(t.pairs, s)
+	}
+	t.choose(s, members)
 }
 
-func (t *Table) choose(s id.Site) {
-	members := t.members[s]
-	serves := members[0]
-	for _, d := range members[1:] {
-		a, _ := t.Device(d)
-		b, _ := t.Device(serves)
-		if outranks(a, b) {
-			serves = d
+func (t *Table) choose(s id.Site, members []id.Device) {
+	var best *word
+	for _, d := range members {
+		if w, ok := t.devices.Load(d); ok && (best == nil || outranks(w.route(), best.route())) {
+			best = w
 		}
 	}
 	old, ok := t.sites.Load(s)
-	if ok && old.(id.Device) == serves {
-		return
-	}
-	t.sites.Store(s, serves)
-	if ok {
-		t.swapped(s, serves)
+	t.sites.Store(best.siteID(), best)
+	if ok && old.deviceID() != best.deviceID() {
+		t.swapped(s, best.deviceID())
 	}
 }
 

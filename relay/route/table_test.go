@@ -1,7 +1,11 @@
 package route_test
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"trunkline/internal/bus"
@@ -152,21 +156,6 @@ func TestLateEchoOfAnOlderStatus(t *testing.T) {
 	}
 }
 
-func BenchmarkSite(b *testing.B) {
-	table := route.NewTable(self, func(id.Device, bus.Route) {}, func(id.Site, id.Device) {})
-	var s id.Site
-	for range 50_000 {
-		s = id.NewSite()
-		table.SetOwn(bus.Route{Relay: self, Device: id.NewDevice(), Site: s})
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ok := table.Site(s); !ok {
-			b.Fatal("unknown")
-		}
-	}
-}
-
 // A relay that was cut off says again, when it is back, what it had to say of a
 // tunnel before it knew that this one had ended. The device is elsewhere by then.
 func TestARepeatedWordIsNoNewerTunnel(t *testing.T) {
@@ -187,4 +176,56 @@ func TestARepeatedWordIsNoNewerTunnel(t *testing.T) {
 	w.at(self, "")
 	w.put(w.route(other, ""))
 	w.at(other, "")
+}
+
+// However many relays have said something, in whatever order they take it back,
+// the one whose tunnel came last among those that are left counts.
+func TestOfManyWordsTheNewestCounts(t *testing.T) {
+	w := newWorld(t)
+	const relays = 5
+	for range 200 {
+		type said struct {
+			relay id.Relay
+			rev   uint64
+		}
+		var up []said
+		for _, i := range rand.Perm(relays) {
+			r := id.Relay(fmt.Sprintf("relay-%d", i+2))
+			up = append(up, said{r, w.put(w.route(r, ""))})
+		}
+		for len(up) > 0 {
+			w.at(up[len(up)-1].relay, "")
+			i := rand.IntN(len(up))
+			w.table.Apply(bus.Event[bus.Route]{Kind: bus.Delete, Key: bus.RouteKey(up[i].relay, w.device), Rev: up[i].rev, Epoch: "e1"})
+			up = slices.Delete(up, i, i+1)
+		}
+		if _, ok := w.table.Site(w.site); ok || w.table.Len() != 0 {
+			t.Fatal("all took it back, and it is still there")
+		}
+	}
+}
+
+// What a bucket came back without is forgotten after a while, but not what was
+// said again meanwhile, be it in a bucket that is newer still.
+func TestOnlyWhatIsNotSaidAgainIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		kept, gone := w.route(other, ""), w.route(other, "")
+		gone.Device, gone.Site = id.NewDevice(), id.NewSite()
+		w.put(kept)
+		w.put(gone)
+		for _, epoch := range []string{"e2", "e3"} {
+			w.table.Apply(bus.Event[bus.Route]{Kind: bus.Reset, Epoch: epoch})
+			if epoch == "e3" {
+				w.table.Apply(bus.Event[bus.Route]{Kind: bus.Put, Key: bus.RouteKey(other, kept.Device), Value: kept, Rev: 1, Epoch: epoch})
+			}
+			w.table.Apply(bus.Event[bus.Route]{Kind: bus.Synced, Epoch: epoch})
+		}
+		time.Sleep(time.Hour) // of the bubble's clock
+		synctest.Wait()
+		w.at(other, "")
+		if _, ok := w.table.Device(gone.Device); ok {
+			t.Error("a route that no bucket has is still believed")
+		}
+	})
 }
