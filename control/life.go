@@ -34,6 +34,7 @@ type life struct {
 	store   *store.Store
 	fleet   *fleet.Fleet
 	relays  *placement.Relays
+	leases  map[string]uint64 // the number of each relay's lease; the watch's alone
 	handler http.Handler
 	metrics *prometheus.Registry
 
@@ -43,7 +44,7 @@ type life struct {
 }
 
 func (c *Control) newLife(ctx context.Context) (*life, error) {
-	l := &life{c: c, relays: placement.New(), metrics: prometheus.NewRegistry()}
+	l := &life{c: c, relays: placement.New(), leases: make(map[string]uint64), metrics: prometheus.NewRegistry()}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	var err error
 	if l.store, err = openStore(ctx, c.o); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"trunkline/control/fleet"
 	"trunkline/internal/bus"
+	"trunkline/internal/id"
 )
 
 // ensureBuckets makes the buckets, and again after a NATS server came back
@@ -105,12 +106,32 @@ func (l *life) watchLeases(ctx context.Context) error {
 	g.Go(func() error { return l.expireLeases(ctx) })
 	g.Go(func() error {
 		return bus.NewBucket[bus.Lease](l.c.o.Bus, bus.Relays).Watch(ctx, func(e bus.Event[bus.Lease]) {
+			l.applyLease(e)
 			if l.relays.Apply(e, time.Now()) {
 				l.fleet.SetLeases(l.relays.Live())
 			}
 		})
 	})
 	return g.Wait()
+}
+
+// applyLease keeps the list of relays. That a lease has expired comes with the
+// lease's own number, that its relay took it back with one of its own.
+func (l *life) applyLease(e bus.Event[bus.Lease]) {
+	switch e.Kind {
+	case bus.Reset: // the numbers may begin anew
+		clear(l.leases)
+	case bus.Put:
+		if e.Key == string(e.Value.Relay) {
+			l.leases[e.Key] = e.Rev
+			l.fleet.ApplyLease(e.Value)
+		}
+	case bus.Delete:
+		if rev, had := l.leases[e.Key]; had && e.Rev > rev {
+			l.fleet.ApplyLeaseEnd(id.Relay(e.Key))
+		}
+		delete(l.leases, e.Key)
+	}
 }
 
 func (l *life) expireLeases(ctx context.Context) error {

@@ -25,6 +25,7 @@ type Config struct {
 	Listen    string            `yaml:"listen"`    // public TLS: tunnels and browsers, split by ALPN and host
 	Advertise []string          `yaml:"advertise"` // host:port where agents dial this relay; default: zone and listen's port
 	Region    string            `yaml:"region"`    // where it is, as the operator calls that; agents go to another one of theirs first
+	Labels    map[string]string `yaml:"labels"`    // whatever else the operator says of it, for the list of relays
 	Zone      string            `yaml:"zone"`      // sites are <site>.<zone>
 	Port      int               `yaml:"port"`      // the port browsers use, if not listen's: behind a load balancer
 	Console   string            `yaml:"console"`   // the console's URL, for links on error pages; default https://console.<zone> and the port
@@ -98,6 +99,7 @@ func (c Config) Validate() error {
 	if c.Region != "" {
 		bad("region", hostName(c.Region))
 	}
+	bad("labels", bus.CheckLabels(c.Labels))
 	bad("zone", hostName(c.Zone))
 	if c.Port < 0 || c.Port > 65535 {
 		bad("port", fmt.Errorf("%d is no port", c.Port))

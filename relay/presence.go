@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/service"
 	"trunkline/relay/peer"
 )
 
@@ -60,7 +61,7 @@ func (r *Relay) lease(ctx context.Context) error {
 		wctx, cancel := context.WithTimeout(ctx, bus.LeaseEvery)
 		_, err := leases.Put(wctx, string(r.o.Name), bus.Lease{
 			Relay: r.o.Name, Addrs: r.Advertised(), Started: r.namesake.started, Draining: r.drains.begun(),
-			Peer: r.peerAddr(), PeerVersions: peer.Versions, Region: r.o.Region, Load: used.look(r),
+			Peer: r.peerAddr(), PeerVersions: peer.Versions, Region: r.o.Region, Load: used.look(r), Version: service.Version, Labels: r.o.Labels,
 		})
 		cancel()
 		if err == nil {

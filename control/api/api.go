@@ -36,6 +36,7 @@ type Fleet interface {
 	rightsFleet
 	resellerFleet
 	wishFleet
+	relayFleet
 	auditFleet
 	answerFleet
 }

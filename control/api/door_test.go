@@ -93,7 +93,7 @@ func TestEveryRoutePassesTheDoor(t *testing.T) {
 	if !slices.Equal(open, public) {
 		t.Errorf("without a session: %v", open)
 	}
-	if len(ops) != 53 {
+	if len(ops) != 54 {
 		t.Errorf("%d routes", len(ops))
 	}
 }

@@ -116,6 +116,8 @@ var calls = []struct {
 	{"getTunnelSettings", "GET", "/tunnel-settings", "", 200, []any{me()}},
 	{"editTunnelSettings", "PATCH", "/tunnel-settings", `{"region":"","second_tunnel":false}`, 200, []any{me(),
 		fleet.WishEdit{Region: new(string), Second: new(bool)}}},
+	{"listRelays", "GET", "/relays?search=eu&state=silent&sort=load&order=desc&limit=7&cursor=c", "", 200, []any{me(),
+		fleet.RelayQuery{Search: "eu", State: fleet.RelaySilent, Sort: "load", Desc: true, Cursor: "c", Limit: 7}}},
 	{"listResellers", "GET", "/resellers?search=x", "", 200, []any{me(), fleet.ListQuery{Search: "x", Limit: 50}}},
 	{"addReseller", "POST", "/resellers", `{"name":"Resold","connections":5,"email":"ben@example.com","person":"Ben"}`, 201, []any{me(),
 		fleet.NewReseller{Name: "Resold", Connections: 5, Email: "ben@example.com", Person: "Ben"}}},

@@ -16,6 +16,7 @@ import (
 
 	"trunkline/control/api"
 	"trunkline/control/fleet"
+	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
@@ -141,6 +142,13 @@ func (f *fake) Wish(_ context.Context, p fleet.Principal) (fleet.Wish, error) {
 }
 func (f *fake) EditWish(_ context.Context, p fleet.Principal, e fleet.WishEdit) (fleet.Wish, error) {
 	return or(fleet.Wish{Region: "eu"}, f.note(p, e))
+}
+func (f *fake) Relays(_ context.Context, p fleet.Principal, q fleet.RelayQuery) (fleet.Page[fleet.Relay], error) {
+	r := fleet.Relay{
+		Name: "relay-1", Region: "eu", Version: "1.0.0", Labels: map[string]string{"rack": "4"}, Addrs: []string{"relay-1.example.com:8443"},
+		Load: bus.Load{Tunnels: 812, TunnelsMax: 50_000, CPU: .25}, Started: then, State: fleet.RelaySilent, Since: then.Add(time.Hour), Seen: then.Add(time.Hour),
+	}
+	return or(fleet.Page[fleet.Relay]{Items: []fleet.Relay{r}, Next: "more", Total: 51}, f.note(p, q))
 }
 func (f *fake) Subscription(_ context.Context, p fleet.Principal) (fleet.Subscription, error) {
 	return or(fleet.Subscription{Status: "Trial", Connections: 25, Used: 1}, f.note(p))

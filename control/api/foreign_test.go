@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"trunkline/control/fleet"
+	"trunkline/internal/bus"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
@@ -132,6 +133,11 @@ func TestNothingOfAnotherAccount(t *testing.T) {
 		return must(w.client(t).AcceptInvitation(ctx, r.Invitation.Token, password))(t)
 	}
 	root := settle(t, w, owner, "root")
+	w.fleet.ApplyLease(bus.Lease{Relay: "relay-of-root", Region: "region-of-root", Labels: map[string]string{"rack": "label-of-root"}, Started: time.Now()})
+	root.words = append(root.words, "relay-of-root", "region-of-root", "label-of-root")
+	if seen := must(root.client.Relays(ctx, controlapi.RelayQuery{}))(t); len(seen.Items) != 1 || seen.Items[0].Name != "relay-of-root" {
+		t.Errorf("the installation's owner sees %+v", seen.Items)
+	}
 	ben, carl := settle(t, w, reseller("ben"), "ben"), settle(t, w, reseller("carl"), "carl")
 	for name, pair := range map[string][2]estate{"upwards": {ben, root}, "sideways": {carl, ben}} {
 		t.Run(name, func(t *testing.T) { trespass(t, w, pair[0], pair[1]) })

@@ -130,6 +130,8 @@ func (a *api) accountRoutes() []route {
 			summary: "Show where the tunnels of the account's devices should be.", endpoint: onTagged(a.tunnelSettings)},
 		{method: "PATCH", path: "/tunnel-settings", name: "editTunnelSettings", scope: fleet.ScopeAccountWrite, status: 200, codes: codes{fault.Forbidden},
 			summary: "Say where the tunnels of the account's devices should be.", endpoint: onTagged(a.editTunnelSettings)},
+		{method: "GET", path: "/relays", name: "listRelays", scope: fleet.ScopeAccountRead, status: 200, codes: codes{fault.Forbidden},
+			summary: "List the installation's relays, for an owner or admin of its own account.", endpoint: on(a.relays)},
 		{method: "GET", path: "/resellers", name: "listResellers", scope: fleet.ScopeAccountRead, status: 200, codes: codes{fault.Forbidden},
 			summary: "List the accounts below one's own.", endpoint: on(a.resellers)},
 		{method: "POST", path: "/resellers", name: "addReseller", scope: fleet.ScopeAccountWrite, creates: true, status: 201,

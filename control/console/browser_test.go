@@ -200,6 +200,20 @@ func TestBrowserVisit(t *testing.T) {
 
 // By link: the sign-in comes between and leads back, the page asks, the visit
 // opens in the same tab, and "back" does not meet the handover's page.
+// The page of relays follows them by itself.
+func TestBrowserRelays(t *testing.T) {
+	f := sample()
+	f.sub.Root = true
+	w := newWorld(t, f)
+	ctx := browse(t)
+	signIn(t, ctx, w, "/")
+	run(t, ctx, chromedp.Click(css(`nav a[href="/relays"]`)), chromedp.WaitVisible(css("#relay-relay-1 .pill.up")))
+	f.mu.Lock()
+	f.relays[0].State = fleet.RelaySilent
+	f.mu.Unlock()
+	run(t, ctx, chromedp.WaitVisible(css("#relay-relay-1 .pill.down")))
+}
+
 func TestBrowserLink(t *testing.T) {
 	w := newWorld(t, liveFake())
 	ctx := browse(t)

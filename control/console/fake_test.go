@@ -12,6 +12,7 @@ import (
 
 	"trunkline/control/console"
 	"trunkline/control/fleet"
+	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
@@ -39,6 +40,7 @@ type fake struct {
 	audit    []fleet.AuditEntry
 	sub      fleet.Subscription
 	groups   []fleet.Group
+	relays   []fleet.Relay
 	fail     map[string]error
 	live     map[string]bool // tokens of sessions
 	signedIn int
@@ -91,6 +93,13 @@ func sample() *fake {
 	past.Ended, past.EndCode = noon.Add(-150*time.Minute), fault.VisitEnded
 	never.Opened, never.Requests, never.Remote = time.Time{}, 0, ""
 	f.visits = []fleet.Visit{on, past, never}
+	f.relays = []fleet.Relay{
+		{Name: "relay-1", Region: "eu", Version: "1.0.0", Labels: map[string]string{"rack": "4", "site": "<i>Frankfurt</i>"}, Load: bus.Load{Tunnels: 812, TunnelsMax: 50_000, CPU: .25},
+			State: fleet.RelayReady, Since: noon.Add(-26 * time.Hour), Seen: noon.Add(-time.Second)},
+		{Name: "relay-2", Region: "eu", Version: "1.0.0", Load: bus.Load{Tunnels: 1000, TunnelsMax: 1000, CPU: .99}, State: fleet.RelayDraining, Since: noon.Add(-time.Minute), Seen: noon},
+		{Name: "relay-3", State: fleet.RelaySilent, Since: noon.Add(-3 * time.Minute), Seen: noon.Add(-3 * time.Minute)},
+		{Name: "relay-4", State: fleet.RelayStopped, Since: noon.Add(-time.Hour), Seen: noon.Add(-time.Hour)},
+	}
 	f.audit = []fleet.AuditEntry{
 		{Seq: 4, At: noon.Add(-20 * time.Minute), Actor: goodEmail, Remote: "203.0.113.9", Action: "visit_start", Object: "PBX Harbour Hotel (3692100001)", Outcome: "ok"},
 		{Seq: 3, At: noon.Add(-time.Hour), Remote: "192.0.2.66", Action: "sign_in", Outcome: "wrong_login", Detail: "for eve@acme.example"},
@@ -235,6 +244,18 @@ func (f *fake) Visits(_ context.Context, _ fleet.Principal, q fleet.VisitQuery) 
 
 func (f *fake) Wish(context.Context, fleet.Principal) (fleet.Wish, error) {
 	return fleet.Wish{Region: "eu", Second: true}, f.called("Wish")
+}
+
+func (f *fake) Relays(_ context.Context, _ fleet.Principal, q fleet.RelayQuery) (fleet.Page[fleet.Relay], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var some []fleet.Relay
+	for _, r := range f.relays {
+		if (q.State == "" || r.State == q.State) && strings.Contains(string(r.Name), q.Search) {
+			some = append(some, r)
+		}
+	}
+	return cut(some, q.Cursor, q.Limit), f.called("Relays")
 }
 
 func (f *fake) EditWish(context.Context, fleet.Principal, fleet.WishEdit) (fleet.Wish, error) {

@@ -56,6 +56,7 @@ type accountFleet interface {
 	InstallLicense(ctx context.Context, p fleet.Principal, file []byte) (fleet.Subscription, error)
 	Wish(ctx context.Context, p fleet.Principal) (fleet.Wish, error)
 	EditWish(ctx context.Context, p fleet.Principal, x fleet.WishEdit) (fleet.Wish, error)
+	Relays(ctx context.Context, p fleet.Principal, q fleet.RelayQuery) (fleet.Page[fleet.Relay], error)
 	Audit(ctx context.Context, p fleet.Principal, q fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error)
 	EachAudit(ctx context.Context, p fleet.Principal, q fleet.AuditQuery, fn func(fleet.AuditEntry) error) error
 }

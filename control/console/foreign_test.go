@@ -144,6 +144,11 @@ func TestNothingOfAnotherAccount(t *testing.T) {
 		return must(f.AcceptInvitation(ctx, i.Token, goodSecret, remoteAddr))(t)
 	}
 	root := settle(t, f, st, top, "root")
+	f.ApplyLease(bus.Lease{Relay: "relay-of-root", Region: "region-of-root", Labels: map[string]string{"rack": "label-of-root"}, Started: time.Now()})
+	root.words = append(root.words, "relay-of-root", "region-of-root", "label-of-root")
+	if seen := ask(h, "GET", "/relays", nil, header("Cookie", "__Host-trunkline-session="+top.Token)).Body.String(); !strings.Contains(seen, "relay-of-root") {
+		t.Error("the installation's owner does not see its relay")
+	}
 	ben, carl := settle(t, f, st, reseller("ben"), "ben"), settle(t, f, st, reseller("carl"), "carl")
 	for name, pair := range map[string][2]estate{"upwards": {ben, root}, "sideways": {carl, ben}} {
 		t.Run(name, func(t *testing.T) { trespass(t, f, h, pair[0], pair[1]) })

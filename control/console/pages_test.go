@@ -28,6 +28,8 @@ func TestGoldenPages(t *testing.T) {
 	over := sample()
 	over.sub = fleet.Subscription{Status: "Subscribed", Holder: "ACME Telecom", Connections: 3, Used: 3, Expires: noon.AddDate(1, 0, 0)}
 	over.who.Role = fleet.RoleAuditor
+	operator := sample()
+	operator.sub.Root = true
 	away := sample()
 	away.fail["StartVisit"] = fault.New(fault.NotConnected, "Northside Clinic is not connected.")
 	changed := sample()
@@ -75,6 +77,8 @@ func TestGoldenPages(t *testing.T) {
 		"tunnels":           {sample(), "GET", "/tunnels", nil, 200},
 		"token":             {sample(), "POST", "/me/tokens", url.Values{"name": {"billing"}, "scope": {"audit:read"}, "life": {"168h"}}, 200},
 		"invitation":        {sample(), "GET", "/invitation/" + invitation, nil, 200},
+		"relays":            {operator, "GET", "/relays?sort=load&desc=1", nil, 200},
+		"relays-no-match":   {operator, "GET", "/relays?q=zzz&state=silent", nil, 200},
 		"not-found":         {sample(), "GET", "/nowhere", nil, 404},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,6 +40,7 @@ type who struct {
 	Name, Email, Role, Account string
 	Plan                       *plan
 	Audit                      bool   // offer the audit log
+	Relays                     bool   // offer the relays
 	People                     bool   // offer users, roles and resellers
 	Resells                    bool   // it has accounts below
 	Warning                    string // of the licence, on every page
@@ -121,6 +122,7 @@ func (c *console) whoIs(r *http.Request, p fleet.Principal) *who {
 		return me
 	}
 	me.Account, me.Warning, me.Resells = s.Holder, s.Warning, s.Allotted > 0 || s.ResellersUsed > 0
+	me.Relays = s.Root && manages(p.Role)
 	me.Plan = &plan{
 		Status: s.Status, StatusKey: planKeys[s.Status], Used: s.Used, Connections: s.Connections,
 		Left: max(0, s.Connections-s.Used-s.Allotted), Full: s.Used+s.Allotted >= s.Connections,

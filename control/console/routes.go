@@ -59,6 +59,7 @@ func (c *console) accountRoutes() []route {
 		{pattern: "POST /subscription", signed: c.installLicence},
 		{pattern: "GET /tunnels", signed: c.tunnelsPage},
 		{pattern: "POST /tunnels", signed: c.editTunnels},
+		{pattern: "GET /relays", signed: c.relaysPage},
 		{pattern: "GET /audit", signed: c.auditPage},
 		{pattern: "GET /audit/export", signed: c.exportAudit},
 	}

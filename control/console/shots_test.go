@@ -64,7 +64,7 @@ func TestShots(t *testing.T) {
 		{"edit", "/devices/" + string(deviceID(1)) + "/edit", 390, false}, {"subscription", "/subscription", 1280, false}, {"people", "/people", 1280, false},
 		{"person", "/people/" + string(userID(2)), 1280, true}, {"rights", "/roles/technician", 1280, false}, {"rights-phone", "/roles/technician", 390, true},
 		{"resellers", "/resellers", 1280, false}, {"me", "/me", 1280, false}, {"me-phone", "/me", 390, true}, {"invitation", "/invitation/" + invitation, 1280, false},
-		{"user-devices", "/user-devices", 1280, false},
+		{"user-devices", "/user-devices", 1280, false}, {"relays", "/relays", 1280, false}, {"relays-phone", "/relays", 390, true},
 		{"no-match", "/?q=" + url.QueryEscape("zzz"), 1280, false}, {"not-found", "/nowhere", 1280, true},
 	} {
 		shot(c.name, c.path, c.width, c.dark)
@@ -78,6 +78,7 @@ func TestShots(t *testing.T) {
 
 func shotFake() *fake {
 	f := liveFake()
+	f.sub.Root = true
 	names := []string{
 		"Harbour Hotel", "Northside Clinic", "Old Mill Brewery", "Stadtwerke Süd – Leitstelle", "مقسم الفندق", "Ferry Terminal 4",
 		"A remarkably long name that somebody typed because the field allowed it, and then some more", "Library", "Town Hall", "Kiosk 12",

@@ -86,6 +86,7 @@ type Fleet struct {
 
 	node     string // among several control nodes
 	presence *presence
+	roster   *roster
 	facts    *facts
 	watchers *watchers
 	orphans  atomic.Bool // devices that no relay has named are to be looked for
@@ -142,7 +143,7 @@ func New(o Options) (*Fleet, error) {
 		hasher: newHasher(), tries: newTries(o.Throttle), strangers: newThrottle(Throttle{}),
 		tokenUses: tokenUses{last: make(map[id.Token]time.Time)},
 		stale:     make(chan struct{}, 1), free: make(chan struct{}, 1), node: id.Ref() + id.Ref(),
-		presence: newPresence(o.Now, m.devices, m.silent, known.heard), facts: known,
+		presence: newPresence(o.Now, m.devices, m.silent, known.heard), roster: newRoster(), facts: known,
 		watchers: &watchers{open: m.watchers, lagged: m.watchersLagged, set: make(map[*watcher]struct{})},
 	}, nil
 }

@@ -62,6 +62,9 @@ type Lease struct {
 	PeerVersions []int  `json:"peer_versions,omitempty"`
 	Region       string `json:"region,omitempty"`
 	Load         Load   `json:"load,omitzero"`
+	// Version and Labels are for the operators' eyes alone.
+	Version string            `json:"version,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"` // CheckLabels
 }
 
 // Load is how busy a relay is. It is as old as the lease: 5 s.
