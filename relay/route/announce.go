@@ -30,29 +30,32 @@ type Announcer struct {
 	wake   chan struct{}
 
 	mu      sync.Mutex
-	own     map[id.Device]bus.Route // every route we stand for, up or lately down
-	pending map[id.Device]bool      // of own, or gone from it: to be sent
-	expiry  map[id.Device]time.Time // when a Down is withdrawn
+	own     map[id.Device]*bus.Route // every route we stand for, up or lately down
+	pending map[id.Device]bool       // of own, or gone from it: to be sent
+	expiry  map[id.Device]time.Time  // when a Down is withdrawn
 }
 
 func NewAnnouncer(b *bus.Bus, table *Table, log *zap.Logger) *Announcer {
 	return &Announcer{
 		routes: bus.NewBucket[bus.Route](b, bus.Routes), table: table, log: log,
-		wake: make(chan struct{}, 1), own: make(map[id.Device]bus.Route),
+		wake: make(chan struct{}, 1), own: make(map[id.Device]*bus.Route),
 		pending: make(map[id.Device]bool), expiry: make(map[id.Device]time.Time),
 	}
 }
 
-// Set announces a route, up or down.
-func (a *Announcer) Set(r bus.Route) {
+// Set announces a route, up or down, and returns it as it is kept: nobody
+// changes it.
+func (a *Announcer) Set(r bus.Route) *bus.Route {
 	a.mu.Lock()
+	kept := &r
 	a.table.SetOwn(r)
-	a.own[r.Device], a.pending[r.Device] = r, true
+	a.own[r.Device], a.pending[r.Device] = kept, true
 	if delete(a.expiry, r.Device); r.Down != "" {
 		a.expiry[r.Device] = time.Now().Add(keepDown)
 	}
 	a.mu.Unlock()
 	a.nudge()
+	return kept
 }
 
 // Withdraw takes a route back: the device is somebody else's now.
@@ -144,11 +147,11 @@ func (a *Announcer) Flush(ctx context.Context) error { return a.flush(ctx) }
 
 func (a *Announcer) flush(ctx context.Context) error {
 	for {
-		d, r, up, ok := a.next()
+		d, r, ok := a.next()
 		if !ok {
 			return nil
 		}
-		if err := a.send(ctx, d, r, up); err != nil {
+		if err := a.send(ctx, d, r); err != nil {
 			a.mu.Lock()
 			a.pending[d] = true
 			a.mu.Unlock()
@@ -157,25 +160,25 @@ func (a *Announcer) flush(ctx context.Context) error {
 	}
 }
 
-func (a *Announcer) send(ctx context.Context, d id.Device, r bus.Route, have bool) error {
+func (a *Announcer) send(ctx context.Context, d id.Device, r *bus.Route) error {
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
-	if have {
-		_, err := a.routes.Put(ctx, bus.RouteKey(r.Relay, d), r)
+	if r != nil {
+		_, err := a.routes.Put(ctx, bus.RouteKey(r.Relay, d), *r)
 		return err
 	}
 	return a.routes.Delete(ctx, bus.RouteKey(a.table.self, d))
 }
 
-func (a *Announcer) next() (d id.Device, r bus.Route, have, ok bool) {
+// next is what to send; a nil route: that there is none.
+func (a *Announcer) next() (d id.Device, r *bus.Route, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for d = range a.pending {
 		delete(a.pending, d)
-		r, have = a.own[d]
-		return d, r, have, true
+		return d, a.own[d], true
 	}
-	return "", bus.Route{}, false, false
+	return "", nil, false
 }
 
 func (a *Announcer) expire(now time.Time) {

@@ -168,8 +168,7 @@ func (u *Uplink) judge(l *link, code fault.Code) {
 	l.fault = code
 	next := *r
 	next.Fault = code
-	l.route.Store(&next)
-	u.o.Announce(next)
+	l.route.Store(u.o.Announce(next))
 }
 
 // ask sends the portal a request that changes nothing, and waits for the first

@@ -53,8 +53,9 @@ type Options struct {
 	Revoked func(device id.Device, issued time.Time) *fault.Error
 	// Refresh checks a pass renewed over an admitted tunnel.
 	Refresh func(pass string, device id.Device) (token.Pass, error)
-	// Announce makes a route known, up or down; Withdraw takes it back.
-	Announce func(bus.Route)
+	// Announce makes a route known, up or down, and returns it as it is kept, which
+	// nobody changes; Withdraw takes it back.
+	Announce func(bus.Route) *bus.Route
 	Withdraw func(id.Device)
 	// Leaving is told of a device whose tunnel takes no more streams: idle
 	// ones that somebody keeps would hold it up.
@@ -182,10 +183,11 @@ func (u *Uplink) announce(l *link, r bus.Route) {
 	u.words.Lock()
 	defer u.words.Unlock()
 	r.Fault = l.fault
-	l.route.Store(&r)
+	kept := &r
 	if now, ok := u.links.Load(l.device); ok && now == l {
-		u.o.Announce(r)
+		kept = u.o.Announce(r)
 	}
+	l.route.Store(kept)
 }
 
 // release says why l ended, unless a newer tunnel of the device speaks now.

@@ -83,7 +83,7 @@ func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
 		Refresh: func(pass string, _ id.Device) (token.Pass, error) {
 			return token.Pass{Issued: time.Now().Add(time.Hour), Key: ed25519.PublicKey(pass)}, nil
 		},
-		Announce: func(r bus.Route) { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r },
+		Announce: func(r bus.Route) *bus.Route { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r; return &r },
 		Withdraw: func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); delete(w.routes, d) },
 		Leaving:  func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); w.left = append(w.left, d) },
 		Elsewhere: func(d id.Device) []string {
