@@ -13,17 +13,12 @@ package main
 
 import (
 	"os"
-	"runtime/debug"
 
 	"trunkline/cmd/trunkline-loadtest/cli"
 	"trunkline/internal/service"
 )
 
 func main() {
-	if os.Getenv("GOGC") == "" {
-		// Thousands of agents hold much and make little garbage: memory is what
-		// bounds their number.
-		debug.SetGCPercent(50)
-	}
+	service.FrugalGC() // memory is what bounds the number of agents
 	os.Exit(service.Main(cli.Root()))
 }

@@ -14,15 +14,15 @@ import (
 
 // openssl is OpenSSL's client, connected: what is written to in it sends, but
 // for a line that begins with K, k or Q; what it receives comes out.
-func openssl(t *testing.T, p *evtls.Poller) (in io.Writer, out io.Reader, server *tls.Conn, raw *evtls.Conn) {
+func openssl(t *testing.T, p *evtls.Poller, args ...string) (in io.Writer, out io.Reader, server *tls.Conn, raw *evtls.Conn) {
 	t.Helper()
 	path, err := exec.LookPath("openssl")
 	if err != nil {
 		t.Skip(err)
 	}
 	ln := listen(t)
-	cmd := exec.CommandContext(t.Context(), path, "s_client", "-connect", ln.Addr().String(), "-CAfile", ca(t).File(),
-		"-servername", "localhost", "-verify_return_error", "-tls1_3", "-brief")
+	cmd := exec.CommandContext(t.Context(), path, append([]string{"s_client", "-connect", ln.Addr().String(), "-CAfile", ca(t).File(),
+		"-servername", "localhost", "-verify_return_error", "-tls1_3", "-brief"}, args...)...)
 	w, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

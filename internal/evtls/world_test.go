@@ -126,6 +126,7 @@ type sink struct {
 func watch(t testing.TB, c *tls.Conn, bufSize int) *sink {
 	t.Helper()
 	s := &sink{raw: c.NetConn().(*evtls.Conn), buf: make([]byte, bufSize), got: make(chan []byte, 1<<16), ended: make(chan error, 1)}
+	s.raw.Thrift(c) // makes no difference to anything
 	if err := s.raw.Watch(c, s.ready); err != nil {
 		t.Fatal(err)
 	}

@@ -181,14 +181,14 @@ func (a *Agent) Leave(ctx context.Context, why *fault.Error) error {
 	case <-a.idle:
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-a.down:
+	case <-a.down.done():
 	}
 	a.end(why, true)
-	<-a.down
+	<-a.down.done()
 	return err
 }
 
 func (a *Agent) Welcome() Welcome { return a.welcome }
 
 // Done is closed when the connection is.
-func (a *Agent) Done() <-chan struct{} { return a.down }
+func (a *Agent) Done() <-chan struct{} { return a.down.done() }

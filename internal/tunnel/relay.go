@@ -92,7 +92,7 @@ func (r *Relay) Open(ctx context.Context, h Header) (*Stream, error) {
 		return nil, err
 	case f != nil:
 		return nil, f
-	case r.isEnding():
+	case r.ending.Load():
 		return nil, errLost
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -126,7 +126,7 @@ func (r *Relay) Drain(d Drain) error {
 func (r *Relay) Kill(cause error) { r.end(asFault(cause), true) }
 
 // Done is closed when the connection is.
-func (r *Relay) Done() <-chan struct{} { return r.down }
+func (r *Relay) Done() <-chan struct{} { return r.down.done() }
 
 // Streams is the number of streams that Open returned and nobody closed yet.
 func (r *Relay) Streams() int { return int(r.open.Load()) }

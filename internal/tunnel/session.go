@@ -41,8 +41,8 @@ type session struct {
 	handle func(message)
 	inbox  inbox
 
-	ending  chan struct{} // closed by end
-	cause   *fault.Error  // why; set before ending is closed
+	ending  atomic.Bool  // set by end
+	cause   *fault.Error // why; set before ending is
 	endOnce sync.Once
 	leaving atomic.Pointer[fault.Error] // the peer's goodbye
 
@@ -53,7 +53,7 @@ type session struct {
 		linger  *time.Timer
 		stopped bool
 	}
-	down chan struct{}      // closed when there is no more to be read
+	down down               // when there is no more to be read
 	cut  func()             // called then, if there is one
 	over func(*fault.Error) // gets the reason, at the very end
 	wg   sync.WaitGroup     // of streams' handlers
@@ -62,7 +62,6 @@ type session struct {
 func newSession(c *tls.Conn, cfg Config, accept func(*mux.Stream)) *session {
 	t := &session{
 		cfg: cfg, wire: newWire(c), start: time.Now(),
-		ending: make(chan struct{}), down: make(chan struct{}),
 		// Statuses and passes are rare; the rest is twice what pings cost.
 		flood: *rate.NewLimiter(5+4*rate.Every(cfg.Ping), 60),
 	}
@@ -80,7 +79,7 @@ func newSession(c *tls.Conn, cfg Config, accept func(*mux.Stream)) *session {
 func (t *session) end(cause *fault.Error, say bool) {
 	t.endOnce.Do(func() {
 		t.cause = cause
-		close(t.ending)
+		t.ending.Store(true)
 		var words []byte
 		if say {
 			words, _ = goodbye(cause).encode() // without words the end is message enough
@@ -97,15 +96,6 @@ func (t *session) end(cause *fault.Error, say bool) {
 	})
 }
 
-func (t *session) isEnding() bool {
-	select {
-	case <-t.ending:
-		return true
-	default:
-		return false
-	}
-}
-
 // begin holds the tunnel until it ends, for whatever reason; over gets that
 // when nothing of it is left. handle gets the peer's messages, one at a time.
 func (t *session) begin(handle func(message), over func(*fault.Error)) {
@@ -113,6 +103,9 @@ func (t *session) begin(handle func(message), over func(*fault.Error)) {
 	t.ctl.OnReadable(t.hear)
 	t.hear() // what came before
 	t.keepAlive()
+	if t.wire.poll != nil {
+		t.wire.poll.Thrift(t.wire.tls)
+	}
 	if t.wire.poll != nil && t.wire.poll.Watch(t.wire.tls, t.ready) == nil {
 		t.watched.Store(t.wire.try != nil && t.wire.try.Pollable())
 		return
@@ -194,7 +187,7 @@ func (t *session) finish() {
 	t.reader.Release()
 	t.mux.Fail(nil)
 	_ = t.wire.raw.Close()
-	close(t.down)
+	t.down.happen()
 	if t.cut != nil {
 		t.cut()
 	}
@@ -243,7 +236,7 @@ func (t *session) tick() {
 		t.timers.ping = now.Add(t.pingIn())
 	}
 	wait := min(time.Until(t.timers.ping), max(t.cfg.Silence-t.silence(), time.Millisecond))
-	if t.isEnding() {
+	if t.ending.Load() {
 		wait = linger
 	}
 	t.timers.next.Reset(wait)

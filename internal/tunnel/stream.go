@@ -106,7 +106,7 @@ func (s *Stream) Alive() bool {
 	if waiting == 1 && !s.answered.Load() {
 		waiting = 0 // the reply on a stream that nothing was asked on yet
 	}
-	return waiting == 0 && s.Open() && s.t.leaving.Load() == nil && !s.t.isEnding()
+	return waiting == 0 && s.Open() && s.t.leaving.Load() == nil && !s.t.ending.Load()
 }
 
 // Reset is Close for a stream that did not come to its end. On the wire it is

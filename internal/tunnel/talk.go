@@ -17,7 +17,7 @@ func (t *session) post(m message) error {
 		return fmt.Errorf("control message: %w", err)
 	}
 	switch {
-	case t.isEnding():
+	case t.ending.Load():
 		return errLost
 	case !t.ctl.Post(b):
 		return fault.New(fault.Unavailable, "The tunnel takes no more control messages at the moment.")

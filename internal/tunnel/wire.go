@@ -27,6 +27,7 @@ type (
 	// poller is one that says when there is something to read, so that nobody
 	// has to wait. TryRead's error is Temporary when there is nothing.
 	poller interface {
+		Thrift(t *tls.Conn) // has TLS hold less while nothing comes
 		Watch(t *tls.Conn, ready func() (again bool)) error
 		TryRead(b []byte) (int, error)
 	}

@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -11,22 +12,23 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
-	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 )
 
 // link is one tunnel of a device, from begin to over. There are tens of
 // thousands, mostly idle: what it does not need it does not keep.
 type link struct {
-	u      *Uplink
-	device id.Device
-	pass   token.Pass // that opened it
-	agent  string     // its version
-	remote string
-	relay  *tunnel.Relay
-	since  time.Time
-	gone   func()
-	silent *time.Timer // until the first status; the tunnel's callbacks come one at a time
+	u       *Uplink
+	device  id.Device
+	site    id.Site
+	account id.Account
+	key     ed25519.PublicKey // the device's: it has proved it
+	agent   string            // its version
+	remote  string
+	relay   *tunnel.Relay
+	since   time.Time
+	gone    func()
+	silent  *time.Timer // until the first status; the tunnel's callbacks come one at a time
 
 	route    atomic.Pointer[bus.Route]   // announced last, by it or the one before; nil: nothing
 	issued   atomic.Int64                // of the newest pass it has shown, unix seconds
@@ -43,11 +45,12 @@ type link struct {
 }
 
 // begin makes an admitted tunnel the device's own, and returns while it runs.
-func (l *link) begin(ctx context.Context) {
+// Its pass was issued then.
+func (l *link) begin(ctx context.Context, issued time.Time) {
 	u := l.u
 	u.take(l)
 	// A revocation that came after the door and before take has found nothing.
-	if f := u.o.Revoked(l.device, l.pass.Issued); f != nil {
+	if f := u.o.Revoked(l.device, issued); f != nil {
 		l.end(f)
 	}
 	l.log("tunnel up", zap.String("agent", l.agent))
@@ -69,7 +72,7 @@ func (l *link) onStatus(s tunnel.Status) {
 	l.heardFirst()
 	first := !s.Second && l.second.Swap(false)
 	l.u.announce(l, bus.Route{
-		Relay: l.u.o.Relay, Device: l.device, Site: l.pass.Site, Account: l.pass.Account,
+		Relay: l.u.o.Relay, Device: l.device, Site: l.site, Account: l.account,
 		Tunnel: l.relay.Welcome().Tunnel, Since: l.since, Portal: s.Portal, Standby: s.Standby, Logins: s.Logins,
 		Agent: l.agent, Remote: l.remote, Second: l.second.Load(),
 	})
@@ -100,7 +103,7 @@ func (l *link) onPass(raw string) error {
 	switch {
 	case err != nil:
 		return err
-	case !p.Key.Equal(l.pass.Key):
+	case !p.Key.Equal(l.key):
 		// Whoever holds the tunnel has not proved that key to be theirs.
 		return fault.New(fault.PassInvalid, "The pass is bound to another key than this tunnel's.")
 	}
@@ -120,7 +123,7 @@ func (l *link) over(err error) {
 // log does without a logger of its own, which would be the largest thing here.
 func (l *link) log(msg string, fields ...zap.Field) {
 	l.u.o.Log.Info(msg, append(fields,
-		zap.String("remote", l.remote), zap.String("device", string(l.device)), zap.String("site", string(l.pass.Site)))...)
+		zap.String("remote", l.remote), zap.String("device", string(l.device)), zap.String("site", string(l.site)))...)
 }
 
 // end closes the tunnel for a reason; it stands unless the tunnel was ending

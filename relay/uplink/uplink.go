@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -105,17 +106,18 @@ func New(o Options) *Uplink {
 func (u *Uplink) Serve(ctx context.Context, c *tls.Conn, gone func()) {
 	l := &link{u: u, remote: c.RemoteAddr().String(), gone: gone}
 	entered := false
+	var pass token.Pass
 	r, err := tunnel.Accept(ctx, c, u.tunnels,
 		func(h tunnel.Hello, exporter []byte) (tunnel.Welcome, error) {
 			l.agent = h.Agent.Version
 			err := u.enter()
 			if err == nil {
 				entered = true
-				l.pass, err = u.o.Admit(h.Pass, exporter, h.Proof)
+				pass, err = u.o.Admit(h.Pass, exporter, h.Proof)
 			}
 			if err == nil && h.Second {
 				l.second.Store(true)
-				err = u.besideFirst(l.pass.Device)
+				err = u.besideFirst(pass.Device)
 			}
 			return tunnel.Welcome{Relay: u.o.Relay, Tunnel: id.NewTunnel(), Ping: u.o.Ping, Second: h.Second}, err
 		})
@@ -129,9 +131,11 @@ func (u *Uplink) Serve(ctx context.Context, c *tls.Conn, gone func()) {
 		gone()
 		return
 	}
-	l.device, l.relay, l.since = l.pass.Device, r, time.Now().UTC()
-	l.issued.Store(l.pass.Issued.Unix())
-	l.begin(ctx)
+	l.device, l.site, l.account, l.key = pass.Device, pass.Site, unique.Make(pass.Account).Value(), pass.Key
+	l.agent = unique.Make(l.agent).Value() // all have the same, or nearly
+	l.relay, l.since = r, time.Now().UTC()
+	l.issued.Store(pass.Issued.Unix())
+	l.begin(ctx, pass.Issued)
 }
 
 // take makes l the device's tunnel. The newest wins; an older one is closed

@@ -154,6 +154,7 @@ func relayCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "relay", Short: "Run one node of the data plane", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			service.FrugalGC() // memory is what bounds the number of tunnels
 			read := func() (relay.Config, error) {
 				cfg := relay.Default()
 				if err := f.load(&cfg); err != nil {
