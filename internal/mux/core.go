@@ -21,6 +21,8 @@ type core struct {
 	bothWays bool // a close ends both directions
 	window   int  // the largest of a stream
 	most     int  // streams at once
+	growth   int  // of all windows; 0: no bound but the budget
+	grown    int
 	budget   *Budget
 	allows   func() bool // a ping or GoAway of the peer's; nil: always
 
@@ -73,7 +75,7 @@ const (
 func newCore(c Config) core {
 	k := core{
 		client: c.Client, accepts: c.Accept != nil, bothWays: c.BothWays,
-		window: min(max(c.Window, initialWindow), maxWindow), most: c.MaxStreams, budget: c.Budget, allows: c.Control,
+		window: min(max(c.Window, initialWindow), maxWindow), most: c.MaxStreams, growth: c.Growth, budget: c.Budget, allows: c.Control,
 		control: list{at: inControl}, fresh: list{at: inFresh}, data: list{at: inData}, closing: list{at: inClosing}, touched: list{at: inTouched},
 	}
 	return k
@@ -141,7 +143,7 @@ func (c *core) forget(s *Stream, now time.Duration) {
 	if c.in == s {
 		c.in = nil
 	}
-	c.budget.giveBack(s.window - initialWindow)
+	c.shrink(s.window - initialWindow)
 	delete(c.streams, s.id)
 	if len(c.streams) == 0 {
 		c.streams = nil // a map does not shrink

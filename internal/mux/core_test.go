@@ -200,18 +200,9 @@ func TestWindowsGrowWithinTheBudget(t *testing.T) {
 	k.rtt = 100 * time.Millisecond
 	s := k.streams[1]
 	now := time.Second
-	fillWindow := func() {
-		for s.credit > 0 {
-			if err := feed(&k, data(0, 1, strings.Repeat("x", int(min(s.credit, 60<<10)))), 1<<20); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s.queue.clear()
-		s.queue.len = 0
-		k.consumed(s, now)
-	}
 	for range 8 {
-		fillWindow()
+		use(t, &k, s)
+		k.consumed(s, now)
 		now += 50 * time.Millisecond
 	}
 	if s.window != 4*initialWindow || budget.Used() != 3*initialWindow {
@@ -221,6 +212,103 @@ func TestWindowsGrowWithinTheBudget(t *testing.T) {
 	k.forget(s, now)
 	if budget.Used() != 0 {
 		t.Errorf("%d of the budget are still used", budget.Used())
+	}
+}
+
+// One session gets no more of the budget than its own bound, and gives it back.
+func TestWindowsGrowWithinTheSession(t *testing.T) {
+	budget := NewBudget(1 << 30)
+	k := newCore(Config{Accept: func(*Stream) {}, MaxStreams: 100, Window: 16 << 20, Growth: 5 * initialWindow, Budget: budget})
+	k.rtt = 100 * time.Millisecond
+	now := time.Second
+	for id := uint32(1); id < 40; id += 2 {
+		if err := feed(&k, data(flagSYN, id, "x"), 100); err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			use(t, &k, k.streams[id])
+			k.consumed(k.streams[id], now)
+			now += 50 * time.Millisecond
+		}
+		if now := budget.Used(); now > 5*initialWindow || int(now) != k.grown {
+			t.Fatalf("windows grew by %d of %d, the session's by %d", now, 5*initialWindow, k.grown)
+		}
+	}
+	if budget.Used() != 5*initialWindow {
+		t.Errorf("windows grew by %d, and might by %d", budget.Used(), 5*initialWindow)
+	}
+	for _, s := range k.streams {
+		k.forget(s, now)
+	}
+	if budget.Used() != 0 || k.grown != 0 {
+		t.Errorf("%d of the budget are still used, %d of the session's", budget.Used(), k.grown)
+	}
+}
+
+// use has a peer fill a stream's window, and a reader empty it.
+func use(t *testing.T, k *core, s *Stream) {
+	t.Helper()
+	for s.credit > 0 {
+		if err := feed(k, data(0, s.id, strings.Repeat("x", int(min(s.credit, 60<<10)))), 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.queue.clear()
+	s.queue.len = 0
+}
+
+// However a peer cuts and mixes what it sends, what nobody reads takes no more
+// than four times itself, and a segment for each stream: also where all that
+// arrives with it is read at once.
+func TestUnreadDataHoldsLittleMoreThanItself(t *testing.T) {
+	const unread, rounds, busy = 8, 20, 1001 // streams, bodies of each at most, and the stream that is read
+	for _, size := range []int{1, 13, 1000, 1025, 4096, 4097, copyMax, copyMax + 1, MaxBody, 20_000} {
+		k := newCore(Config{Accept: func(*Stream) {}, MaxStreams: 1000})
+		if err := feed(&k, data(flagSYN, busy, ""), 100); err != nil {
+			t.Fatal(err)
+		}
+		body, rest := strings.Repeat("x", size), data(0, busy, strings.Repeat("y", SegmentSize-size-2*headerLen))
+		var r Reader
+		bytes := 0
+		for n := range min(rounds, initialWindow/size) {
+			for id := uint32(1); id <= 2*unread; id += 2 {
+				flags := uint16(0)
+				if n == 0 {
+					flags = flagSYN
+				}
+				b := data(flags, id, body) + rest
+				for len(b) > 0 {
+					n := copy(r.Room(), b)
+					b = b[n:]
+					if err := k.receive(time.Second, r.seg, r.at, r.at+n); err != nil {
+						t.Fatal(err)
+					}
+					if r.at += n; r.seg.Alone() {
+						r.at = 0
+					}
+				}
+				bytes += size
+				s := k.streams[busy]
+				s.queue.clear()
+				s.credit = initialWindow
+			}
+		}
+		r.Release()
+		held := make(map[*Segment]bool)
+		for _, s := range k.streams {
+			for _, p := range s.queue.pieces[s.queue.first:] {
+				held[p.seg] = true
+			}
+		}
+		sum := 0
+		for seg := range held {
+			sum += len(seg.B)
+		}
+		if sum < bytes || sum > 4*bytes+unread*SegmentSize {
+			t.Errorf("bodies of %d: %d bytes that nobody has read hold %d", size, bytes, sum)
+		}
+		t.Logf("bodies of %d: %.2f times itself", size, float64(sum)/float64(bytes))
+		drop(&k)
 	}
 }
 

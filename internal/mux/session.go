@@ -31,7 +31,9 @@ type Config struct {
 	// Window is how far a stream's receive window may grow, up to 16 MiB;
 	// 256 KiB if it is less.
 	Window int
-	// Budget, of one session or of many, bounds by how much in sum.
+	// Growth is by how many bytes the windows of the session may grow in sum; no
+	// bound if it is 0. Budget is the same for all sessions that share it.
+	Growth int
 	Budget *Budget
 	// MaxStreams is how many streams there may be; the peer's beyond it are
 	// reset. 1024 if it is 0.

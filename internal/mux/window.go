@@ -47,6 +47,21 @@ func (b *Budget) giveBack(n int) {
 	}
 }
 
+// grow takes n bytes for a window, if the session may still have them, and all
+// that share its budget.
+func (c *core) grow(n int) bool {
+	if c.growth > 0 && c.grown+n > c.growth || !c.budget.take(n) {
+		return false
+	}
+	c.grown += n
+	return true
+}
+
+func (c *core) shrink(n int) {
+	c.grown -= n
+	c.budget.giveBack(n)
+}
+
 // consumed tells the peer what it may send, when its reader has made half a
 // window free; and doubles a window that was used up within four round trips,
 // since it is the window then that limits the stream.
@@ -61,7 +76,7 @@ func (c *core) consumed(s *Stream, now time.Duration) {
 	}
 	c.wantRTT(now)
 	if fast := c.rtt > 0 && s.granted != 0 && now-s.granted < 4*c.rtt; fast && s.window < c.window {
-		if more := min(s.window, c.window-s.window); c.budget.take(more) {
+		if more := min(s.window, c.window-s.window); c.grow(more) {
 			s.window += more
 			free += more
 		}

@@ -16,6 +16,7 @@ const (
 	linger        = time.Second     // from an end to the socket's close: time for the goodbye to get through
 	refuseLinger  = 2 * time.Second // the same for a refused hello
 	controlMax    = 64 << 10        // bytes of a control message
+	fullWindows   = 8               // by which all streams' windows of a tunnel may grow: one tunnel must not take what is there for all
 	acceptBacklog = 256             // streams opened and not yet taken by the agent
 )
 

@@ -67,7 +67,7 @@ func newSession(c *tls.Conn, cfg Config, accept func(*mux.Stream)) *session {
 	}
 	t.mux = mux.New(mux.Config{
 		Client: accept == nil, Accept: accept, BothWays: true, Control: t.flood.Allow, Write: t.write, TryWrite: t.tryWrite(), Settle: t.settle,
-		Window: cfg.Window, Budget: cfg.Budget, MaxStreams: cfg.MaxStreams + acceptBacklog, Lost: errLost, Addrs: t.wire.raw,
+		Window: cfg.Window, Growth: fullWindows * cfg.Window, Budget: cfg.Budget, MaxStreams: cfg.MaxStreams + acceptBacklog, Lost: errLost, Addrs: t.wire.raw,
 	})
 	tuneSocket(t.wire.raw, cfg.Silence)
 	return t
