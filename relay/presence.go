@@ -17,7 +17,9 @@ import (
 func (r *Relay) watchRoutes(ctx context.Context) error {
 	return bus.NewBucket[bus.Route](r.o.Bus, bus.Routes).Watch(ctx, func(e bus.Event[bus.Route]) {
 		before, _ := r.table.Device(e.Value.Device)
-		r.table.Apply(e)
+		if r.table.Apply(e) && r.namesake.isAlone() {
+			r.repeat(e.Key)
+		}
 		r.forgetMoved(before)
 		if e.Kind == bus.Synced {
 			if r.namesake.isAlone() {
@@ -26,6 +28,16 @@ func (r *Relay) watchRoutes(ctx context.Context) error {
 			r.announce.Refill()
 		}
 	})
+}
+
+// repeat corrects what the bus has under this relay's name.
+func (r *Relay) repeat(key string) {
+	_, d, ok := bus.SplitRouteKey(key)
+	if !ok {
+		return
+	}
+	r.log.Info("a late word of this relay is corrected on the bus", zap.String("device", string(d)))
+	r.announce.Repeat(d)
 }
 
 // forgetMoved lets go of streams that are kept for the next request of a device,

@@ -88,6 +88,14 @@ func (a *Announcer) Refill() {
 	a.nudge()
 }
 
+// Repeat says again what the present word on a device is, which may be none.
+func (a *Announcer) Repeat(d id.Device) {
+	a.mu.Lock()
+	a.pending[d] = true
+	a.mu.Unlock()
+	a.nudge()
+}
+
 // Disown takes down the routes that an earlier life of this relay left on the
 // bus when it was killed: nobody else may write them.
 func (a *Announcer) Disown(now time.Time) {

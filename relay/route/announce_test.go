@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/relay/route"
 )
@@ -104,5 +105,76 @@ func TestEmptyBucketIsRefilled(t *testing.T) {
 	p2.read(t, b)
 	if p.Pending() != 0 {
 		t.Errorf("%d routes are announced again that the bus has", p.Pending())
+	}
+}
+
+// A word that was long under way arrives after those that followed it: what the
+// bus has under a relay's name is its last word all the same.
+func TestALateWordIsCorrected(t *testing.T) {
+	up := upAt(self, id.NewDevice())
+	faulty, down := up, up
+	faulty.Fault, down.Down = fault.PortalRefused, fault.PeerSilent
+	none := bus.Route{}
+	for name, c := range map[string]struct{ last, late bus.Route }{
+		"up after down":      {down, faulty},
+		"up after none":      {none, up},
+		"another of the two": {up, faulty},
+		"none after up":      {up, none},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := openBus(t)
+			routes, key := bus.NewBucket[bus.Route](b, bus.Routes), bus.RouteKey(self, up.Device)
+			say := func(r bus.Route) {
+				var err error
+				if r.Tunnel == "" {
+					err = routes.Delete(t.Context(), key)
+				} else {
+					_, err = routes.Put(t.Context(), key, r)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			p := newPeer(t, self, b)
+			p.Set(up)
+			if c.last.Tunnel == "" {
+				p.Withdraw(up.Device)
+			} else {
+				p.Set(c.last)
+			}
+			p.say(t)
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			late, corrected := false, false
+			err := routes.Watch(ctx, func(e bus.Event[bus.Route]) {
+				if p.Apply(e) {
+					corrected = true
+					p.Repeat(up.Device)
+					p.say(t)
+					return
+				}
+				switch {
+				case e.Kind == bus.Synced:
+					say(c.late)
+					late = true
+				case late && corrected:
+					stop()
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _, err := routes.Get(t.Context(), key)
+			if c.last.Tunnel == "" {
+				if err == nil {
+					t.Errorf("the bus has %+v, which was withdrawn", got)
+				}
+			} else if err != nil || got.Down != c.last.Down || got.Fault != c.last.Fault {
+				t.Errorf("the bus has %+v (%v), want %+v", got, err, c.last)
+			}
+			if have, _ := p.Device(up.Device); have.Tunnel != c.last.Tunnel || have.Down != c.last.Down {
+				t.Errorf("the table has %+v, want %+v", have, c.last)
+			}
+		})
 	}
 }

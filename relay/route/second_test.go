@@ -34,6 +34,7 @@ func TestSecondTunnel(t *testing.T) {
 	lost.Down = fault.ConnectionLost
 	w.table.SetOwn(lost)
 	w.at(other, "")
+	first = w.route(self, "")
 	w.table.SetOwn(first)
 	w.at(self, "")
 	w.put(first)

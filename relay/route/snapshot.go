@@ -17,6 +17,7 @@ func (t *Table) reset(epoch string) {
 	defer t.mu.Unlock()
 	t.epoch = unique.Make(epoch)
 	t.snapshot++
+	t.reading = true
 }
 
 // synced forgets what the bucket no longer has: at once if it is the bucket
@@ -25,7 +26,7 @@ func (t *Table) reset(epoch string) {
 func (t *Table) synced() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.lacking = nil
+	t.reading, t.lacking = false, nil
 	var gone []*word
 	doubt := false
 	for w := range t.words() {

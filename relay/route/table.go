@@ -35,6 +35,7 @@ type Table struct {
 	pairs    map[id.Site][]id.Device // of sites with more than one device that has a route
 	epoch    unique.Handle[string]   // of the bucket as it is now
 	snapshot uint32                  // how many have begun
+	reading  bool                    // the last of them
 	lacking  []id.Device             // own ones that the last snapshot lacked
 }
 
@@ -82,36 +83,40 @@ func (t *Table) Len() int {
 	return t.devices.Size()
 }
 
-// Apply takes one event of the routes bucket, in order.
-func (t *Table) Apply(e bus.Event[bus.Route]) {
+// Apply takes one event of the routes bucket, in order. It reports whether the
+// bus has now another word under this relay's name than this relay's last one:
+// a word that was long under way, from a connection that was cut, may arrive
+// after those that followed it, and stays there if nobody says better.
+func (t *Table) Apply(e bus.Event[bus.Route]) (misquoted bool) {
 	switch e.Kind {
 	case bus.Reset:
 		t.reset(e.Epoch)
 	case bus.Put:
-		t.put(e)
+		return t.put(e)
 	case bus.Delete:
-		relay, device, ok := bus.SplitRouteKey(e.Key)
-		if ok {
-			epoch := unique.Make(e.Epoch)
-			t.drop(relay, device, func(w *word) bool { return w.said.epoch == epoch && w.said.rev <= e.Rev })
-		}
+		return t.delete(e)
 	case bus.Synced:
 		t.synced()
 	}
+	return false
 }
 
-func (t *Table) put(e bus.Event[bus.Route]) {
+func (t *Table) put(e bus.Event[bus.Route]) (misquoted bool) {
 	r := e.Value
 	if e.Key != bus.RouteKey(r.Relay, r.Device) {
-		return // a relay can only speak for itself: the bus checks the key, we check the value
+		return false // a relay can only speak for itself: the bus checks the key, we check the value
 	}
+	said := revision{unique.Make(e.Epoch), e.Rev}
 	t.mu.Lock()
 	own := r.Relay == t.self
-	if own && !t.ownIs(r) {
-		t.mu.Unlock() // an echo of what has changed since
-		return
+	if own {
+		have := t.of(t.self, r.Device) // nil in a snapshot: left by an earlier life of this relay
+		if have == nil && !t.reading || have != nil && !sameWord(have.route(), r) {
+			t.mu.Unlock() // an echo of what has changed since
+			return have == nil || said.follows(have.said)
+		}
 	}
-	w := newWord(r, revision{unique.Make(e.Epoch), e.Rev})
+	w := newWord(r, said)
 	w.seen = t.snapshot
 	t.set(w)
 	lost := !own && r.Down == "" && t.isNewest(r)
@@ -119,6 +124,25 @@ func (t *Table) put(e bus.Event[bus.Route]) {
 	if lost {
 		t.replaced(r.Device, r)
 	}
+	return false
+}
+
+// delete forgets a route, but not one of this relay's tunnels: those it forgets
+// itself.
+func (t *Table) delete(e bus.Event[bus.Route]) (misquoted bool) {
+	relay, device, ok := bus.SplitRouteKey(e.Key)
+	if !ok {
+		return false
+	}
+	said := revision{unique.Make(e.Epoch), e.Rev}
+	if relay == t.self {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		have := t.of(relay, device)
+		return have != nil && said.follows(have.said)
+	}
+	t.drop(relay, device, func(w *word) bool { return w.said.epoch == said.epoch && w.said.rev <= said.rev })
+	return false
 }
 
 // SetOwn records a route of this relay before the bus knows it, so that a
@@ -151,15 +175,8 @@ func (t *Table) Own() []bus.Route {
 	return out
 }
 
-// ownIs reports whether r is this relay's present word on its device: a late
-// echo of an older one must not undo it.
-func (t *Table) ownIs(r bus.Route) bool {
-	w := t.of(t.self, r.Device)
-	return w == nil || sameWord(w.route(), r) // nil: left by an earlier life of this relay
-}
-
 func sameWord(a, b bus.Route) bool {
-	return a.Tunnel == b.Tunnel && a.Second == b.Second && a.Down == b.Down && a.Logins == b.Logins && sameStandby(a.Standby, b.Standby) &&
+	return a.Tunnel == b.Tunnel && a.Second == b.Second && a.Down == b.Down && a.Fault == b.Fault && a.Logins == b.Logins && sameStandby(a.Standby, b.Standby) &&
 		a.Portal.Origin == b.Portal.Origin && slices.Equal(a.Portal.Aliases, b.Portal.Aliases)
 }
 

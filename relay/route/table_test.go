@@ -229,3 +229,23 @@ func TestOnlyWhatIsNotSaidAgainIsForgotten(t *testing.T) {
 		}
 	})
 }
+
+// A connection that was cut delivers, when the network is back, what it was given
+// before: after the words of the connection that followed it.
+func TestAnEndedTunnelDoesNotRise(t *testing.T) {
+	w := newWorld(t)
+	old := w.route(other, "")
+	w.put(old)
+	now := w.route(self, "")
+	w.table.SetOwn(now)
+	w.put(now)
+	down := old
+	down.Down = fault.PeerSilent
+	w.put(down)
+	old.Fault = fault.PortalRefused
+	w.put(old)
+	w.at(self, "")
+	if len(w.replaced) != 0 {
+		t.Errorf("the newer tunnel was ended for one at %v", w.replaced)
+	}
+}

@@ -51,6 +51,9 @@ type revision struct {
 	rev   uint64 // 0: own, not yet on the bus
 }
 
+// follows reports whether the bus heard r after o.
+func (r revision) follows(o revision) bool { return o.rev != 0 && r.epoch == o.epoch && r.rev > o.rev }
+
 func newWord(r bus.Route, said revision) *word {
 	w := &word{
 		text:   string(r.Device) + string(r.Tunnel) + string(r.Site) + r.Remote,
@@ -89,4 +92,10 @@ func (w *word) siteID() id.Site     { return id.Site(w.text[w.site:w.remote]) }
 func (w *word) follows(was *word) bool {
 	return was.born.rev != 0 && was.kind.Value().down == "" && was.text[was.tunnel:was.site] == w.text[w.tunnel:w.site] &&
 		was.kind.Value().second == w.kind.Value().second
+}
+
+// rises reports whether w says that the tunnel is up of which was said that it
+// ended: it was long under way.
+func (w *word) rises(was *word) bool {
+	return was.kind.Value().down != "" && w.kind.Value().down == "" && was.text[was.tunnel:was.site] == w.text[w.tunnel:w.site]
 }

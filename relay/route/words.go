@@ -35,6 +35,10 @@ func (t *Table) of(r id.Relay, d id.Device) *word {
 // set puts a word in the place of what its relay said before.
 func (t *Table) set(w *word) {
 	was := t.of(w.kind.Value().relay, w.deviceID())
+	if was != nil && w.rises(was) {
+		was.seen = w.seen
+		return
+	}
 	if was != nil && w.follows(was) {
 		w.born = was.born
 	}
