@@ -207,6 +207,13 @@ type fakeLink struct {
 	stopped     time.Time
 	why         fault.Code
 	linger      time.Duration // streams go on for so long after Stop
+	doubtful    bool
+}
+
+func (l *fakeLink) Doubtful() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doubtful
 }
 
 func (l *fakeLink) Welcome() tunnel.Welcome { return l.welcome }
@@ -265,6 +272,13 @@ func (l *fakeLink) end(code fault.Code) { l.ended <- fault.New(code, "as the tes
 func (l *fakeLink) drain(d tunnel.Drain) {
 	<-l.ready
 	l.handlers.OnDrain(d)
+}
+
+// silent is a relay that does not answer.
+func (l *fakeLink) silent() {
+	l.change(func() { l.doubtful = true })
+	<-l.ready
+	l.handlers.OnDoubt()
 }
 
 func (l *fakeLink) change(f func()) {

@@ -26,15 +26,17 @@ const (
 
 // held is one tunnel from welcome to end. Its goroutine owns the link.
 type held struct {
-	link   link
-	relay  id.Relay
-	tunnel id.Tunnel
-	since  time.Time
-	drain  chan tunnel.Drain // at most one is of interest
-	done   chan struct{}     // closed when the link is gone; err is set then
-	err    error
-	cut    context.CancelFunc
-	first  bool // and not the second one; guarded by second.mu
+	link    link
+	relay   id.Relay
+	tunnel  id.Tunnel
+	since   time.Time
+	drain   chan tunnel.Drain // at most one is of interest
+	doubt   chan struct{}     // its relay does not answer; capacity 1
+	done    chan struct{}     // closed when the link is gone; err is set then
+	err     error
+	cut     context.CancelFunc
+	escapes int  // attempts with other relays since its own did not answer; of hold
+	first   bool // and not the second one; guarded by second.mu
 }
 
 // start takes l over and runs it as the first tunnel, until stop or cut: it
@@ -67,7 +69,7 @@ func newHeld(ctx context.Context, l link) (h *held, run context.Context) {
 	run, cut := context.WithCancel(context.WithoutCancel(ctx))
 	return &held{
 		link: l, relay: w.Relay, tunnel: w.Tunnel, since: time.Now(),
-		drain: make(chan tunnel.Drain, 1), done: make(chan struct{}), cut: cut,
+		drain: make(chan tunnel.Drain, 1), doubt: make(chan struct{}, 1), done: make(chan struct{}), cut: cut,
 	}, run
 }
 
@@ -89,6 +91,12 @@ func (a *Agent) carry(run context.Context, h *held) {
 			OnDrain: func(d tunnel.Drain) {
 				select {
 				case h.drain <- d:
+				default:
+				}
+			},
+			OnDoubt: func() {
+				select {
+				case h.doubt <- struct{}{}:
 				default:
 				}
 			},
@@ -124,6 +132,10 @@ func (h *held) alive() bool {
 		return true
 	}
 }
+
+// answers reports whether h lives, and its relay at the other end too, as far as
+// is known.
+func (h *held) answers() bool { return h.alive() && !h.link.Doubtful() }
 
 // stop says goodbye and why, lets streams finish within grace, and waits for
 // the end.

@@ -20,6 +20,9 @@ const (
 	// A tunnel counts as stable after a random time between these; until then
 	// its end goes on with the backoff where it was.
 	stableFrom, stableTo = 30 * time.Second, 60 * time.Second
+	// doubted is how long a tunnel whose relay did not answer is kept beside its
+	// successor: longer than its own patience is.
+	doubted = time.Minute
 )
 
 // hold keeps a tunnel up until ctx ends. Whatever can end an attempt or a
@@ -62,6 +65,11 @@ func (a *Agent) hold(ctx context.Context) {
 				// Where it was stable it is sought first: that was a short cut of the line.
 				a.wait(ctx, a.afterFailure(ctx, next.err, &retry, retry.n > 0))
 				break serving
+			case <-next.doubt:
+				if h := a.escape(ctx, next); h != nil {
+					a.retire(ctx, next, doubted)
+					next = h
+				}
 			case d := <-next.drain:
 				if h := a.promoted(); h != nil {
 					a.retire(ctx, next, d.Deadline)
@@ -101,6 +109,44 @@ func (a *Agent) open(ctx context.Context) (*held, error) {
 	}
 	a.relays.arrived()
 	return a.start(ctx, l), nil
+}
+
+// escape seeks another tunnel for one whose relay does not answer: the second one,
+// or one that a relay takes now, by one attempt. It gives nil if there is none, as
+// when the line is cut, or if the relay answers again: then h stays, until it ends
+// by itself.
+func (a *Agent) escape(ctx context.Context, h *held) *held {
+	if !h.link.Doubtful() {
+		h.escapes = 0
+		return nil
+	}
+	if s := a.promoted(); s != nil {
+		return s
+	}
+	i := a.passes.identity()
+	a.relays.update(i.Relays)
+	to := a.relays
+	h.escapes++
+	for range h.escapes {
+		to.next()
+	}
+	addr, ok := to.current()
+	if !ok {
+		return nil
+	}
+	a.log.Info("the relay does not answer, another is tried", zap.String("relay", string(h.relay)), zap.String("addr", addr))
+	l, err := a.line.dial(ctx, addr, i.Pass.Token)
+	if err != nil {
+		a.met.failed(err)
+		return nil
+	}
+	if h.alive() && !h.link.Doubtful() {
+		a.hangUp(ctx, l) // nothing was said of it yet, so h stays the device's tunnel
+		return nil
+	}
+	a.relays = to
+	a.relays.arrived()
+	return a.start(ctx, l)
 }
 
 // afterFailure says how long to wait before the next attempt, and gets what

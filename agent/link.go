@@ -28,6 +28,7 @@ type link interface {
 	SendStatus(tunnel.Status) error
 	SendPass(pass string) error
 	EndVisit(id.Visit) error
+	Doubtful() bool
 	Leave(context.Context, *fault.Error) error
 }
 

@@ -115,14 +115,14 @@ func (a *Agent) promoted() *held {
 }
 
 // promote makes the second tunnel the first one, and gives it; nil if there is
-// none that lives. What is said of it is said under mu: its end, and a status for
+// none that answers. What is said of it is said under mu: its end, and a status for
 // a second tunnel, come before or after.
 func (a *Agent) promote() *held {
 	s := a.second
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.held
-	if h == nil || !h.alive() {
+	if h == nil || !h.answers() {
 		return nil
 	}
 	s.held, s.first, h.first = nil, h.relay, true

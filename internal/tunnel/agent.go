@@ -38,6 +38,10 @@ type AgentHandlers struct {
 	// not block.
 	OnVisit    func(Visit)
 	OnVisitEnd func(id.Visit, fault.Code)
+	// OnDoubt says that nothing has come for 2/9 of Config.Silence since a ping was
+	// sent, and says it again after every further 2/9 while nothing comes. It must
+	// not block.
+	OnDoubt func()
 }
 
 var errStopped = fault.New(fault.AgentStopped, "The agent was stopped.")
@@ -55,6 +59,9 @@ func (a *Agent) Run(ctx context.Context, h AgentHandlers) error {
 	}
 	a.early = nil
 	a.cut = cancel
+	if h.OnDoubt != nil {
+		a.doubt = &doubt{tell: h.OnDoubt}
+	}
 	over := make(chan struct{})
 	a.begin(func(m message) { a.heed(h, m) }, func(*fault.Error) { close(over) })
 	<-over
@@ -189,6 +196,9 @@ func (a *Agent) Leave(ctx context.Context, why *fault.Error) error {
 }
 
 func (a *Agent) Welcome() Welcome { return a.welcome }
+
+// Doubtful reports whether OnDoubt was called and nothing has come since.
+func (a *Agent) Doubtful() bool { return a.isDoubtful() }
 
 // Done is closed when the connection is.
 func (a *Agent) Done() <-chan struct{} { return a.down.done() }

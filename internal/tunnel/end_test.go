@@ -121,6 +121,56 @@ func TestBlackholedPeersAreFoundByBothSides(t *testing.T) {
 	}
 }
 
+// gate holds back what is read while it is locked.
+type gate struct {
+	net.Conn
+	sync.Mutex
+}
+
+func (g *gate) Read(b []byte) (int, error) {
+	n, err := g.Conn.Read(b)
+	g.Lock()
+	defer g.Unlock()
+	return n, err
+}
+
+// Long before a silent relay is given up the agent is told, again and again, and
+// can tell when it is heard once more.
+func TestSilentRelayIsDoubted(t *testing.T) {
+	t.Parallel()
+	const silence = 9 * time.Second // so the first doubt comes after two
+	var client *gate
+	doubts := make(chan struct{}, 100)
+	w := start(t, setup{
+		relay: tunnel.Config{Ping: shortPing}, agent: tunnel.Config{Ping: shortPing, Silence: silence},
+		onDoubt: func() { doubts <- struct{}{} },
+		conns: func(t testing.TB) (net.Conn, net.Conn) {
+			a, b := tcpPair(t)
+			client = &gate{Conn: b}
+			return a, client
+		},
+	})
+	if w.agent.Doubtful() {
+		t.Error("a new tunnel is doubted")
+	}
+	client.Lock()
+	began := time.Now()
+	within(t, 30*time.Second, doubts)
+	if d := time.Since(began); d < silence*2/9 {
+		t.Errorf("doubted after %v", d)
+	}
+	if !w.agent.Doubtful() {
+		t.Error("the tunnel is doubted, and says it is not")
+	}
+	within(t, 30*time.Second, doubts)
+	client.Unlock()
+	for began := time.Now(); w.agent.Doubtful(); time.Sleep(shortPing) {
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("the relay is heard again, and doubted still")
+		}
+	}
+}
+
 // A slow uplink delays a pong behind data: the data is life enough.
 func TestTrafficCountsAsLife(t *testing.T) {
 	t.Parallel()

@@ -53,10 +53,11 @@ type session struct {
 		linger  *time.Timer
 		stopped bool
 	}
-	down down               // when there is no more to be read
-	cut  func()             // called then, if there is one
-	over func(*fault.Error) // gets the reason, at the very end
-	wg   sync.WaitGroup     // of streams' handlers
+	doubt *doubt             // an agent's; nil: nobody doubts
+	down  down               // when there is no more to be read
+	cut   func()             // called then, if there is one
+	over  func(*fault.Error) // gets the reason, at the very end
+	wg    sync.WaitGroup     // of streams' handlers
 }
 
 func newSession(c *tls.Conn, cfg Config, accept func(*mux.Stream)) *session {
@@ -234,8 +235,14 @@ func (t *session) tick() {
 	if now := time.Now(); !now.Before(t.timers.ping) {
 		_ = t.post(message{Type: typePing}) // if it finds no room, enough is waiting to be sent
 		t.timers.ping = now.Add(t.pingIn())
+		if d := t.doubt; d != nil && d.asked == 0 {
+			d.asked, d.times = time.Since(t.start), 0
+		}
 	}
 	wait := min(time.Until(t.timers.ping), max(t.cfg.Silence-t.silence(), time.Millisecond))
+	if t.doubt != nil {
+		wait = min(wait, t.doubtIn())
+	}
 	if t.ending.Load() {
 		wait = linger
 	}

@@ -95,6 +95,7 @@ type setup struct {
 	onRefused    func(*fault.Error)
 	onVisit      func(tunnel.Visit)
 	onVisitEnd   func(id.Visit, fault.Code)
+	onDoubt      func()
 	conns        func(testing.TB) (server, client net.Conn) // asRun if nil
 }
 
@@ -142,7 +143,7 @@ func start(t testing.TB, s setup) *world {
 	var runs sync.WaitGroup
 	runs.Go(func() { w.relayRun <- w.relay.Run(ctx, s.handlers) })
 	runs.Go(func() {
-		w.agentRun <- w.agent.Run(ctx, tunnel.AgentHandlers{OnStream: s.onStream, OnDrain: s.onDrain, OnRefused: s.onRefused, OnVisit: s.onVisit, OnVisitEnd: s.onVisitEnd})
+		w.agentRun <- w.agent.Run(ctx, tunnel.AgentHandlers{OnStream: s.onStream, OnDrain: s.onDrain, OnRefused: s.onRefused, OnVisit: s.onVisit, OnVisitEnd: s.onVisitEnd, OnDoubt: s.onDoubt})
 	})
 	t.Cleanup(func() { cancel(); runs.Wait() })
 	return w
