@@ -60,7 +60,9 @@ func (a *Agent) Run(ctx context.Context, h AgentHandlers) error {
 	a.early = nil
 	a.cut = cancel
 	if h.OnDoubt != nil {
+		a.timers.Lock()
 		a.doubt = &doubt{tell: h.OnDoubt}
+		a.timers.Unlock()
 	}
 	over := make(chan struct{})
 	a.begin(func(m message) { a.heed(h, m) }, func(*fault.Error) { close(over) })
