@@ -27,6 +27,8 @@ const patience = 30 * time.Second
 type external struct {
 	url, ca string
 	roots   *tls.Config
+	conf    string // the server's file
+	server  *server.Server
 }
 
 func startExternal(t *testing.T, edit func(conf string) string, relays ...string) external {
@@ -45,7 +47,7 @@ func startExternal(t *testing.T, edit func(conf string) string, relays ...string
 		t.Setenv("TRUNKLINE_"+envName(who)+"_PASSWORD", password(envName(who)))
 	}
 	srv := startNATS(t, conf)
-	return external{url: "tls://" + srv.Addr().String(), ca: filepath.Join(dir, "server.crt"), roots: &tls.Config{RootCAs: roots}}
+	return external{url: "tls://" + srv.Addr().String(), ca: filepath.Join(dir, "server.crt"), roots: &tls.Config{RootCAs: roots}, conf: conf, server: srv}
 }
 
 // withRelays has an account for each of the relays instead of relay-1's alone.

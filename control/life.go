@@ -37,6 +37,7 @@ type life struct {
 	leases  map[string]uint64 // the number of each relay's lease; the watch's alone
 	handler http.Handler
 	metrics *prometheus.Registry
+	began   time.Time
 
 	ctx      context.Context // ends requests, event streams too
 	end      context.CancelFunc
@@ -44,7 +45,7 @@ type life struct {
 }
 
 func (c *Control) newLife(ctx context.Context) (*life, error) {
-	l := &life{c: c, relays: placement.New(), leases: make(map[string]uint64), metrics: prometheus.NewRegistry()}
+	l := &life{c: c, relays: placement.New(), leases: make(map[string]uint64), metrics: prometheus.NewRegistry(), began: time.Now()}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	var err error
 	if l.store, err = openStore(ctx, c.o); err != nil {
@@ -142,6 +143,7 @@ func (l *life) run(ctx context.Context) error {
 	g.Go(func() error { return l.refill(ctx) })
 	g.Go(func() error { return l.watchRoutes(ctx) })
 	g.Go(func() error { return l.watchLeases(ctx) })
+	g.Go(func() error { return l.hearBus(ctx) })
 	return g.Wait()
 }
 

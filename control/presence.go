@@ -99,6 +99,42 @@ func (l *life) watchRoutes(ctx context.Context) error {
 	})
 }
 
+// hearBus tells the fleet how long ago the bus last took a word of control's and
+// the watches had all of theirs. That a connection is up says little: a server may
+// hang, and a cluster that has lost too many of its own answers and takes nothing.
+func (l *life) hearBus(ctx context.Context) error {
+	b := l.c.o.Bus
+	handovers := bus.NewBucket[bus.Handover](b, bus.Handovers) // which nobody watches
+	taken := time.Now()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		if n%2 == 0 && b.Connected() {
+			wctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+			asked := time.Now()
+			if _, err := handovers.Put(wctx, "alive", bus.Handover{}); err == nil {
+				taken = asked
+			}
+			cancel()
+		}
+		heard := taken
+		for _, bucket := range []string{bus.Routes, bus.Relays} {
+			if at := b.Whole(bucket); at.Before(heard) {
+				heard = at
+			}
+		}
+		if heard.Before(l.began) {
+			heard = l.began
+		}
+		l.fleet.SetHeard(heard)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
 // watchLeases tells the fleet which relays live. A lease that is not renewed
 // counts as lost only while the bus is there to bring renewals.
 func (l *life) watchLeases(ctx context.Context) error {

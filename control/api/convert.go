@@ -20,6 +20,9 @@ func (a *api) deviceJSON(d fleet.Device) controlapi.Device {
 		Mark: string(d.Mark), PairAlarm: d.Alarm, Peer: d.Peer, OverCapacity: d.OverCapacity,
 		Region: d.Region, SecondTunnel: cmp.Or(string(d.Second), controlapi.AsAccount),
 	}
+	if !p.Unknown.IsZero() {
+		out.Status, out.LastStatus, out.Since = controlapi.StatusUnknown, out.Status, p.Unknown
+	}
 	if d.Site != "" {
 		out.URL = a.siteURL(d.Site)
 	}

@@ -55,7 +55,7 @@ func (a *api) overview(ctx context.Context, who fleet.Principal, _ none) (contro
 			Connected: o.Devices[fleet.StatusConnected], Disconnected: o.Devices[fleet.StatusDisconnected],
 			NeverConnected: o.Devices[fleet.StatusNever], NotActivated: o.Devices[fleet.StatusNotActivated],
 		},
-		OverCapacity: o.OverCapacity, Alarms: o.Alarms, Visits: o.Visits, Subscription: subscription(o.Subscription),
+		UnknownSince: o.Unknown, OverCapacity: o.OverCapacity, Alarms: o.Alarms, Visits: o.Visits, Subscription: subscription(o.Subscription),
 		Samples: make([]controlapi.Sample, 0, len(o.Samples)),
 	}
 	for _, s := range o.Samples {

@@ -28,6 +28,9 @@ func relay(r fleet.Relay) controlapi.Relay {
 		Name: r.Name, State: string(r.State), Since: r.Since, LastSeen: r.Seen, Started: r.Started, Region: r.Region, Version: r.Version,
 		Addrs: r.Addrs, Tunnels: r.Load.Tunnels, TunnelsMax: r.Load.TunnelsMax, CPU: int(math.Round(r.Load.CPU * 100)),
 	}
+	if !r.Unknown.IsZero() {
+		out.State, out.Since = controlapi.StatusUnknown, r.Unknown
+	}
 	for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
 		out.Labels = append(out.Labels, controlapi.Label{Name: k, Value: r.Labels[k]})
 	}

@@ -16,6 +16,7 @@ type deviceView struct {
 	Status       string // for a person
 	StatusKey    string // for the style sheet
 	Reason       string
+	Was          string // the status it had last, if it is not known
 	Since        time.Time
 	CanVisit     bool   // by account login
 	WhyNot       string // if it cannot be visited
@@ -72,6 +73,9 @@ func (c *console) deviceView(p fleet.Principal, d fleet.Device) deviceView {
 	default:
 		v.Status, v.StatusKey = "Not connected", "down"
 		v.WhyNot = "It is not connected."
+	}
+	if !d.Presence.Unknown.IsZero() {
+		v.Was, v.Status, v.StatusKey, v.Since, v.NeverSeen = v.Status, "Not known", "off", d.Presence.Unknown, false
 	}
 	if d.OverCapacity && v.CanVisit {
 		v.CanVisit, v.WhyNot = false, "Over capacity: no connection of the subscription is left for it."

@@ -103,6 +103,7 @@ func (f *fake) EndVisitsOf(context.Context, fleet.Principal, id.User) (int, erro
 func (f *fake) Overview(context.Context, fleet.Principal) (fleet.Overview, error) {
 	o := fleet.Overview{
 		Devices: map[fleet.Status]int{fleet.StatusConnected: 1204, fleet.StatusDisconnected: 21, fleet.StatusNever: 6, fleet.StatusNotActivated: 3},
+		Unknown: f.unknown,
 		Visits:  4, Alarms: 1, OverCapacity: 2, Subscription: f.sub,
 	}
 	for i := range 24 {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"trunkline/control/fleet"
 )
@@ -11,6 +12,7 @@ import (
 type overviewView struct {
 	Tiles   []tile
 	Charts  []chart
+	Unknown time.Time // since when the tiles are what was known last
 	Alarms  int
 	Over    int
 	Plan    fleet.Subscription
@@ -30,6 +32,10 @@ type chart struct {
 	Last, Most  int
 }
 
+// overviewPoll is how often the page looks again: what it says of the PBXs, and
+// that it is not known, has to be right within 10 seconds.
+const overviewPoll = 4 // seconds
+
 func (c *console) overviewPage(w *response, r *http.Request, p fleet.Principal) error {
 	o, err := c.o.Fleet.Overview(r.Context(), p)
 	if err != nil {
@@ -43,7 +49,12 @@ func (c *console) overviewPage(w *response, r *http.Request, p fleet.Principal) 
 			{"Not activated", "/?status=not_activated", "never", o.Devices[fleet.StatusNotActivated]},
 			{"Visits now", "/visits", "off", o.Visits},
 		},
-		Alarms: o.Alarms, Over: o.OverCapacity, Plan: o.Subscription,
+		Unknown: o.Unknown, Alarms: o.Alarms, Over: o.OverCapacity, Plan: o.Subscription,
+	}
+	if !o.Unknown.IsZero() {
+		for i := range v.Tiles[:3] {
+			v.Tiles[i].Key, v.Tiles[i].Label = "off", v.Tiles[i].Label+", last known"
+		}
 	}
 	if n := o.Subscription.Connections; n > 0 {
 		v.Percent = min(100, (o.Subscription.Used+o.Subscription.Allotted)*100/n)
@@ -54,7 +65,7 @@ func (c *console) overviewPage(w *response, r *http.Request, p fleet.Principal) 
 			newChart("Visits", o.Samples, func(s fleet.Sample) int { return s.Visits }),
 		}
 	}
-	return c.show(w, r, p, http.StatusOK, "overview", page{Title: "Overview", Nav: "overview", Data: v, Poll: 15})
+	return c.show(w, r, p, http.StatusOK, "overview", page{Title: "Overview", Nav: "overview", Data: v, Poll: overviewPoll})
 }
 
 const chartWidth, chartHeight = 300.0, 60.0

@@ -30,6 +30,9 @@ func TestGoldenPages(t *testing.T) {
 	over.who.Role = fleet.RoleAuditor
 	operator := sample()
 	operator.sub.Root = true
+	blind := sample()
+	blind.unknown = noon.Add(-3 * time.Minute)
+	blind.devices[0].Presence.Unknown, blind.devices[1].Presence.Unknown = blind.unknown, blind.unknown
 	away := sample()
 	away.fail["StartVisit"] = fault.New(fault.NotConnected, "Northside Clinic is not connected.")
 	changed := sample()
@@ -59,6 +62,8 @@ func TestGoldenPages(t *testing.T) {
 		"visits":            {sample(), "GET", "/visits?notice=ended", nil, 200},
 		"audit":             {sample(), "GET", "/audit?outcome=refused", nil, 200},
 		"overview":          {sample(), "GET", "/overview", nil, 200},
+		"overview-unknown":  {blind, "GET", "/overview", nil, 200},
+		"devices-unknown":   {blind, "GET", "/", nil, 200},
 		"add":               {sample(), "GET", "/devices/add", nil, 200},
 		"code":              {sample(), "POST", "/devices/add", url.Values{"name": {"Acme"}}, 200},
 		"groups":            {sample(), "GET", "/groups", nil, 200},

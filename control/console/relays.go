@@ -37,6 +37,9 @@ var relayStates = map[fleet.RelayState][2]string{
 func viewOfRelay(r fleet.Relay) relayView {
 	words := relayStates[r.State]
 	v := relayView{Relay: r, Status: words[0], StatusKey: words[1], Percent: int(r.Load.CPU*100 + .5), Full: r.Load.TunnelsMax > 0 && r.Load.Tunnels >= r.Load.TunnelsMax}
+	if !r.Unknown.IsZero() {
+		v.Status, v.StatusKey, v.Since = "Not known", "off", r.Unknown
+	}
 	for k, x := range r.Labels {
 		v.LabelWords = append(v.LabelWords, k+"="+x)
 	}

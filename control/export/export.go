@@ -78,9 +78,12 @@ func (s *Sheet) Add(d fleet.Device) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	p := d.Presence
+	p, status := d.Presence, word(string(d.Presence.Status))
+	if !p.Unknown.IsZero() {
+		status, p.Since = "not known, was "+status, p.Unknown
+	}
 	return s.rows.row([]string{
-		d.Name, string(d.Serial), word(string(p.Status)), clock(p.Since), fault.Reason(p.Reason), s.groups[d.Group], d.Comment, d.Model,
+		d.Name, string(d.Serial), status, clock(p.Since), fault.Reason(p.Reason), s.groups[d.Group], d.Comment, d.Model,
 		d.Firmware, string(d.Site), word(string(d.Mark)), yes(d.Passwordless), d.Owner, p.Remote, p.Agent, clock(d.Created),
 		clock(d.Activated), string(d.ID),
 	})

@@ -90,7 +90,8 @@ type Overview struct {
 	Alarms       int // pairs with something wrong
 	Visits       int // on now
 	Subscription Subscription
-	Samples      []Sample // of the last 24 h, oldest first
+	Samples      []Sample  // of the last 24 h, oldest first
+	Unknown      time.Time // since when Devices are what was known last; zero: they are known
 }
 
 // Sample is an account's numbers at one time.

@@ -44,9 +44,11 @@ func (p *presence) overlay(ds ...*Device) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, d := range ds {
-		if e := p.devices[d.ID]; e != nil {
+		e := p.devices[d.ID]
+		if e != nil {
 			d.Presence = e.shown
 		}
+		d.Presence.Unknown = p.unknownLocked(d.Presence.Status, e)
 	}
 }
 

@@ -22,7 +22,7 @@ func (f *Fleet) Overview(ctx context.Context, p Principal) (Overview, error) {
 		f.complain(ctx, "write presence before an overview", err)
 	}
 	now := f.clock()
-	var o Overview
+	o := Overview{Unknown: f.presence.blindSince()}
 	err := f.view(ctx, "overview", func(tx Tx) (err error) {
 		if o.Subscription, err = f.subscription(tx, p.Account, now); err != nil {
 			return err
@@ -45,6 +45,9 @@ func (f *Fleet) Overview(ctx context.Context, p Principal) (Overview, error) {
 // sample keeps every account's numbers. Several control nodes do it, at the
 // same full quarters of an hour, and the first one's numbers stay.
 func (f *Fleet) sample(ctx context.Context) error {
+	if !f.presence.blindSince().IsZero() {
+		return nil // a gap is true
+	}
 	now := f.clock()
 	at := now.Truncate(sampleEvery)
 	return f.tx(ctx, "sample", func(tx Tx) error {

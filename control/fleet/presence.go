@@ -32,9 +32,12 @@ type presence struct {
 	gauge  *prometheus.GaugeVec
 	silent prometheus.Gauge                 // connected, and their portals do not answer
 	wake   chan struct{}                    // something is dirty; capacity 1
-	heard  func(id.Device, *tunnel.Standby) // of a tunnel that is up; must not block
+	facts  func(id.Device, *tunnel.Standby) // told of a tunnel that is up; must not block
 
 	mu      sync.Mutex
+	blind   time.Time // since when it tells nothing; zero: it does
+	dim     time.Time // blind, of those that were not named since it is back
+	back    time.Time // when it came back
 	epoch   string
 	settle  time.Time // silence means loss from here on; zero: not synced yet
 	settled bool      // settle has passed and was acted on
@@ -68,9 +71,9 @@ type relayState struct {
 	at    time.Time
 }
 
-func newPresence(now func() time.Time, gauge *prometheus.GaugeVec, silent prometheus.Gauge, heard func(id.Device, *tunnel.Standby)) *presence {
+func newPresence(now func() time.Time, gauge *prometheus.GaugeVec, silent prometheus.Gauge, facts func(id.Device, *tunnel.Standby)) *presence {
 	return &presence{
-		now: now, gauge: gauge, silent: silent, heard: heard, wake: make(chan struct{}, 1),
+		now: now, gauge: gauge, silent: silent, facts: facts, wake: make(chan struct{}, 1),
 		devices: make(map[id.Device]*entry), relays: make(map[id.Relay]*relayState),
 		dirty: make(map[id.Device]struct{}), removed: make(map[id.Device]Device),
 	}
@@ -125,7 +128,7 @@ func (f *Fleet) ApplyRoute(e RouteEvent) {
 		p.relays[e.Route.Relay] = &relayState{at: p.now()}
 	}
 	if e.Route.Down == "" {
-		p.heard(e.Route.Device, e.Route.Standby)
+		p.facts(e.Route.Device, e.Route.Standby)
 	}
 	p.refreshLocked(e.Route.Device, cur)
 }
@@ -198,6 +201,9 @@ func (p *presence) tick() (due bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
+	if !p.blind.IsZero() { // silence says nothing
+		return false
+	}
 	lost := make(map[id.Relay]bool)
 	for r, s := range p.relays {
 		switch waited := now.Sub(s.at); {
@@ -211,7 +217,7 @@ func (p *presence) tick() (due bool) {
 	if p.settle.IsZero() || p.settled || now.Before(p.settle) {
 		return false
 	}
-	p.settled = true
+	p.settled, p.dim = true, time.Time{}
 	for d, e := range p.devices {
 		if !e.seen && e.route.Down == "" {
 			p.loseLocked(d, e, now)

@@ -34,7 +34,15 @@ func (f *Fleet) Relays(ctx context.Context, p Principal, q RelayQuery) (Page[Rel
 	if err := f.view(ctx, "list relays", func(tx Tx) error { return mayOperate(tx, p) }); err != nil {
 		return Page[Relay]{}, err
 	}
-	return q.page(slices.DeleteFunc(f.roster.list(f.clock()), func(r Relay) bool { return !q.selects(r) }))
+	now, blind := f.clock(), f.presence.blindSince()
+	if !blind.IsZero() {
+		now = blind
+	}
+	all := f.roster.list(now, f.presence.backSince())
+	for i := range all {
+		all[i].Unknown = blind
+	}
+	return q.page(slices.DeleteFunc(all, func(r Relay) bool { return !q.selects(r) }))
 }
 
 // mayOperate: p is an owner or admin of the installation's own account.

@@ -33,6 +33,7 @@ type Relay struct {
 	State   RelayState
 	Since   time.Time // of State
 	Seen    time.Time // when its last lease came
+	Unknown time.Time // since when no lease could come; State is the one of then. Zero: they come
 }
 
 // What is kept of relays that live no more, and of relays at all. Their names
@@ -103,15 +104,16 @@ func (s *roster) dropLocked(now time.Time) {
 	}
 }
 
-// list is all of them, as of now.
-func (s *roster) list(now time.Time) []Relay {
+// list is all of them, as of now. back is since when leases are heard at all:
+// a silence that began before it proves nothing.
+func (s *roster) list(now, back time.Time) []Relay {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropLocked(now)
 	out := make([]Relay, 0, len(s.relays))
 	for _, r := range s.relays {
 		x := *r
-		if x.State != RelayStopped && now.Sub(x.Seen) > silentAfter {
+		if x.State != RelayStopped && now.Sub(x.Seen) > silentAfter && now.Sub(back) > silentAfter {
 			x.State, x.Since = RelaySilent, x.Seen
 		}
 		out = append(out, x)

@@ -31,6 +31,11 @@ type Presence struct {
 	Remote string // the agent's address
 	Agent  string // the agent's version
 	Logins tunnel.Logins
+
+	// Unknown is since when nothing is known of the device, because control and
+	// the bus do not reach each other: the rest is what was known last. Zero: it
+	// is known. It is said by a list or a look-up, and not kept.
+	Unknown time.Time
 }
 
 // Device is one PBX server. One that was added and not activated yet has no

@@ -44,6 +44,8 @@ type Bus struct {
 	leaseTTL   time.Duration
 	checkEvery time.Duration
 
+	whole sync.Map // bucket -> time.Time, when a watch last had all of it
+
 	mu     sync.Mutex
 	isUp   bool
 	closed bool
@@ -112,6 +114,14 @@ func (b *Bus) Close() error {
 
 // Connected reports whether requests have a chance now.
 func (b *Bus) Connected() bool { return b.nc.IsConnected() }
+
+// Whole is when a watch of the bucket last had all that was in it, zero if none
+// has had. While the server answers, that is 4 s ago at most.
+func (b *Bus) Whole(bucket string) time.Time {
+	t, _ := b.whole.Load(bucket)
+	at, _ := t.(time.Time)
+	return at
+}
 
 // Addr is where relays dial the embedded server, "" if they cannot.
 func (b *Bus) Addr() string {

@@ -152,6 +152,7 @@ func (s *session) snapshot(ctx context.Context) error {
 		return errRecreated
 	}
 	s.emit(record{kind: Synced})
+	s.b.whole.Store(s.name, time.Now())
 	return nil
 }
 
@@ -208,6 +209,7 @@ func (s *session) isNewLife(r record) bool {
 
 // check compares what was emitted with the bucket.
 func (s *session) check(ctx context.Context) error {
+	asked := time.Now()
 	bucket, err := s.b.bucket(ctx, s.name)
 	if err != nil {
 		// A server that is too busy to answer is not helped by watchers that
@@ -227,6 +229,9 @@ func (s *session) check(ctx context.Context) error {
 			return err
 		}
 		s.last = max(s.last, info.State.LastSeq)
+	}
+	if s.last >= info.State.LastSeq {
+		s.b.whole.Store(s.name, asked)
 	}
 	for key, rev := range s.expiring {
 		if rev < info.State.FirstSeq {

@@ -13,6 +13,7 @@ const (
 	StatusDisconnected = "disconnected"
 	StatusNever        = "never_connected"
 	StatusNotActivated = "not_activated"
+	StatusUnknown      = "unknown"
 )
 
 // Marks of a hot-standby pair's members.
@@ -40,7 +41,8 @@ type Device struct {
 	Firmware     string     `json:"firmware,omitempty"`
 	Created      time.Time  `json:"created,omitzero"`
 	Activated    time.Time  `json:"activated,omitzero" doc:"Absent: not yet."`
-	Status       string     `json:"status" enum:"connected,disconnected,never_connected,not_activated"`
+	Status       string     `json:"status" enum:"connected,disconnected,never_connected,not_activated,unknown" doc:"unknown: control and the relays do not reach each other; last_status, reason and the rest are what was known last."`
+	LastStatus   string     `json:"last_status,omitempty" enum:"connected,disconnected,never_connected" doc:"Only if the status is unknown: what it was."`
 	Reason       fault.Code `json:"reason,omitempty" doc:"Why it is disconnected; of a connected one: its tunnel is up, and why its portal does not answer."`
 	ReasonText   string     `json:"reason_text,omitempty" doc:"The same for a person."`
 	Since        time.Time  `json:"since,omitzero" doc:"Since when the status holds."`

@@ -30,7 +30,7 @@ func (q RelayQuery) values() url.Values {
 // Relay is one relay of the installation, as its last lease said.
 type Relay struct {
 	Name       id.Relay  `json:"name"`
-	State      string    `json:"state" enum:"ready,draining,silent,stopped" doc:"silent: nothing is heard of it any more; stopped: it was ended in order."`
+	State      string    `json:"state" enum:"ready,draining,silent,stopped,unknown" doc:"silent: nothing is heard of it any more; stopped: it was ended in order; unknown: control and the bus do not reach each other."`
 	Since      time.Time `json:"since" doc:"Of the state."`
 	LastSeen   time.Time `json:"last_seen"`
 	Started    time.Time `json:"started"`

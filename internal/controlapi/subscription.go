@@ -30,6 +30,7 @@ type LicenceUpload struct {
 // Overview is an account's numbers.
 type Overview struct {
 	Devices      Counts       `json:"devices" doc:"The account's own, by status."`
+	UnknownSince time.Time    `json:"unknown_since,omitzero" doc:"Since when control and the relays do not reach each other: the devices are as they were then. Absent: they do."`
 	OverCapacity int          `json:"over_capacity"`
 	Alarms       int          `json:"alarms" doc:"Hot-standby pairs with something wrong."`
 	Visits       int          `json:"visits" doc:"On now."`
