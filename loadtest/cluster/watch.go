@@ -93,7 +93,8 @@ func (w *watch) sample(ctx context.Context) {
 	w.asked++
 	for _, p := range w.pbxs {
 		s := p.Serial()
-		if (said[s] == controlapi.StatusConnected) == w.up(p) {
+		// That it is not known is true, if control says so.
+		if said[s] == controlapi.StatusUnknown || (said[s] == controlapi.StatusConnected) == w.up(p) {
 			delete(w.wrong, s)
 			continue
 		}
