@@ -26,36 +26,36 @@ type core struct {
 	budget   *Budget
 	allows   func() bool // a ping or GoAway of the peer's; nil: always
 
-	streams map[uint32]*Stream // nil while there are none
-	lastID  uint32             // of ours
-	unacked int                // of those opened by us
-	ackedAt time.Duration      // when one of them was last acknowledged, or the first of them was opened
+	streams streams
+	lastID  uint32        // of ours
+	unacked int32         // of those opened by us
+	ackedAt time.Duration // when one of them was last acknowledged, or the first of them was opened
 
 	// What comes in: a header, perhaps in pieces, then a body.
 	head [headerLen]byte
-	have int
 	size uint32  // the body's
 	body uint32  // bytes of it still to come
+	have uint8   // of head
+	fin  bool    // a FIN stands behind the body
 	in   *Stream // whose it is; nil: nobody's
-	fin  bool    // a FIN stands behind it
 
 	// What goes out.
-	control  list // streams with something other than data to send
-	fresh    list // streams that have just got data, and a window for it
-	data     list // those that have more than a turn of it
-	ahead    int  // turns of the fresh since the last of another one
-	pongs    []uint32
-	resets   []reset
-	lastWord bool // nothing is added to it, but by urgent streams
+	control list // streams with something other than data to send
+	fresh   list // streams that have just got data, and a window for it
+	data    list // those that have more than a turn of it
+	ahead   int  // turns of the fresh since the last of another one
+	pongs   []uint32
+	resets  []reset
 
 	// The round-trip time, by pings while there is traffic.
 	rtt      time.Duration // 0: not known
-	pingID   uint32
 	pingSent time.Duration // the last one; 0: none yet
-	pinging  bool          // it is not answered yet
-	pingDue  bool          // nor sent
+	pingID   uint32
+	pinging  bool // it is not answered yet
+	pingDue  bool // nor sent
 
 	peerAway bool // the peer takes no more streams
+	lastWord bool // nothing is added to what goes out, but by urgent streams
 	closing  list // streams that we have closed and the peer has not, the oldest first
 	touched  list // streams with events
 }
@@ -111,10 +111,7 @@ func (c *core) open(now time.Duration) (*Stream, error) {
 
 func (c *core) add(id uint32) *Stream {
 	s := &Stream{id: id, window: initialWindow, credit: initialWindow, allowed: initialWindow}
-	if c.streams == nil {
-		c.streams = make(map[uint32]*Stream)
-	}
-	c.streams[id] = s
+	c.streams.add(s)
 	return s
 }
 
@@ -144,10 +141,7 @@ func (c *core) forget(s *Stream, now time.Duration) {
 		c.in = nil
 	}
 	c.shrink(s.window - initialWindow)
-	delete(c.streams, s.id)
-	if len(c.streams) == 0 {
-		c.streams = nil // a map does not shrink
-	}
+	c.streams.remove(s)
 }
 
 // dropPending ends the wait of who writes.

@@ -43,7 +43,7 @@ func feed(c *core, b string, step int) error {
 
 // drop gives back what c holds.
 func drop(c *core) {
-	for _, s := range c.streams {
+	for s := range c.streams.all() {
 		s.queue.clear()
 		c.dropUnsent(s)
 	}
@@ -108,8 +108,8 @@ func TestStreamsBeyondTheLimitAreReset(t *testing.T) {
 	}
 	var out [FlushSize]byte
 	n := k.fill(time.Second, out[:])
-	if want := frame(typeWindow, flagRST, 21, 0, ""); !bytes.Contains(out[:n], []byte(want)) || len(k.streams) != 10 {
-		t.Errorf("%d streams, sent %x", len(k.streams), out[:n])
+	if want := frame(typeWindow, flagRST, 21, 0, ""); !bytes.Contains(out[:n], []byte(want)) || k.streams.len() != 10 {
+		t.Errorf("%d streams, sent %x", k.streams.len(), out[:n])
 	}
 	err := feed(&k, synFlood(), 1<<16)
 	if !errors.Is(err, ErrFlood) {
@@ -198,7 +198,7 @@ func TestWindowsGrowWithinTheBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.rtt = 100 * time.Millisecond
-	s := k.streams[1]
+	s := k.streams.get(1)
 	now := time.Second
 	for range 8 {
 		use(t, &k, s)
@@ -226,8 +226,8 @@ func TestWindowsGrowWithinTheSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 4 {
-			use(t, &k, k.streams[id])
-			k.consumed(k.streams[id], now)
+			use(t, &k, k.streams.get(id))
+			k.consumed(k.streams.get(id), now)
 			now += 50 * time.Millisecond
 		}
 		if now := budget.Used(); now > 5*initialWindow || int(now) != k.grown {
@@ -237,7 +237,7 @@ func TestWindowsGrowWithinTheSession(t *testing.T) {
 	if budget.Used() != 5*initialWindow {
 		t.Errorf("windows grew by %d, and might by %d", budget.Used(), 5*initialWindow)
 	}
-	for _, s := range k.streams {
+	for s := range k.streams.all() {
 		k.forget(s, now)
 	}
 	if budget.Used() != 0 || k.grown != 0 {
@@ -288,14 +288,14 @@ func TestUnreadDataHoldsLittleMoreThanItself(t *testing.T) {
 					}
 				}
 				bytes += size
-				s := k.streams[busy]
+				s := k.streams.get(busy)
 				s.queue.clear()
 				s.credit = initialWindow
 			}
 		}
 		r.Release()
 		held := make(map[*Segment]bool)
-		for _, s := range k.streams {
+		for s := range k.streams.all() {
 			for _, p := range s.queue.pieces[s.queue.first:] {
 				held[p.seg] = true
 			}
@@ -397,7 +397,7 @@ func (w *twoCores) step(i int, now time.Duration) {
 	}
 	switch w.r.IntN(12) {
 	case 0:
-		if len(c.streams) >= 15 {
+		if c.streams.len() >= 15 {
 			break
 		}
 		if s, err := c.open(now); err == nil {
@@ -497,7 +497,7 @@ func FuzzReceive(f *testing.F) {
 			k := server()
 			err := feed(&k, string(b), step)
 			queued := 0
-			for _, s := range k.streams {
+			for s := range k.streams.all() {
 				queued += s.queue.len
 			}
 			for k.fill(time.Second, out) > 0 {

@@ -21,7 +21,7 @@ func (c *core) receive(now time.Duration, seg *Segment, from, to int) error {
 		default:
 			n := copy(c.head[c.have:], b)
 			b = b[n:]
-			if c.have += n; c.have < headerLen {
+			if c.have += uint8(n); c.have < headerLen {
 				return nil
 			}
 			c.have = 0
@@ -92,7 +92,7 @@ func (c *core) ping(now time.Duration, h header) error {
 }
 
 func (c *core) streamFrame(now time.Duration, h header) error {
-	s := c.streams[h.id]
+	s := c.streams.get(h.id)
 	if h.flags&flagSYN != 0 {
 		var err error
 		if s, err = c.accept(s, h); err != nil {
@@ -149,7 +149,7 @@ func (c *core) accept(s *Stream, h header) (*Stream, error) {
 		return nil, ErrID
 	case s != nil:
 		return nil, ErrDuplicate
-	case len(c.streams) >= c.most || c.lastWord:
+	case c.streams.len() >= c.most || c.lastWord:
 		if len(c.resets) >= repliesMax {
 			return nil, ErrFlood
 		}

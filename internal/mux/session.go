@@ -63,8 +63,8 @@ type Session struct {
 	mu       sync.Mutex // guards what follows, and the streams
 	core     core
 	flushing bool   // somebody writes; others leave what they have to them
-	batch    int    // what is written at once
 	mute     bool   // nothing can be sent any more
+	batch    int    // what is written at once
 	over     error  // nor received
 	then     func() // of Finish
 	openers  []chan struct{}
@@ -371,7 +371,7 @@ func (s *Session) finishLocked(on *Stream, words []byte, f func()) {
 	}
 	s.core.lastWord, s.then = true, f
 	now := clock()
-	for _, st := range s.core.streams {
+	for st := range s.core.streams.all() {
 		if !st.urgent {
 			st.broken = !st.finGot
 			s.core.dropPending(st)
@@ -391,7 +391,7 @@ func (s *Session) finishLocked(on *Stream, words []byte, f func()) {
 // said something that is still to be received.
 func (s *Session) muteLocked() {
 	s.mute = true
-	for _, st := range s.core.streams {
+	for st := range s.core.streams.all() {
 		s.core.dropUnsent(st)
 	}
 	s.wakeOpenersLocked()
@@ -417,7 +417,7 @@ func (s *Session) failLocked(err error) {
 	}
 	s.over = err
 	now := clock()
-	for _, st := range s.core.streams {
+	for st := range s.core.streams.all() {
 		st.broken = !st.finGot
 		s.core.touch(st, readable|writable)
 		s.core.forget(st, now)
@@ -435,7 +435,7 @@ func (s *Session) failLocked(err error) {
 func (s *Session) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.core.streams)
+	return s.core.streams.len()
 }
 
 // Ping has the round trip measured now, unless it is being measured. The answer

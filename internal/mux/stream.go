@@ -13,14 +13,14 @@ import (
 // Stream is one of a session's streams, a net.Conn.
 type Stream struct {
 	session *Session
-	id      uint32
 	notify  atomic.Pointer[func()]
-	over    atomic.Bool // notify hears of the session's end too
 	onClose func()
+	over    atomic.Bool // notify hears of the session's end too
+	closed  atomic.Bool // by Close
+	id      uint32
 
 	// The core's, guarded by the session's lock.
-	links  [lists]link
-	events uint8
+	links [lists]link
 
 	queue   queue
 	window  int    // the receive window
@@ -28,16 +28,17 @@ type Stream struct {
 	grant   uint32 // is to be told so
 	granted time.Duration
 
-	allowed        uint32   // what we may send
 	pend           []byte   // a blocked writer's
 	dropped        int      // of it, what will never be sent
 	small          *Segment // copies of small writes: small.B[smallR:smallW]
 	smallR, smallW int
+	allowed        uint32 // what we may send
+	resetCode      uint32 // the peer's
 
+	events                 uint8
 	synDue, ackDue, finDue bool
 	finSent, finGot        bool
 	wasReset               bool // by the peer
-	resetCode              uint32
 	broken                 bool // by the session's end
 	discards               bool // we have closed it, or the peer has reset it: what comes is dropped
 	forgotten              bool
@@ -46,7 +47,6 @@ type Stream struct {
 	closedAt               time.Duration
 
 	// Ours.
-	closed          atomic.Bool // by Close
 	unread          atomic.Int64
 	readMu, writeMu sync.Mutex // who reads, who writes
 	reader, writer  *waiter    // nil: nobody waits

@@ -34,6 +34,7 @@ type session struct {
 	heard   atomic.Int64 // when bytes last came, since start
 	start   time.Time
 	deaf    bool        // the peer broke the protocol: read on, so that the goodbye is not cut off by a reset, but believe nothing
+	ending  atomic.Bool // set by end
 	watched atomic.Bool // the wire is: it is written to without waiting where that is wished
 	ended   bool        // by the one who reads: there is no more to be read
 
@@ -41,7 +42,6 @@ type session struct {
 	handle func(message)
 	inbox  inbox
 
-	ending  atomic.Bool  // set by end
 	cause   *fault.Error // why; set before ending is
 	endOnce sync.Once
 	leaving atomic.Pointer[fault.Error] // the peer's goodbye
