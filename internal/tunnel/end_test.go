@@ -138,7 +138,7 @@ func (g *gate) Read(b []byte) (int, error) {
 // can tell when it is heard once more.
 func TestSilentRelayIsDoubted(t *testing.T) {
 	t.Parallel()
-	const silence = 9 * time.Second // so the first doubt comes after two
+	const silence = 27 * time.Second // so the first doubts come after 6 and 12
 	var client *gate
 	doubts := make(chan struct{}, 100)
 	w := start(t, setup{
