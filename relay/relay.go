@@ -239,7 +239,13 @@ func (r *Relay) Ready() error {
 	if r.drains.begun() {
 		return fault.New(fault.Draining, "draining")
 	}
-	return r.trust.Ready()
+	if err := r.trust.Ready(); err != nil {
+		return err
+	}
+	if !r.table.Known() {
+		return fault.New(fault.NotReady, "not all routes from the bus yet")
+	}
+	return nil
 }
 
 // Close frees what a Relay that never ran has taken.

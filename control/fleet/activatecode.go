@@ -12,7 +12,7 @@ import (
 func (f *Fleet) byCode(ctx context.Context, e *AuditEntry, a Activation) (func(Tx, *AuditEntry) (activated, error), error) {
 	rejected := fault.New(fault.Rejected, "The activation was rejected. Check the authentication code: it can be used once, and expires. Ask your provider for another one.").In("code")
 	keys := []string{addressKey(a.Remote)}
-	wait, first, err := f.tries.begin(ctx, f.clock, keys...)
+	wait, first, err := f.tries.begin(ctx, f.now, keys...)
 	if err != nil {
 		return nil, f.failed("check code", err)
 	}
@@ -26,7 +26,7 @@ func (f *Fleet) byCode(ctx context.Context, e *AuditEntry, a Activation) (func(T
 		return nil, f.refuse(ctx, *e, refusal)
 	}
 	right := true
-	defer func() { f.tries.end(f.clock(), right, keys...) }()
+	defer func() { f.tries.end(f.now(), right, keys...) }()
 	hash, plausible := codeHash(a.Code)
 	if plausible {
 		err = f.read(ctx, "check code", func(tx Tx) error {

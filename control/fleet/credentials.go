@@ -24,7 +24,7 @@ func (f *Fleet) credentials(ctx context.Context, e *AuditEntry, email, password 
 		email = "" // it is of any length, and may well be a password in the wrong field
 	}
 	keys := []string{addressKey(remote), "mail " + email}
-	wait, first, err := f.tries.begin(ctx, f.clock, keys...)
+	wait, first, err := f.tries.begin(ctx, f.now, keys...)
 	if err != nil {
 		return User{}, f.failed("check password", err)
 	}
@@ -41,14 +41,14 @@ func (f *Fleet) credentials(ctx context.Context, e *AuditEntry, email, password 
 	u, ok, err := f.matchPassword(ctx, email, password, plausible)
 	switch {
 	case err != nil:
-		f.tries.end(f.clock(), true, keys...)
+		f.tries.end(f.now(), true, keys...)
 		return User{}, f.failed("check password", err)
 	case !ok:
-		f.tries.end(f.clock(), false, keys...)
+		f.tries.end(f.now(), false, keys...)
 		e.Account = u.Account
 		return User{}, f.refuse(ctx, *e, wrong)
 	}
-	f.tries.end(f.clock(), true, keys...)
+	f.tries.end(f.now(), true, keys...)
 	e.Account = u.Account
 	return u, nil
 }

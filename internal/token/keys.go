@@ -17,6 +17,9 @@ const (
 	VisitLife   = 8 * time.Hour // absolute end of a visit
 	HandoverTTL = 60 * time.Second
 	Leeway      = 2 * time.Minute // between the clocks of our own nodes
+	// Astray is how far the clock of one of them may be off, after a step or with
+	// the wrong time zone, without keeping out who has a right to come in.
+	Astray = 2 * time.Hour
 
 	PassKeyActive = 7 * 24 * time.Hour
 	SealKeyActive = 24 * time.Hour

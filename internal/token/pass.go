@@ -94,7 +94,7 @@ func VerifyPass(raw string, key func(kid string) (PassKey, bool), now time.Time)
 	switch {
 	case now.After(p.Expires.Add(Leeway)):
 		return Pass{}, fault.New(fault.PassExpired, "The pass expired at %s; renew it.", p.Expires.Format(time.RFC3339))
-	case now.Before(p.Issued.Add(-Leeway)):
+	case now.Before(p.Issued.Add(-Astray)):
 		return Pass{}, fault.New(fault.PassEarly, "The pass is valid from %s, and the relay's clock says %s; set the clocks.",
 			p.Issued.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}

@@ -52,7 +52,7 @@ func Start(ctx context.Context, dir, trunkline string, relays, sites int) (*Own,
 }
 
 func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) error {
-	ports, err := freePorts(3 + 2*relays)
+	ports, err := FreePorts(3 + 2*relays)
 	if err != nil {
 		return err
 	}
@@ -137,8 +137,8 @@ func loopback(port string) string { return net.JoinHostPort("127.0.0.1", port) }
 // at 32768.
 const lowPort, highPort = 12_000, 32_000
 
-// freePorts finds some that are free.
-func freePorts(n int) (out []string, err error) {
+// FreePorts finds so many that are free on loopback.
+func FreePorts(n int) (out []string, err error) {
 	for range 100 * n {
 		port := strconv.Itoa(lowPort + mrand.IntN(highPort-lowPort))
 		ln, err := net.Listen("tcp", "127.0.0.1:"+port)

@@ -15,10 +15,11 @@ import (
 )
 
 // Use is what a process has used: CPU time since its start, and resident memory
-// in bytes.
+// in bytes, now and at most. Peak is 0 where the process is not on this machine.
 type Use struct {
 	CPU    time.Duration
 	Memory int64
+	Peak   int64
 }
 
 // Relay is a relay that is watched.
@@ -80,5 +81,24 @@ func UseOf(pid int) (Use, error) {
 	}
 	const tick = 10 * time.Millisecond // USER_HZ is 100 on every architecture Go runs on
 	u := Use{CPU: time.Duration(number(user)+number(system)) * tick, Memory: number(resident) * int64(os.Getpagesize())}
+	if err != nil {
+		return Use{}, err
+	}
+	u.Peak, err = peakIn(dir + "/status")
 	return u, err
+}
+
+// peakIn reads the most memory that a process has had resident; proc(5), VmHWM.
+func peakIn(file string) (int64, error) {
+	status, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	_, after, ok := bytes.Cut(status, []byte("\nVmHWM:"))
+	fields := bytes.Fields(after)
+	if !ok || len(fields) < 2 {
+		return 0, fmt.Errorf("%s: no VmHWM", file)
+	}
+	kib, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	return kib << 10, err
 }

@@ -245,11 +245,11 @@ func (x *exchange) stillUploading(u *upload) bool {
 		return false
 	}
 	limit := x.e.o.Limits.Answer
-	since := time.Since(time.Unix(0, u.moved.Load()))
+	quiet := since(u.moved.Load())
 	if x.uploading.Load() {
-		since = 0
+		quiet = 0
 	}
-	return since < limit && x.link.SetReadDeadline(time.Now().Add(limit-since)) == nil
+	return quiet < limit && x.link.SetReadDeadline(time.Now().Add(limit-quiet)) == nil
 }
 
 func isTimeout(err error) bool {

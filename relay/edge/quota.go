@@ -138,14 +138,14 @@ func (q *quota) pay(n int, now time.Time) time.Duration {
 
 // bucket is a token bucket in one word: when it will be full again. (The
 // generic cell rate algorithm, ITU-T I.371, without its limit.)
-type bucket struct{ full atomic.Int64 } // unix nanoseconds
+type bucket struct{ full atomic.Int64 } // instant
 
-func (b *bucket) isFull(now time.Time) bool { return b.full.Load() <= now.UnixNano() }
+func (b *bucket) isFull(now time.Time) bool { return b.full.Load() <= instant(now) }
 
 // take puts the bucket off by cost and says how long it will be empty.
 func (b *bucket) take(cost, burst, maxDebt time.Duration, now time.Time) time.Duration {
 	for {
-		was, at := b.full.Load(), now.UnixNano()
+		was, at := b.full.Load(), instant(now)
 		full := min(max(was, at)+int64(cost), at+int64(burst+maxDebt))
 		if b.full.CompareAndSwap(was, max(was, full)) {
 			return time.Duration(full - at - int64(burst))
@@ -156,7 +156,7 @@ func (b *bucket) take(cost, burst, maxDebt time.Duration, now time.Time) time.Du
 // try takes cost if it is there, and says how long until it is.
 func (b *bucket) try(cost, burst time.Duration, now time.Time) time.Duration {
 	for {
-		was, at := b.full.Load(), now.UnixNano()
+		was, at := b.full.Load(), instant(now)
 		full := max(was, at) + int64(cost)
 		if wait := time.Duration(full - at - max(int64(burst), int64(cost))); wait > 0 {
 			return wait

@@ -47,7 +47,7 @@ func limits(change func(*edge.Limits)) func(*edge.Options) {
 }
 
 func TestBucket(t *testing.T) {
-	t0, at := time.Unix(1_000_000, 0), time.Duration(0)
+	t0, at := time.Now(), time.Duration(0)
 	var b edge.Bucket
 	for i, c := range []struct{ at, cost, want time.Duration }{
 		{0, 1, -9},  // of a burst of 10

@@ -42,7 +42,7 @@ type pump struct {
 	l     *link
 	ws    bool
 	limit time.Duration
-	moved atomic.Int64 // unix nanoseconds of the last byte either way
+	moved atomic.Int64 // instant of the last byte either way
 
 	ending  sync.Once     // closes cut
 	cut     chan struct{} // closed when down has nothing to wait for any more
@@ -92,7 +92,7 @@ func (p *pump) run(hc net.Conn) {
 
 func (p *pump) end() { p.ending.Do(func() { close(p.cut) }) }
 
-func (p *pump) touch() { p.moved.Store(time.Now().UnixNano()) }
+func (p *pump) touch() { p.moved.Store(instant(time.Now())) }
 
 // tell keeps the visit's owner informed, now and then.
 func (p *pump) tell() {
@@ -105,7 +105,7 @@ func (p *pump) tell() {
 
 // quiet reports whether neither side has said anything for the limit.
 func (p *pump) quiet() bool {
-	return time.Since(time.Unix(0, p.moved.Load())) >= p.limit
+	return since(p.moved.Load()) >= p.limit
 }
 
 // down carries from the portal to the browser.

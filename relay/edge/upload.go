@@ -17,7 +17,7 @@ type upload struct {
 	done    chan struct{} // closed when nobody reads the browser any more
 	browser error         // why the browser's side failed; valid after done
 	portal  error         // why the portal's did
-	moved   atomic.Int64  // unix nanoseconds of the last progress
+	moved   atomic.Int64  // instant of the last progress
 	halt    chan struct{} // closed by stopUpload; nil unless bytes are limited
 	stopped atomic.Bool   // by us: what fails then is nobody's fault
 }
@@ -28,7 +28,7 @@ func (x *exchange) startUpload(body io.Reader) *upload {
 	if x.over != nil {
 		u.halt = make(chan struct{})
 	}
-	u.moved.Store(time.Now().UnixNano())
+	u.moved.Store(instant(time.Now()))
 	x.uploading.Store(true)
 	x.c.roll(x.e.o.Limits.Progress)
 	busy := x.guest.Busy // now: the answer may come first, and be a stream of events
@@ -69,7 +69,7 @@ func (x *exchange) carryUp(u *upload, body io.Reader, busy func()) {
 			}
 			if now := time.Now(); now.Sub(armed) > x.link.limit/8 {
 				armed = now
-				u.moved.Store(now.UnixNano())
+				u.moved.Store(instant(now))
 				if busy != nil {
 					busy()
 				}

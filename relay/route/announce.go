@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
@@ -18,6 +19,9 @@ const (
 	// then control has long written it to SQL.
 	keepDown   = 10 * time.Minute
 	putTimeout = 5 * time.Second
+	// atATime is how many words are under way to the bus: a relay that has all of
+	// its tunnels to tell of does not wait for each.
+	atATime = 32
 )
 
 // Announcer puts this relay's routes on the bus. It holds at most one pending
@@ -155,38 +159,55 @@ func (a *Announcer) Flush(ctx context.Context) error { return a.flush(ctx) }
 
 func (a *Announcer) flush(ctx context.Context) error {
 	for {
-		d, r, ok := a.next()
-		if !ok {
+		words := a.next()
+		if len(words) == 0 {
 			return nil
 		}
-		if err := a.send(ctx, d, r); err != nil {
-			a.mu.Lock()
-			a.pending[d] = true
-			a.mu.Unlock()
+		var g errgroup.Group // what fails keeps nothing else from being said
+		for _, w := range words {
+			g.Go(func() error { return a.send(ctx, w) })
+		}
+		if err := g.Wait(); err != nil {
 			return err
 		}
 	}
 }
 
-func (a *Announcer) send(ctx context.Context, d id.Device, r *bus.Route) error {
-	ctx, cancel := context.WithTimeout(ctx, putTimeout)
-	defer cancel()
-	if r != nil {
-		_, err := a.routes.Put(ctx, bus.RouteKey(r.Relay, d), *r)
-		return err
-	}
-	return a.routes.Delete(ctx, bus.RouteKey(a.table.self, d))
+// pendingWord is a device with the route to be put, or nil if that is to be deleted.
+type pendingWord struct {
+	device id.Device
+	route  *bus.Route
 }
 
-// next is what to send; a nil route: that there is none.
-func (a *Announcer) next() (d id.Device, r *bus.Route, ok bool) {
+func (a *Announcer) send(ctx context.Context, w pendingWord) error {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	var err error
+	if w.route != nil {
+		_, err = a.routes.Put(ctx, bus.RouteKey(w.route.Relay, w.device), *w.route)
+	} else {
+		err = a.routes.Delete(ctx, bus.RouteKey(a.table.self, w.device))
+	}
+	if err != nil {
+		a.mu.Lock()
+		a.pending[w.device] = true
+		a.mu.Unlock()
+	}
+	return err
+}
+
+// next takes some words to be sent at a time, each of another device: what is said
+// of one is said in order.
+func (a *Announcer) next() (words []pendingWord) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for d = range a.pending {
+	for d := range a.pending {
 		delete(a.pending, d)
-		return d, a.own[d], true
+		if words = append(words, pendingWord{d, a.own[d]}); len(words) == atATime {
+			break
+		}
 	}
-	return "", nil, false
+	return words
 }
 
 func (a *Announcer) expire(now time.Time) {

@@ -9,6 +9,7 @@ package route
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"unique"
 
 	"github.com/puzpuzpuz/xsync/v4"
@@ -30,6 +31,8 @@ type Table struct {
 
 	devices *xsync.Map[id.Device, *word] // the word that counts; those of other relays are its next
 	sites   *xsync.Map[id.Site, *word]   // of the device that serves
+
+	known atomic.Bool // a snapshot of the bus was complete
 
 	mu       sync.Mutex              // of writers
 	pairs    map[id.Site][]id.Device // of sites with more than one device that has a route
@@ -83,6 +86,9 @@ func (t *Table) Len() int {
 	return t.devices.Size()
 }
 
+// Known reports whether the bus has told of all routes, once.
+func (t *Table) Known() bool { return t.known.Load() }
+
 // Apply takes one event of the routes bucket, in order. It reports whether the
 // bus has now another word under this relay's name than this relay's last one:
 // a word that was long under way, from a connection that was cut, may arrive
@@ -97,6 +103,7 @@ func (t *Table) Apply(e bus.Event[bus.Route]) (misquoted bool) {
 		return t.delete(e)
 	case bus.Synced:
 		t.synced()
+		t.known.Store(true)
 	}
 	return false
 }

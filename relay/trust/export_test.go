@@ -1,6 +1,9 @@
 package trust
 
-import "trunkline/internal/id"
+import (
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+)
 
 func (t *Trust) KeysForTest(v id.Visit) int {
 	t.mu.Lock()
@@ -21,4 +24,11 @@ func (t *Trust) Remembered() (n int) {
 		t.opened.shards[i].RUnlock()
 	}
 	return n
+}
+
+// Sweep is what is done every few seconds.
+func (t *Trust) Sweep() {
+	for _, v := range t.overdue() {
+		t.End(v, fault.VisitEnded)
+	}
 }

@@ -92,7 +92,8 @@ func (t *Trust) watchKeys(ctx context.Context) error {
 	})
 }
 
-// clone drops what no token can need any more.
+// clone drops what no token can need any more, whatever this relay's clock says
+// for the moment: a key's own end is checked where it is used.
 func (k *keyring) clone(now time.Time) *keyring {
 	next := &keyring{
 		pass: make(map[string]token.PassKey, len(k.pass)+1), seal: make(map[string]token.SealKey, len(k.seal)+1),
@@ -101,6 +102,7 @@ func (k *keyring) clone(now time.Time) *keyring {
 	maps.Copy(next.pass, k.pass)
 	maps.Copy(next.seal, k.seal)
 	maps.Copy(next.peer, k.peer)
+	now = now.Add(-token.Astray)
 	maps.DeleteFunc(next.pass, func(_ string, v token.PassKey) bool { return now.After(v.NotAfter) })
 	maps.DeleteFunc(next.seal, func(_ string, v token.SealKey) bool { return now.After(v.NotAfter) })
 	maps.DeleteFunc(next.peer, func(_ string, v peercert.Root) bool { return now.After(v.NotAfter) })

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"trunkline/internal/token"
 )
@@ -41,12 +40,12 @@ func (o *opened) shard(cookie string) *shard {
 }
 
 // find is the visit of a cookie that is known and would still be opened.
-func (o *opened) find(cookie string, ring *keyring, now time.Time) (token.Visit, *seat, bool) {
+func (o *opened) find(cookie string, ring *keyring, now instant) (token.Visit, *seat, bool) {
 	sh := o.shard(cookie)
 	sh.RLock()
 	c := sh.of[cookie]
 	sh.RUnlock()
-	if c == nil || c.seat.over() || now.After(c.visit.Expires) || now.UnixNano() > c.seat.seen.Load()+int64(c.visit.Idle) {
+	if c == nil || c.seat.over() || c.seat.overdue(now) {
 		return token.Visit{}, nil, false
 	}
 	if _, ok := ring.sealKey(kidOf(cookie)); !ok {

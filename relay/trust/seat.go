@@ -1,6 +1,8 @@
 package trust
 
 import (
+	"time"
+
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
@@ -18,7 +20,7 @@ func (t *Trust) seat(v token.Visit) (*seat, *fault.Error) {
 	}
 	s, ok := t.seats[v.ID]
 	if !ok {
-		s = t.newSeat(v)
+		s = t.newSeat(v, t.o.Now())
 		t.seats[v.ID] = s
 		t.metrics.visits.Set(float64(len(t.seats)))
 	}
@@ -37,19 +39,19 @@ func (t *Trust) Running(v id.Visit) (token.Visit, bool) {
 }
 
 // newSeat makes the funcs that every request of the visit is given, once.
-func (t *Trust) newSeat(v token.Visit) *seat {
-	s := &seat{visit: v, ended: make(chan struct{})}
-	s.seen.Store(v.Seen.UnixNano())
+func (t *Trust) newSeat(v token.Visit, now time.Time) *seat {
+	s := &seat{visit: v, ended: make(chan struct{}), ends: t.instantOf(v.Expires, now)}
+	s.seen.Store(int64(min(t.instantOf(v.Seen, now), t.instant(now))))
 	s.guest = Guest{
 		Visit: v, Ended: s.ended,
 		Count: func(in, out int64) {
 			s.in.Add(in)
 			s.out.Add(out)
 		},
-		Busy: func() { s.sawAt(t.o.Now().UnixNano()) },
+		Busy: func() { s.sawAt(t.instant(t.o.Now())) },
 		Spoke: func(key uint64) {
 			if now := t.o.Now(); s.pace.operation(Asked, key, now) {
-				s.sawAt(now.UnixNano())
+				s.sawAt(t.instant(now))
 			}
 		},
 	}
@@ -76,10 +78,10 @@ func (s *seat) served(d id.Device) (before id.Device) {
 }
 
 // sawAt never goes back.
-func (s *seat) sawAt(at int64) {
+func (s *seat) sawAt(at instant) {
 	for {
 		seen := s.seen.Load()
-		if at <= seen || s.seen.CompareAndSwap(seen, at) {
+		if int64(at) <= seen || s.seen.CompareAndSwap(seen, int64(at)) {
 			return
 		}
 	}

@@ -51,10 +51,11 @@ type Trust struct {
 	opened    *opened                 // cookies seen lately
 	handovers *bus.Bucket[bus.Handover]
 	metrics   *metrics
+	began     time.Time // what instants are counted from
 
 	mu          sync.Mutex
-	revocations map[string]bus.Revocation // by the bucket's key
-	seats       map[id.Visit]*seat        // visits this relay has seen lately
+	revocations map[string]revoked // by the bucket's key
+	seats       map[id.Visit]*seat // visits this relay has seen lately
 }
 
 func New(o Options) *Trust {
@@ -66,8 +67,8 @@ func New(o Options) *Trust {
 		handovers:   bus.NewBucket[bus.Handover](o.Bus, bus.Handovers),
 		metrics:     newMetrics(o.Registerer),
 		opened:      newOpened(),
-		revocations: make(map[string]bus.Revocation),
-		seats:       make(map[id.Visit]*seat),
+		revocations: make(map[string]revoked), began: o.Now(),
+		seats: make(map[id.Visit]*seat),
 	}
 	t.keys.Store(&keyring{})
 	return t
@@ -138,5 +139,5 @@ func (t *Trust) revocation(key string) (bus.Revocation, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r, ok := t.revocations[key]
-	return r, ok
+	return r.Revocation, ok
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/clocktest"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
@@ -30,6 +31,7 @@ type world struct {
 
 	mu      sync.Mutex
 	offset  time.Duration // of the Trust's clock
+	wall    time.Duration // by which its time of day was set, besides
 	reports []bus.VisitEvent
 	revoked []id.Device
 }
@@ -74,7 +76,14 @@ func newWorld(t *testing.T) *world {
 func (w *world) now() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return time.Now().Add(w.offset)
+	return clocktest.Step(time.Now().Add(w.offset), w.wall)
+}
+
+// set sets the time of day, by d from what is right.
+func (w *world) set(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wall = d
 }
 
 func (w *world) advance(d time.Duration) {

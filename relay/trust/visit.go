@@ -25,7 +25,8 @@ const (
 // seat is a visit that this relay serves.
 type seat struct {
 	visit token.Visit
-	seen  atomic.Int64 // unix nanoseconds of the last operation
+	seen  atomic.Int64 // instant of the last operation
+	ends  instant      // whatever is done
 	pace  cadence
 	ended chan struct{}
 	shown atomic.Pointer[id.Device] // by which device the last page was
@@ -65,7 +66,7 @@ type Guest struct {
 func (t *Trust) AdmitVisit(cookie string, site id.Site, a Activity, key uint64) (Guest, error) {
 	now := t.o.Now()
 	ring := t.keys.Load()
-	v, s, known := t.opened.find(cookie, ring, now)
+	v, s, known := t.opened.find(cookie, ring, t.instant(now))
 	if !known {
 		var err error
 		if v, s, err = t.openVisit(cookie, ring, site, now); err != nil {
@@ -78,11 +79,11 @@ func (t *Trust) AdmitVisit(cookie string, site id.Site, a Activity, key uint64) 
 	s.requests.Add(1)
 	g := s.guest
 	if s.pace.operation(a, key, now) {
-		s.sawAt(now.UnixNano())
+		s.sawAt(t.instant(now))
 	} else {
 		g.Busy = nil
 	}
-	if seen := time.Unix(0, s.seen.Load()).UTC(); seen.Sub(v.Seen) > resealAfter {
+	if seen := t.wall(instant(s.seen.Load()), now); seen.Sub(v.Seen) > resealAfter {
 		v.Seen = seen
 		if key, ok := ring.sealer(now); ok {
 			var err error
@@ -109,14 +110,19 @@ func (t *Trust) openVisit(cookie string, ring *keyring, site id.Site, now time.T
 		return v, nil, otherSite()
 	}
 	// The cookie's Seen lags; what this relay saw itself counts more.
-	if err != nil && (now.After(v.Expires) || !t.aliveHere(v, now)) {
+	if err != nil && !t.aliveHere(v, now) {
 		return v, nil, err // and no seat: it would be reported as ended, though another relay may serve it
 	}
 	s, f := t.seat(v)
 	if f != nil {
 		return v, nil, f
 	}
-	s.sawAt(v.Seen.UnixNano()) // at another relay
+	if now.Round(0).Sub(v.Seen) >= -token.Leeway {
+		s.sawAt(t.instantOf(v.Seen, now)) // at another relay
+	}
+	if s.overdue(t.instant(now)) { // whatever the clock on the wall says now
+		return v, nil, fault.New(fault.VisitEnded, "The visit is over. Open the PBX from the console again.")
+	}
 	t.opened.keep(cookie, v, s)
 	return v, s, nil
 }
@@ -192,12 +198,12 @@ func usedHandover() error {
 	return fault.New(fault.HandoverUsed, "This link was used already. Go back to the console and click Visit again.")
 }
 
-// aliveHere reports whether this relay has seen v within its idle time.
+// aliveHere reports whether this relay knows that v is not over.
 func (t *Trust) aliveHere(v token.Visit, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, ok := t.seats[v.ID]
-	return ok && now.Before(time.Unix(0, s.seen.Load()).Add(v.Idle))
+	return ok && !s.overdue(t.instant(now))
 }
 
 // End ends a visit here: its visitor signed out, or the PBX's staff will it.
@@ -209,7 +215,7 @@ func (t *Trust) End(v id.Visit, code fault.Code) {
 		close(s.ended)
 		t.opened.forget(s) // after that: who still opens a cookie of it sees that it is over
 		// Until control's own revocation arrives, the cookie must not open it again.
-		t.revocations["visit."+string(v)] = bus.Revocation{Code: code, At: t.o.Now(), Until: s.visit.Expires}
+		t.revokeLocked("visit."+string(v), bus.Revocation{Code: code, At: t.o.Now(), Until: s.visit.Expires})
 	}
 	t.metrics.visits.Set(float64(len(t.seats)))
 	t.mu.Unlock()
@@ -243,17 +249,17 @@ func (t *Trust) sweepSeats(ctx context.Context) error {
 }
 
 func (t *Trust) overdue() []id.Visit {
-	now := t.o.Now()
+	now := t.instant(t.o.Now())
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for k, r := range t.revocations {
-		if now.After(r.Until) {
+		if now > r.until {
 			delete(t.revocations, k)
 		}
 	}
 	var out []id.Visit
 	for v, s := range t.seats {
-		if now.After(s.visit.Expires) || now.After(time.Unix(0, s.seen.Load()).Add(s.visit.Idle)) {
+		if s.overdue(now) {
 			out = append(out, v)
 		}
 	}
@@ -267,7 +273,7 @@ func (t *Trust) applyRevocation(e bus.Event[bus.Revocation]) {
 		return
 	}
 	t.mu.Lock()
-	t.revocations[e.Key] = e.Value
+	t.revokeLocked(e.Key, e.Value)
 	t.mu.Unlock()
 	kind, name, _ := strings.Cut(e.Key, ".")
 	switch kind {

@@ -17,7 +17,7 @@ func Root() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(runCommand(), joinCommand(), listCommand(), showCommand(), compareCommand(), clusterCommand(), versionCommand())
+	c.AddCommand(runCommand(), joinCommand(), listCommand(), showCommand(), compareCommand(), clusterCommand(), routesCommand(), versionCommand())
 	return c
 }
 

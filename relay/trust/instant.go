@@ -1,0 +1,45 @@
+package trust
+
+import (
+	"time"
+
+	"trunkline/internal/bus"
+	"trunkline/internal/token"
+)
+
+// instant is nanoseconds since this Trust was made, on the monotonic clock. Visits
+// that are open here go by it: a step of the machine's clock neither ends them nor
+// makes them last. Cookies and what control says have times of day, and are
+// measured by this machine's clock once, when they come.
+type instant int64
+
+func (t *Trust) instant(now time.Time) instant { return instant(now.Sub(t.began)) }
+
+// instantOf is when at is, a time of day.
+func (t *Trust) instantOf(at, now time.Time) instant {
+	return t.instant(now) + instant(at.Sub(now.Round(0)))
+}
+
+// wall is the time of day of i by today's clock.
+func (t *Trust) wall(i instant, now time.Time) time.Time {
+	return now.Round(0).UTC().Add(time.Duration(i - t.instant(now)))
+}
+
+// overdue reports whether a visit is idle or past its time.
+func (s *seat) overdue(now instant) bool {
+	return now > s.ends || now > instant(s.seen.Load())+instant(s.visit.Idle)
+}
+
+// revoked is a revocation and how long it is kept.
+type revoked struct {
+	bus.Revocation
+	until instant
+}
+
+// revokeLocked keeps r for as long as it was to hold when it was made, and longer,
+// rather than until a time of day: by a clock that is ahead it would be forgotten,
+// and what it revokes be good again when the clock is set right.
+func (t *Trust) revokeLocked(key string, r bus.Revocation) {
+	keep := max(r.Until.Sub(r.At), 0) + token.Astray
+	t.revocations[key] = revoked{r, t.instant(t.o.Now()) + instant(keep)}
+}
