@@ -36,10 +36,13 @@ type revoked struct {
 	until instant
 }
 
+// longest is longer than any revocation has to hold: a pass's life.
+const longest = 366 * 24 * time.Hour
+
 // revokeLocked keeps r for as long as it was to hold when it was made, and longer,
 // rather than until a time of day: by a clock that is ahead it would be forgotten,
 // and what it revokes be good again when the clock is set right.
 func (t *Trust) revokeLocked(key string, r bus.Revocation) {
-	keep := max(r.Until.Sub(r.At), 0) + token.Astray
+	keep := min(max(r.Until.Sub(r.At), 0), longest) + token.Astray
 	t.revocations[key] = revoked{r, t.instant(t.o.Now()) + instant(keep)}
 }
