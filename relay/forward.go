@@ -217,6 +217,8 @@ func (r *Relay) heard(from id.Relay, n peer.Notice) {
 	switch n.Kind {
 	case peer.Leaving:
 		r.edge.Forget(n.Device)
+	case peer.Doubt:
+		r.uplink.Doubt(n.Device)
 	case peer.VisitEnded:
 		r.guests.endedAt(from, n.Visit, n.Code)
 	case peer.EndVisit:

@@ -113,14 +113,14 @@ func New(o Options) (*Relay, error) {
 func (r *Relay) wire() error {
 	o := r.o
 	var err error
+	r.namesake = newNamesake(o.Name, time.Now().UTC())
+	r.poller = evtls.New(0)
 	if r.traces, err = trace.New(trace.Options{
 		Config: o.Traces, Plane: "relay", Node: string(o.Name), Version: service.Version, Log: r.log.Named("traces"), Registerer: o.Registerer,
 	}); err != nil {
 		return fmt.Errorf("traces: %w", err)
 	}
-	r.namesake = newNamesake(o.Name, time.Now().UTC())
 	r.turns = newTurns(max(1, runtime.GOMAXPROCS(0)-1))
-	r.poller = evtls.New(0)
 	if err := r.poller.Err(); err != nil {
 		r.log.Warn("each idle tunnel will hold a goroutine", zap.Error(err))
 	}
@@ -168,7 +168,7 @@ func (r *Relay) edgeOptions() edge.Options {
 		Redeem: r.redeem,
 		End:    func(v token.Visit, code fault.Code) { r.trust.End(v.ID, code) },
 		Login:  r.login,
-		Doubt:  func(d id.Device) { r.uplink.Doubt(d) },
+		Doubt:  r.doubt,
 		Route:  r.route,
 		Dial:   r.dial,
 		// It is told under a lock, and links are written to.

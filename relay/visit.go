@@ -31,12 +31,26 @@ func (r *Relay) redeem(ctx context.Context, handover string, site id.Site, remot
 	return guest(g, err)
 }
 
+// doubt has the relay that holds the device's tunnel ask whether its portal answers.
+func (r *Relay) doubt(d id.Device, v id.Visit) {
+	if at := r.holder(d); at != "" && at != r.o.Name {
+		r.peers.Tell(at, peer.Notice{Kind: peer.Doubt, Device: d, Visit: v})
+		return
+	}
+	r.uplink.Doubt(d)
+}
+
 func guest(g trust.Guest, err error) (edge.Guest, error) { return edge.Guest(g), err }
 
 // report passes on what trust says of a visit: to control, and its end to the
 // devices that were visited.
 func (r *Relay) report(e bus.VisitEvent) {
 	r.reports.Add(e)
+	if e.Kind == "handover_refused" { // whose visit nobody else here has
+		span := r.traces.Continue(e.Trace, "redeem handover", trace.Server, e.At)
+		span.Set(trace.Visit, string(e.Visit))
+		span.End(fault.New(e.Code, "The handover was refused."))
+	}
 	if e.Kind == "ended" {
 		r.guests.ended(e)
 	}

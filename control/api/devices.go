@@ -92,6 +92,7 @@ func (a *api) taggedDevice(d fleet.Device, err error) (controlapi.Device, string
 func (a *api) addDevice(ctx context.Context, who fleet.Principal, q controlapi.NewDevice) (controlapi.DeviceCode, error) {
 	return a.deviceCode(a.fleet.AddDevice(ctx, who, fleet.NewDevice{
 		Name: q.Name, Group: group(q.Group), Comment: q.Comment, Passwordless: q.Passwordless, CodeLife: seconds(q.CodeLifeSeconds),
+		Region: q.Region, Second: override(q.SecondTunnel),
 	}))
 }
 

@@ -37,6 +37,8 @@ func (c *console) addForm(r *http.Request, p fleet.Principal) (form, error) {
 			{Name: "group", Label: "Group", Kind: "select", Options: groupOptions(gs, "")},
 			{Name: "comment", Label: "Comment", Kind: "textarea", Max: 500},
 			{Name: "passwordless", Label: "Allow Passwordless Login to PBX", Kind: "checkbox", Hint: "Your colleagues and you can then be signed in as its super administrator. The PBX has a switch of its own, too."},
+			regionInput("", "Relays of this region are used first. Empty: as the account has it."),
+			secondInput(fleet.AsAccount),
 			lifeInput(),
 		},
 	}, nil
@@ -62,10 +64,13 @@ func formLife(r *http.Request) (time.Duration, error) {
 }
 
 func (c *console) add(w *response, r *http.Request, p fleet.Principal) error {
-	n := fleet.NewDevice{Name: r.PostFormValue("name"), Comment: r.PostFormValue("comment"), Passwordless: r.PostFormValue("passwordless") != ""}
+	n := fleet.NewDevice{Name: r.PostFormValue("name"), Comment: r.PostFormValue("comment"), Passwordless: r.PostFormValue("passwordless") != "", Region: r.PostFormValue("region")}
 	var err error
 	if n.Group, err = formGroup(r, "group"); err == nil {
 		n.CodeLife, err = formLife(r)
+	}
+	if err == nil {
+		n.Second, err = formOverride(r)
 	}
 	var d fleet.Device
 	var code fleet.Code

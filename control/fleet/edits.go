@@ -17,6 +17,8 @@ type NewDevice struct {
 	Group        id.Group // "" for none
 	Comment      string
 	Passwordless bool
+	Region       string        // as of Device
+	Second       Override      // as of Device
 	CodeLife     time.Duration // 0: 24 h; 1 h to 30 days
 }
 

@@ -23,12 +23,18 @@ func (f *Fleet) AddDevice(ctx context.Context, p Principal, n NewDevice) (Device
 		return Device{}, Code{}, err
 	}
 	now := f.clock()
-	d := Device{ID: id.NewDevice(), Account: p.Account, Created: now, Passwordless: n.Passwordless, Group: n.Group, Presence: Presence{Status: StatusNotActivated}}
+	d := Device{ID: id.NewDevice(), Account: p.Account, Created: now, Passwordless: n.Passwordless, Group: n.Group, Second: n.Second, Presence: Presence{Status: StatusNotActivated}}
 	var err error
 	if d.Name, err = plainText("name", n.Name); err != nil {
 		return Device{}, Code{}, err
 	}
 	if d.Comment, err = commentText(n.Comment); err != nil {
+		return Device{}, Code{}, err
+	}
+	if d.Region, err = regionName(n.Region); err != nil {
+		return Device{}, Code{}, err
+	}
+	if err := n.Second.check(); err != nil {
 		return Device{}, Code{}, err
 	}
 	life, err := lifeOfCode(n.CodeLife)

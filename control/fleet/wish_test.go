@@ -75,3 +75,19 @@ func ok[T any](v T, err error) func(*testing.T) T {
 		return v
 	}
 }
+
+// What is said of a device when it is added is kept of it.
+func TestWishOfAnAddedDevice(t *testing.T) {
+	w := newWorld(t)
+	d, _, err := w.AddDevice(t.Context(), w.owner(), fleet.NewDevice{Name: "Pier 9", Region: " eu ", Second: fleet.On})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ok(w.Device(t.Context(), w.owner(), d.ID))(t); got.Region != "eu" || got.Second != fleet.On {
+		t.Errorf("region %q, second tunnel %q", got.Region, got.Second)
+	}
+	for _, n := range []fleet.NewDevice{{Name: "x", Region: "EU west"}, {Name: "x", Second: "maybe"}} {
+		_, _, err := w.AddDevice(t.Context(), w.owner(), n)
+		wantCode(t, err, fault.Invalid)
+	}
+}

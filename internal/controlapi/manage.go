@@ -16,6 +16,8 @@ type NewDevice struct {
 	Group           GroupChoice `json:"group,omitempty" doc:"none if absent."`
 	Comment         string      `json:"comment,omitempty" max:"500"`
 	Passwordless    bool        `json:"passwordless,omitempty" doc:"Allow passwordless visits."`
+	Region          string      `json:"region,omitempty" max:"63" example:"eu" doc:"Where its tunnels should be; absent: where the account's should."`
+	SecondTunnel    string      `json:"second_tunnel,omitempty" enum:"account,on,off" doc:"account if absent."`
 	CodeLifeSeconds int         `json:"code_life_seconds,omitempty" min:"3600" max:"2592000" doc:"How long the code is good for; a day if absent."`
 }
 

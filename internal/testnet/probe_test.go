@@ -1,6 +1,7 @@
 package testnet_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,7 +11,9 @@ import (
 	"trunkline/cmd/trunkline/up"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 	"trunkline/internal/testnet"
+	"trunkline/relay"
 )
 
 // A PBX is connected while its tunnel is up; that its portal does not answer
@@ -61,6 +64,39 @@ func TestADoubtIsLookedInto(t *testing.T) {
 	reason(fault.PortalRefused)
 	answering(t, addr)
 	reason("")
+}
+
+// A visit that gets no answer has the PBX looked at long before it gives up.
+func TestAWaitIsADoubt(t *testing.T) {
+	more := &testnet.More{Names: []id.Relay{"relay-2"}}
+	w := testnet.Start(t, func(c *up.Config) {
+		more.WithRelays(c)
+		c.Relay.Tunnels.Probe, c.Relay.Edge.Limits.Answer = 0, 10*time.Minute
+	})
+	here, there := w.Connect("PROBE005", "http://"+muteServer(t)), w.Connect("PROBE006", "http://"+muteServer(t))
+	second := w.Relay(more, "relay-2", func(c *relay.Config) { c.Edge.Limits.Answer = 10 * time.Minute })
+	for _, p := range []*testnet.PBX{here, there} {
+		v := p.Visit()
+		if p == there {
+			w.Through(v, second.Addr())
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		given := make(chan error, 1)
+		go func() { _, err := v.Fetch(ctx, "/"); given <- err }()
+		w.Eventually(string(p.Serial)+" is found not to answer", func() error {
+			d, err := w.API.Device(t.Context(), p.Device)
+			if err == nil && (d.Status != controlapi.StatusConnected || d.Reason != fault.PortalTimeout) {
+				err = fmt.Errorf("it is %s, %q", d.Status, d.Reason)
+			}
+			return err
+		})
+		select {
+		case err := <-given:
+			t.Errorf("the visit ended first: %v", err)
+		default:
+		}
+		cancel()
+	}
 }
 
 // muteServer takes connections and says nothing.

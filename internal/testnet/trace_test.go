@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,6 +108,9 @@ func TestAVisitIsOneTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.CloseIdleConnections)
+	if _, err := visitor.Enter(t.Context(), w.TLS, w.Up.ConsoleURL(), start); err == nil {
+		t.Fatal("a handover was good twice")
+	}
 	w.Through(v, second.Addr())
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, v.Origin+"/page;hush-session?token=hush-query", nil)
 	if err != nil {
@@ -148,6 +152,12 @@ func TestAVisitIsOneTrace(t *testing.T) {
 			if !have[p] {
 				return fmt.Errorf("there is no %q in %v", p, have)
 			}
+		}
+		refused := func(s *spans.Span) bool {
+			return to.path(s) == "start visit > redeem handover" && s.GetStatus().GetCode() == spans.Status_STATUS_CODE_ERROR
+		}
+		if !slices.ContainsFunc(to.all, refused) {
+			return errors.New("there is no span of the handover that was refused")
 		}
 		return to.err
 	})

@@ -91,7 +91,7 @@ type Options struct {
 	Login func(ctx context.Context, device id.Device, v token.Visit) (tunnel.Login, error)
 	// Doubt is told of a device whose portal failed a request; it must not
 	// block. nil: nobody wants to know.
-	Doubt func(id.Device)
+	Doubt func(id.Device, id.Visit)
 	// Crowded is told of a device that has half the streams it may have or more,
 	// some of them lodged: who keeps those should close what is idle. It must not
 	// block, nor call the Edge. nil: nobody wants to know.

@@ -324,9 +324,13 @@ func (x *exchange) end() {
 func (x *exchange) doubt() {
 	switch x.code {
 	case fault.PortalRefused, fault.PortalTimeout, fault.PortalReset, fault.PortalGarbage:
-		if x.e.o.Doubt != nil {
-			x.e.o.Doubt(x.route.Device)
-		}
+		x.suspect()
+	}
+}
+
+func (x *exchange) suspect() {
+	if x.e.o.Doubt != nil {
+		x.e.o.Doubt(x.route.Device, x.guest.Visit.ID)
 	}
 }
 

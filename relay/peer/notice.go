@@ -18,6 +18,7 @@ type Notice struct {
 const (
 	Leaving    = "leaving"     // idle streams to the device here should be closed: they hold it up, or take the room of others
 	VisitEnded = "visit_ended" // of a visit that came from here, and why
+	Doubt      = "doubt"       // a request of a visit to the device there gets no answer: its portal should be asked
 	EndVisit   = "end_visit"   // the staff of the device here want a visit to end
 )
 

@@ -56,3 +56,34 @@ func TestSecondTunnel(t *testing.T) {
 	w.Superseded(d, "relay-2")
 	a.mustEnd(t)
 }
+
+// A first tunnel that comes to the relay of the second one ends it, and that
+// counts as no fight of two agents.
+func TestFirstTunnelWhereTheSecondIs(t *testing.T) {
+	w := newWorld(t, nil)
+	d := id.NewDevice()
+	second, err := w.dialAs(d, tunnel.DialSecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := w.dial(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.mustEnd(t)
+	replaced := func(want string) {
+		t.Helper()
+		text := `# HELP trunkline_relay_tunnels_replaced_total Tunnels closed because their device opened a newer one here. A steady rate means two agents with one key.
+# TYPE trunkline_relay_tunnels_replaced_total counter
+trunkline_relay_tunnels_replaced_total ` + want + "\n"
+		if err := testutil.GatherAndCompare(w.reg, strings.NewReader(text), "trunkline_relay_tunnels_replaced_total"); err != nil {
+			t.Error(err)
+		}
+	}
+	replaced("0")
+	if _, err := w.dial(d); err != nil {
+		t.Fatal(err)
+	}
+	first.mustEnd(t)
+	replaced("1")
+}

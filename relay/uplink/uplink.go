@@ -177,7 +177,9 @@ func (u *Uplink) supersede(l *link, why string) {
 		l.leave()
 		return
 	}
-	u.metrics.replaced.Inc()
+	if !l.second.Load() { // that one gives way to a first by design
+		u.metrics.replaced.Inc()
+	}
 	l.end(fault.New(fault.Replaced, "%s", why))
 }
 
