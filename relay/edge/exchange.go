@@ -324,13 +324,18 @@ func (x *exchange) end() {
 func (x *exchange) doubt() {
 	switch x.code {
 	case fault.PortalRefused, fault.PortalTimeout, fault.PortalReset, fault.PortalGarbage:
-		x.suspect()
+		x.suspect()()
 	}
 }
 
-func (x *exchange) suspect() {
-	if x.e.o.Doubt != nil {
-		x.e.o.Doubt(x.route.Device, x.guest.Visit.ID)
+// suspect says that this request gets no answer, or none that is right. Of the
+// exchange it needs nothing any more when it does.
+func (x *exchange) suspect() (tell func()) {
+	doubt, d, v := x.e.o.Doubt, x.route.Device, x.guest.Visit.ID
+	return func() {
+		if doubt != nil {
+			doubt(d, v)
+		}
 	}
 }
 

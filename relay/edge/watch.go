@@ -87,13 +87,15 @@ func (c *conn) watchNow() {
 	w.stop, w.running = make(chan struct{}), make(chan struct{}, 2)
 	w.running <- struct{}{}
 	stop, running := w.stop, w.running
+	suspect := func() {}
 	if c.stage.Load() == stageAsked && !x.uploading.Load() {
-		x.suspect() // long before it is given up: an agent that hangs takes requests and says nothing
+		suspect = x.suspect() // long before it is given up: an agent that hangs takes requests and says nothing
 	}
 	if !x.uploading.Load() {
 		c.watchBrowserLocked(x)
 	}
 	c.mu.Unlock()
+	suspect()
 
 	select {
 	case <-x.guest.Ended:
