@@ -31,16 +31,17 @@ BENCH_DEBS := wrk nginx haproxy
 RACE := -race $(foreach p,modernc.org/sqlite/lib golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b \
         $(addprefix crypto/internal/fips140/,edwards25519/... nistec/... mlkem sha3 bigmod),-gcflags=$p=-race=false)
 
-# Programs are driven from outside in these, by a browser, Prometheus or a shell:
-# the detector would watch hardly anything there that other tests do not run.
-OUTSIDE := ./bench ./cmd ./control/console ./dashboards
+# Programs are driven from outside in these, by a browser, Prometheus, a shell or
+# HTTP: the detector would watch little there that other tests do not run. `make
+# race` has it watch all.
+OUTSIDE := ./internal/testnet ./bench ./cmd ./control/console ./dashboards
 # The longest go first. One more than there are cores, since many wait.
-RACED    = ./relay ./internal/testnet $$($(GO) list ./... | grep -vxF "$$($(GO) list $(OUTSIDE))")
+RACED    = ./relay $$($(GO) list ./... | grep -vxF "$$($(GO) list $(OUTSIDE))")
 AT_ONCE := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross cluster-test cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
+.PHONY: build run test race check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross cluster-test cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -49,13 +50,19 @@ build: ## the three programs, in bin/
 run: build ## everything with a simulated PBX, until Ctrl-C
 	bin/trunkline demo
 
-test: test-deps axe h2spec build cross bench-gate cluster-short ## all tests, with the race detector
+test: test-deps axe h2spec build cross ## all tests, most of them with the race detector
+	@# The two first leave processors idle: what the next ones need is compiled meanwhile.
+	@nice -n 19 $(GO) build $(RACE) ./agent/... ./control/... ./internal/... ./loadtest/... ./relay/... & \
+	$(MAKE) --no-print-directory bench-gate cluster-short; code=$$?; wait; exit $$code
 	$(PLAIN) vet ./...
 	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(AT_ONCE) -shuffle=on -timeout 9m $(RACED)
 	$(PLAIN) test -vet=off -p $(AT_ONCE) -shuffle=on -timeout 9m $(OUTSIDE)
 	$(PLAIN) test -vet=off -run 'Alloc|IdleSessions|MemoryIsBounded|StalledDownloads|LeftOfDownloads' ./internal/mux ./relay ./relay/edge # what the race detector falsifies or makes long
 
-check: lint test ## what a change must pass before it is committed
+check: lint test race ## what a change must pass before it is committed
+
+race: test-deps ## the tests that make test runs without the race detector, with it
+	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(AT_ONCE) -shuffle=on -timeout 20m $(OUTSIDE)
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI)
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
