@@ -317,6 +317,7 @@ func TestRefusals(t *testing.T) {
 	if !errors.Is(err, &fault.Error{Code: fault.PassInvalid}) {
 		t.Errorf("bad pass: %v", err)
 	}
+	w.eventually("its place is free again", func() bool { return w.Count() == 0 })
 	w.connect(id.NewDevice())
 	_, err = w.dial(id.NewDevice())
 	if !errors.Is(err, &fault.Error{Code: fault.TooMany}) {
