@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 
 	"trunkline/control/fleet"
@@ -24,7 +23,6 @@ type relaysView struct {
 type relayView struct {
 	fleet.Relay
 	Status, StatusKey string
-	LabelWords        []string
 	Percent           int // of the processors
 	Full              bool
 }
@@ -40,10 +38,6 @@ func viewOfRelay(r fleet.Relay) relayView {
 	if !r.Unknown.IsZero() {
 		v.Status, v.StatusKey, v.Since = "Not known", "off", r.Unknown
 	}
-	for k, x := range r.Labels {
-		v.LabelWords = append(v.LabelWords, k+"="+x)
-	}
-	slices.Sort(v.LabelWords)
 	return v
 }
 

@@ -81,7 +81,7 @@ func (q RelayQuery) selects(r Relay) bool {
 	if q.State != "" && r.State != q.State {
 		return false
 	}
-	in := strings.ToLower(strings.Join(append(r.labelWords(), string(r.Name), r.Region, r.Version), "\n"))
+	in := strings.ToLower(strings.Join(append(r.LabelWords(), string(r.Name), r.Region, r.Version), "\n"))
 	return strings.Contains(in, strings.ToLower(q.Search))
 }
 

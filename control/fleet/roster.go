@@ -142,17 +142,14 @@ func relayOf(l bus.Lease) Relay {
 		}
 	}
 	r.Load.Tunnels, r.Load.TunnelsMax = max(0, l.Load.Tunnels), max(0, l.Load.TunnelsMax)
-	if c := l.Load.CPU; math.IsNaN(c) || c < 0 || c > 1 {
-		r.Load.CPU = min(max(0, c), 1)
-		if math.IsNaN(c) {
-			r.Load.CPU = 0
-		}
+	if r.Load.CPU = min(max(0, l.Load.CPU), 1); math.IsNaN(r.Load.CPU) {
+		r.Load.CPU = 0
 	}
 	return r
 }
 
-// labelWords are its labels as k=v, in order.
-func (r Relay) labelWords() []string {
+// LabelWords are its labels as k=v, in order.
+func (r Relay) LabelWords() []string {
 	out := make([]string, 0, len(r.Labels))
 	for k, v := range r.Labels {
 		out = append(out, k+"="+v)
