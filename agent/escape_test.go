@@ -58,7 +58,7 @@ func TestALineThatIsCutForAMomentCostsNothing(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			w.wantState(agent.Connected)
 		}
-		l.change(func() { l.doubtful = false })
+		l.answers()
 		time.Sleep(time.Hour)
 		w.wantState(agent.Connected)
 		if w.open() != 1 || w.latest() != l {
@@ -76,6 +76,37 @@ func TestALineThatIsCutForAMomentCostsNothing(t *testing.T) {
 	})
 }
 
+// A silence that is over does not count when the next one comes: the first relay
+// to be tried is again the one after that which is silent.
+func TestEachSilenceBeginsWithTheNextRelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		i := identity()
+		i.Relays = append(i.Relays, "r3.example.com:443")
+		w.run(i)
+		time.Sleep(time.Hour)
+		w.change(func() {
+			w.dial = func(context.Context, string, string) (agent.LinkForTest, error) { return nil, errAway }
+		})
+		l := w.latest()
+		for range 3 {
+			l.silent()
+			time.Sleep(time.Second)
+			l.answers()
+			time.Sleep(time.Hour)
+		}
+		for _, a := range w.attempts()[1:] {
+			if a.addr != i.Relays[1] {
+				t.Errorf("it tried %s first, and %s is the next one", a.addr, i.Relays[1])
+			}
+		}
+		if n := len(w.attempts()); n != 4 {
+			t.Errorf("%d attempts, want one for each silence", n-1)
+		}
+		w.stop()
+	})
+}
+
 // The line is back while the agent is about to have another tunnel: it stays where
 // it is, and no relay is told of the other one.
 func TestARelayThatAnswersAfterAllIsKept(t *testing.T) {
@@ -86,7 +117,7 @@ func TestARelayThatAnswersAfterAllIsKept(t *testing.T) {
 		first := w.latest()
 		w.change(func() {
 			w.dial = func(context.Context, string, string) (agent.LinkForTest, error) {
-				first.change(func() { first.doubtful = false })
+				first.answers()
 				return w.link("r2"), nil
 			}
 		})

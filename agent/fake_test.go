@@ -208,6 +208,7 @@ type fakeLink struct {
 	why         fault.Code
 	linger      time.Duration // streams go on for so long after Stop
 	doubtful    bool
+	doubts      int // told since it answered last
 }
 
 func (l *fakeLink) Doubtful() bool {
@@ -276,10 +277,14 @@ func (l *fakeLink) drain(d tunnel.Drain) {
 
 // silent is a relay that does not answer.
 func (l *fakeLink) silent() {
-	l.change(func() { l.doubtful = true })
 	<-l.ready
-	l.handlers.OnDoubt()
+	times := 0
+	l.change(func() { l.doubtful = true; l.doubts++; times = l.doubts })
+	l.handlers.OnDoubt(times)
 }
+
+// answers is one that does again.
+func (l *fakeLink) answers() { l.change(func() { l.doubtful, l.doubts = false, 0 }) }
 
 func (l *fakeLink) change(f func()) {
 	l.mu.Lock()

@@ -26,17 +26,16 @@ const (
 
 // held is one tunnel from welcome to end. Its goroutine owns the link.
 type held struct {
-	link    link
-	relay   id.Relay
-	tunnel  id.Tunnel
-	since   time.Time
-	drain   chan tunnel.Drain // at most one is of interest
-	doubt   chan struct{}     // its relay does not answer; capacity 1
-	done    chan struct{}     // closed when the link is gone; err is set then
-	err     error
-	cut     context.CancelFunc
-	escapes int  // attempts with other relays since its own did not answer; of hold
-	first   bool // and not the second one; guarded by second.mu
+	link   link
+	relay  id.Relay
+	tunnel id.Tunnel
+	since  time.Time
+	drain  chan tunnel.Drain // at most one is of interest
+	doubt  chan int          // its relay does not answer, told for so many times now; capacity 1
+	done   chan struct{}     // closed when the link is gone; err is set then
+	err    error
+	cut    context.CancelFunc
+	first  bool // and not the second one; guarded by second.mu
 }
 
 // start takes l over and runs it as the first tunnel, until stop or cut: it
@@ -69,7 +68,7 @@ func newHeld(ctx context.Context, l link) (h *held, run context.Context) {
 	run, cut := context.WithCancel(context.WithoutCancel(ctx))
 	return &held{
 		link: l, relay: w.Relay, tunnel: w.Tunnel, since: time.Now(),
-		drain: make(chan tunnel.Drain, 1), doubt: make(chan struct{}, 1), done: make(chan struct{}), cut: cut,
+		drain: make(chan tunnel.Drain, 1), doubt: make(chan int, 1), done: make(chan struct{}), cut: cut,
 	}, run
 }
 
@@ -94,12 +93,13 @@ func (a *Agent) carry(run context.Context, h *held) {
 				default:
 				}
 			},
-			OnDoubt: func() {
+			OnDoubt: func(times int) {
 				select {
-				case h.doubt <- struct{}{}:
+				case h.doubt <- times:
 				default:
 				}
 			},
+			OnRenew:    a.passes.news,
 			OnRefused:  func(f *fault.Error) { log.Warn("relay does not take the new pass", zap.Error(f)) },
 			OnVisitEnd: func(v id.Visit, code fault.Code) { a.visits.went(h, v, code) },
 			OnVisit: func(v tunnel.Visit) {

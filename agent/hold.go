@@ -65,8 +65,8 @@ func (a *Agent) hold(ctx context.Context) {
 				// Where it was stable it is sought first: that was a short cut of the line.
 				a.wait(ctx, a.afterFailure(ctx, next.err, &retry, retry.n > 0))
 				break serving
-			case <-next.doubt:
-				if h := a.escape(ctx, next); h != nil {
+			case times := <-next.doubt:
+				if h := a.escape(ctx, next, times); h != nil {
 					a.retire(ctx, next, doubted)
 					next = h
 				}
@@ -114,10 +114,10 @@ func (a *Agent) open(ctx context.Context) (*held, error) {
 // escape seeks another tunnel for one whose relay does not answer: the second one,
 // or one that a relay takes now, by one attempt. It gives nil if there is none, as
 // when the line is cut, or if the relay answers again: then h stays, until it ends
-// by itself.
-func (a *Agent) escape(ctx context.Context, h *held) *held {
+// by itself. Each time that h's relay is doubted in one silence it tries the next
+// relay of the list.
+func (a *Agent) escape(ctx context.Context, h *held, times int) *held {
 	if !h.link.Doubtful() {
-		h.escapes = 0
 		return nil
 	}
 	if s := a.promoted(); s != nil {
@@ -126,8 +126,7 @@ func (a *Agent) escape(ctx context.Context, h *held) *held {
 	i := a.passes.identity()
 	a.relays.update(i.Relays)
 	to := a.relays
-	h.escapes++
-	for range h.escapes {
+	for range times {
 		to.next()
 	}
 	addr, ok := to.current()

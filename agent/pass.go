@@ -30,6 +30,9 @@ const (
 	closedFrom, closedTo = 20 * time.Minute, 40 * time.Minute
 	// endSpread is how soon after a licence's end agents ask what became of it.
 	endSpread = 5 * time.Minute
+	// newsSpacing is between renewals that relays ask for: however often they do,
+	// control is not asked more often.
+	newsSpacing = 10 * time.Second
 	// minRenewWait guards control against passes that live for seconds.
 	minRenewWait = 30 * time.Second
 )
@@ -50,7 +53,8 @@ type passes struct {
 	key     ed25519.PrivateKey
 	ident   Identity
 	due     time.Time // when to renew, on the monotonic clock; zero: at once
-	renewed time.Time // last success in this process
+	renewed time.Time // when the last renewal that succeeded began, in this process
+	newsAt  time.Time // when to renew since a relay asked for it, the last time that one did
 	away    bool      // the last renewal failed, and that was logged
 	changed chan struct{}
 }
@@ -105,8 +109,8 @@ func (p *passes) keep(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.changed: // somebody else renewed it
-			wait = max(p.untilDue(), minRenewWait)
+		case <-p.changed: // somebody else renewed it, or there is news
+			wait = p.wait()
 			continue
 		case <-time.After(wait):
 		}
@@ -116,7 +120,7 @@ func (p *passes) keep(ctx context.Context) {
 			return
 		case err == nil:
 			retry.reset()
-			wait = max(p.untilDue(), minRenewWait)
+			wait = p.wait()
 		case errors.Is(err, &fault.Error{Code: fault.DeviceRemoved}):
 			wait = slow()
 		default:
@@ -132,6 +136,41 @@ func (p *passes) untilDue() time.Duration {
 		return 0
 	}
 	return time.Until(p.due)
+}
+
+// wait is how long to wait for the next renewal after the last one.
+func (p *passes) wait() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.newsAt.After(p.renewed) {
+		return max(time.Until(p.newsAt), 0)
+	}
+	return max(time.Until(p.due), minRenewWait)
+}
+
+// news is a relay's word that control has something else to say with a pass. The
+// renewal that is due for earlier news will tell these too.
+func (p *passes) news(within time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.newsAt.After(now) {
+		return
+	}
+	at := now.Add(between(0, min(max(within, 0), maxHint)+1))
+	if next := p.newsAt.Add(newsSpacing); at.Before(next) {
+		at = next
+	}
+	p.newsAt = at
+	p.tell()
+}
+
+// tell has keep look when the next renewal is due.
+func (p *passes) tell() {
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
 }
 
 // spent makes the next renewal ask, however new the pass is.
@@ -169,14 +208,16 @@ func (p *passes) renew(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	began := time.Now()
 	p.mu.Lock()
 	ident, key, renewed := p.ident, p.key, p.renewed
+	told := p.newsAt.After(renewed) && !p.newsAt.After(began)
 	p.mu.Unlock()
 	spacing := renewSpacing
 	if len(ident.Relays) == 0 {
 		spacing = seekSpacing
 	}
-	if !renewed.IsZero() && time.Since(renewed) < spacing {
+	if !renewed.IsZero() && began.Sub(renewed) < spacing && !told {
 		return nil
 	}
 
@@ -195,12 +236,9 @@ func (p *passes) renew(ctx context.Context) error {
 	}
 	now := time.Now()
 	p.mu.Lock()
-	p.ident, p.renewed, p.due = next, now, now.Add(renewAt(next))
+	p.ident, p.renewed, p.due = next, began, now.Add(renewAt(next))
 	p.mu.Unlock()
-	select {
-	case p.changed <- struct{}{}:
-	default:
-	}
+	p.tell()
 	p.fresh(next.Pass.Token)
 	return nil
 }

@@ -129,3 +129,38 @@ func TestRenewalAfterRestart(t *testing.T) {
 		}
 	}
 }
+
+// A relay's word that there is news has the pass renewed soon, and with however
+// many words no more often than every ten seconds.
+func TestNewsRenewThePass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.run(identity())
+		time.Sleep(time.Hour)
+		if n := len(w.renewals()); n != 0 {
+			t.Fatalf("%d renewals of a pass that is good for a day", n)
+		}
+		l := w.latest()
+		<-l.ready
+		at := time.Now()
+		l.handlers.OnRenew(5 * time.Second)
+		time.Sleep(6 * time.Second)
+		if r := w.renewals(); len(r) != 1 || r[0].Sub(at) > 5*time.Second+time.Millisecond {
+			t.Fatalf("renewals at %v; the relay asked at %v for one within 5 s", r, at)
+		}
+		for range 600 {
+			l.handlers.OnRenew(time.Second)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		if n := len(w.renewals()); n < 5 || n > 8 {
+			t.Errorf("%d renewals after a minute in which a relay asked for one all the time, want one in ten seconds", n)
+		}
+		was := len(w.renewals())
+		time.Sleep(2 * time.Hour)
+		if n := len(w.renewals()); n != was {
+			t.Errorf("%d renewals more, and nobody asked for them", n-was)
+		}
+		w.stop()
+	})
+}

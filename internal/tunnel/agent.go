@@ -33,15 +33,18 @@ type AgentHandlers struct {
 	// OnDrain and OnRefused (of a pass sent by SendPass) must not block.
 	OnDrain   func(Drain)
 	OnRefused func(*fault.Error)
+	// OnRenew asks for a renewal of the pass within a time: control has something
+	// else to say with it. It must not block.
+	OnRenew func(within time.Duration)
 	// OnVisit says that somebody visits this PBX, and OnVisitEnd that the visit
 	// is over. A visit that goes on is told again on the next tunnel. They must
 	// not block.
 	OnVisit    func(Visit)
 	OnVisitEnd func(id.Visit, fault.Code)
 	// OnDoubt says that nothing has come for 2/9 of Config.Silence since a ping was
-	// sent, and says it again after every further 2/9 while nothing comes. It must
-	// not block.
-	OnDoubt func()
+	// sent, and says it again after every further 2/9 while nothing comes: times is
+	// how often since something came last. It must not block.
+	OnDoubt func(times int)
 }
 
 var errStopped = fault.New(fault.AgentStopped, "The agent was stopped.")
@@ -81,6 +84,8 @@ func (a *Agent) heed(h AgentHandlers, m message) {
 		if f, err := m.Fault.fault(); err == nil {
 			h.OnRefused(f)
 		}
+	case m.Type == typeRenew && h.OnRenew != nil:
+		h.OnRenew(time.Duration(m.WithinMS) * time.Millisecond)
 	case m.Type == typeVisit && h.OnVisit != nil:
 		h.OnVisit(m.Visit.visit())
 	case m.Type == typeVisitEnd && h.OnVisitEnd != nil:

@@ -20,6 +20,7 @@ const (
 	typePass    = "pass"    // agent: a renewed pass
 	typeRefused = "refused" // relay: the pass sent last was not taken; the tunnel goes on
 	typeDrain   = "drain"   // relay: move to another relay
+	typeRenew   = "renew"   // relay: what comes with a pass is another than before
 	typePing    = "ping"
 	typePong    = "pong"
 	typeGoodbye = "goodbye" // the sender will close
@@ -80,7 +81,7 @@ type message struct {
 	Status     *Status    `json:"status,omitempty"`
 	Pass       string     `json:"pass,omitempty"`
 	DeadlineMS int64      `json:"deadline_ms,omitempty"` // drain
-	WithinMS   int64      `json:"within_ms,omitempty"`   // drain
+	WithinMS   int64      `json:"within_ms,omitempty"`   // drain, renew
 	Relays     []string   `json:"relays,omitempty"`      // drain
 	Fault      *wireFault `json:"fault,omitempty"`       // goodbye, refused
 	Visit      *wireVisit `json:"visit,omitempty"`       // visit, visit_end, end_visit
@@ -133,6 +134,11 @@ func parseMessage(b []byte) (message, error) {
 			return message{}, errors.New("drain: relays: too many, or not host:port")
 		}
 		out.DeadlineMS, out.WithinMS, out.Relays = m.DeadlineMS, m.WithinMS, m.Relays
+	case typeRenew:
+		if m.WithinMS < 0 || m.WithinMS > retryMax.Milliseconds() {
+			return message{}, errors.New("renew: the time is out of range")
+		}
+		out.WithinMS = m.WithinMS
 	case typeGoodbye, typeRefused:
 		if m.Fault == nil {
 			return message{}, errors.New(t.Type + " without a fault")
@@ -159,7 +165,7 @@ func validRelays(list []string) bool {
 
 func known(t string) bool {
 	switch t {
-	case typeStatus, typePass, typeRefused, typeDrain, typePing, typePong, typeGoodbye, typeVisit, typeVisitEnd, typeEndVisit:
+	case typeStatus, typePass, typeRefused, typeDrain, typeRenew, typePing, typePong, typeGoodbye, typeVisit, typeVisitEnd, typeEndVisit:
 		return true
 	}
 	return false

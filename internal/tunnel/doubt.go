@@ -5,9 +5,9 @@ import "time"
 // doubt is whether the other end answers, long before it counts as gone. The
 // session's timers guard it.
 type doubt struct {
-	tell  func()        // called when nothing comes after a ping, and again while nothing does
-	asked time.Duration // when that ping went, since the session's start; 0: it was answered, by whatever bytes
-	times int           // tell was called since then
+	tell  func(times int) // called when nothing comes after a ping, and again while nothing does
+	asked time.Duration   // when that ping went, since the session's start; 0: it was answered, by whatever bytes
+	times int             // tell was called since then
 }
 
 // doubtIn says when to look again whether a ping was answered. The timers are
@@ -22,7 +22,7 @@ func (t *session) doubtIn() time.Duration {
 	due := d.asked + every*time.Duration(d.times+1) - time.Since(t.start)
 	if due <= 0 {
 		d.times++
-		d.tell()
+		d.tell(d.times)
 		due += every
 	}
 	return max(due, time.Millisecond)

@@ -140,10 +140,10 @@ func TestSilentRelayIsDoubted(t *testing.T) {
 	t.Parallel()
 	const silence = 27 * time.Second // so the first doubts come after 6 and 12
 	var client *gate
-	doubts := make(chan struct{}, 100)
+	doubts, told := make(chan struct{}, 100), make(chan int, 100)
 	w := start(t, setup{
 		relay: tunnel.Config{Ping: shortPing}, agent: tunnel.Config{Ping: shortPing, Silence: silence},
-		onDoubt: func() { doubts <- struct{}{} },
+		onDoubt: func(times int) { told <- times; doubts <- struct{}{} },
 		conns: func(t testing.TB) (net.Conn, net.Conn) {
 			a, b := tcpPair(t)
 			client = &gate{Conn: b}
@@ -163,6 +163,9 @@ func TestSilentRelayIsDoubted(t *testing.T) {
 		t.Error("the tunnel is doubted, and says it is not")
 	}
 	within(t, 30*time.Second, doubts)
+	if one, two := <-told, <-told; one != 1 || two != 2 {
+		t.Errorf("doubts number %d and %d, want 1 and 2", one, two)
+	}
 	client.Unlock()
 	for began := time.Now(); w.agent.Doubtful(); time.Sleep(shortPing) {
 		if time.Since(began) > 30*time.Second {

@@ -143,6 +143,7 @@ func TestMalformedControlMessages(t *testing.T) {
 		string(lengthed(`{"type":"status","status":{"portal":{"origin":"javascript:alert(1)"}}}`)),
 		string(lengthed(`{"type":"status","status":{"portal":{"origin":"http://pbx/path"}}}`)),
 		string(lengthed(`{"type":"pass"}`)), string(lengthed(`{"type":"goodbye"}`)), string(lengthed(`{"type":"ping","id":-1}`)),
+		string(lengthed(`{"type":"renew","within_ms":-1}`)), string(lengthed(`{"type":"renew","within_ms":86400001}`)),
 		string(lengthed(`{"type":"end_visit"}`)), string(lengthed(`{"type":"end_visit","visit":{"id":"vis_0"}}`)),
 		string(lengthed(`{"type":"end_visit","visit":{"id":"dev_0123456789abcdef"}}`)),
 	} {

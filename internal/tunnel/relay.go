@@ -116,9 +116,17 @@ func (r *Relay) Open(ctx context.Context, h Header) (*Stream, error) {
 // Drain asks the agent to open a tunnel elsewhere, and to let this one go when
 // its streams have ended. It only queues the message.
 func (r *Relay) Drain(d Drain) error {
-	ms := func(d time.Duration) int64 { return min(max(d, 0), retryMax).Milliseconds() }
-	return r.post(message{Type: typeDrain, DeadlineMS: ms(d.Deadline), WithinMS: ms(d.Within), Relays: d.Relays})
+	return r.post(message{Type: typeDrain, DeadlineMS: millis(d.Deadline), WithinMS: millis(d.Within), Relays: d.Relays})
 }
+
+// Renew asks the agent to renew its pass at a moment within that time. It only
+// queues the message.
+func (r *Relay) Renew(within time.Duration) error {
+	return r.post(message{Type: typeRenew, WithinMS: millis(within)})
+}
+
+// millis is a time as messages have it.
+func millis(d time.Duration) int64 { return min(max(d, 0), retryMax).Milliseconds() }
 
 // Kill ends the tunnel and all its streams. It returns at once, whatever state
 // the socket is in: the agent gets a second to hear the cause, then the socket

@@ -95,7 +95,7 @@ type setup struct {
 	onRefused    func(*fault.Error)
 	onVisit      func(tunnel.Visit)
 	onVisitEnd   func(id.Visit, fault.Code)
-	onDoubt      func()
+	onDoubt      func(int)
 	conns        func(testing.TB) (server, client net.Conn) // asRun if nil
 }
 
