@@ -89,6 +89,11 @@ func (l *life) wire() error {
 				c.log.Debug("the other control nodes were not told", zap.Error(err))
 			}
 		},
+		Wished: func(n bus.WishNotice) {
+			if err := bus.TellRelays(o.Bus, bus.SubjectWishes, n); err != nil {
+				c.log.Debug("relays were not told of a wish; agents learn of it when they renew their pass", zap.Error(err))
+			}
+		},
 		Relays: func(d id.Device, region string) []tunnel.Place {
 			return placement.Order(d, region, l.relays.Leases())
 		},

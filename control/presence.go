@@ -104,7 +104,7 @@ func (l *life) watchRoutes(ctx context.Context) error {
 // hang, and a cluster that has lost too many of its own answers and takes nothing.
 func (l *life) hearBus(ctx context.Context) error {
 	b := l.c.o.Bus
-	handovers := bus.NewBucket[bus.Handover](b, bus.Handovers) // which nobody watches
+	alive := bus.NewBucket[struct{}](b, bus.Alive)
 	taken := time.Now()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -112,7 +112,7 @@ func (l *life) hearBus(ctx context.Context) error {
 		if n%2 == 0 && b.Connected() {
 			wctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 			asked := time.Now()
-			if _, err := handovers.Put(wctx, "alive", bus.Handover{}); err == nil {
+			if _, err := alive.Put(wctx, "control", struct{}{}); err == nil {
 				taken = asked
 			}
 			cancel()

@@ -134,3 +134,13 @@ func (r *Relay) leave(ctx context.Context) {
 }
 
 const lastWords = 2 * time.Second
+
+// hearWishes has agents told of where their tunnels should be, until ctx ends.
+func (r *Relay) hearWishes(ctx context.Context) error {
+	stop, err := bus.ListenAsRelay(r.o.Bus, bus.SubjectWishes, func(n bus.WishNotice) { r.uplink.News(n.Account, n.Device) })
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return stop()
+}

@@ -277,6 +277,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.lease(life) })
 	g.Go(func() error { return r.watchLeases(life) })
 	g.Go(func() error { return r.rebalance(life) })
+	g.Go(func() error { return r.hearWishes(life) })
 	g.Go(func() error { return r.peers.Run(life) })
 	// The poller goes on until every tunnel has seen its end by it.
 	polling, unpoll := context.WithCancel(context.WithoutCancel(ctx))

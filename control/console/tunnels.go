@@ -31,7 +31,7 @@ func regionInput(region, hint string) input {
 
 func (c *console) showTunnels(w *response, r *http.Request, p fleet.Principal, f form) error {
 	return c.showForm(w, r, p, "me", formPage{Title: "Tunnels of the account", Crumb: &link{"/me", "My account"}, Form: f,
-		Lead: "This holds for every PBX of the account that has no setting of its own. PBXs hear of a change when they next renew their pass."})
+		Lead: "This holds for every PBX of the account that has no setting of its own. PBXs that are connected hear of a change within seconds, the others when they connect."})
 }
 
 func (c *console) editTunnels(w *response, r *http.Request, p fleet.Principal) error {

@@ -59,6 +59,10 @@ type Options struct {
 	// as can be; it must not block. nil: there are none.
 	Announce func(bus.DeviceNotice)
 
+	// Wished tells the relays of another wish for where tunnels should be, as well as
+	// can be; it must not block. nil: agents learn of it in their own time.
+	Wished func(bus.WishNotice)
+
 	// Traces makes a span of what begins a visit that is traced; nil: none are.
 	Traces *trace.Tracer
 
@@ -118,6 +122,9 @@ func New(o Options) (*Fleet, error) {
 	}
 	if o.AuditKeep == nil {
 		o.AuditKeep = func() time.Duration { return 0 }
+	}
+	if o.Wished == nil {
+		o.Wished = func(bus.WishNotice) {}
 	}
 	if o.Relays == nil {
 		o.Relays = func(id.Device, string) []tunnel.Place { return nil }

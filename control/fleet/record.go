@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
@@ -156,7 +157,9 @@ func (f *Fleet) EditDevice(ctx context.Context, p Principal, device id.Device, x
 			return Device{}, err
 		}
 	}
-	return f.changeDevice(ctx, p, device, ActionDeviceEdit, func(tx Tx, d *Device, e *AuditEntry) error {
+	var was Device
+	d, err := f.changeDevice(ctx, p, device, ActionDeviceEdit, func(tx Tx, d *Device, e *AuditEntry) error {
+		was = *d
 		if err := matches(x.Match, d.Tag()); err != nil {
 			return err
 		}
@@ -194,6 +197,10 @@ func (f *Fleet) EditDevice(ctx context.Context, p Principal, device id.Device, x
 		e.Detail = strings.Join(changed, "; ")
 		return nil
 	})
+	if err == nil && (d.Region != was.Region || d.Second != was.Second) {
+		f.opts.Wished(bus.WishNotice{Account: d.Account, Device: d.ID})
+	}
+	return d, err
 }
 
 // changeDevice lets change edit a device of p's own account that p may manage.

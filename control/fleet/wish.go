@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 )
 
@@ -85,7 +86,7 @@ type WishEdit struct {
 }
 
 // EditWish changes where the tunnels of the account's devices should be. Agents
-// hear of it when they renew their pass.
+// are asked to renew their pass, and hear of it with the new one.
 func (f *Fleet) EditWish(ctx context.Context, p Principal, x WishEdit) (Wish, error) {
 	if err := p.check(); err != nil {
 		return Wish{}, err
@@ -97,7 +98,7 @@ func (f *Fleet) EditWish(ctx context.Context, p Principal, x WishEdit) (Wish, er
 			return Wish{}, err
 		}
 	}
-	var w Wish
+	var w, was Wish
 	err = f.decide(ctx, p.entry(f.clock(), ActionTunnelsEdit, "tunnels of the account"), func(tx Tx, e *AuditEntry) error {
 		p, err := acting(tx, p)
 		if err != nil {
@@ -110,7 +111,7 @@ func (f *Fleet) EditWish(ctx context.Context, p Principal, x WishEdit) (Wish, er
 		if err != nil {
 			return err
 		}
-		w = a.Wish
+		w, was = a.Wish, a.Wish
 		if err := matches(x.Match, w.Tag()); err != nil {
 			return err
 		}
@@ -120,8 +121,11 @@ func (f *Fleet) EditWish(ctx context.Context, p Principal, x WishEdit) (Wish, er
 		if x.Second != nil {
 			w.Second = *x.Second
 		}
-		e.Detail = fmt.Sprintf("region %q, was %q; second tunnel %t, was %t", w.Region, a.Wish.Region, w.Second, a.Wish.Second)
+		e.Detail = fmt.Sprintf("region %q, was %q; second tunnel %t, was %t", w.Region, was.Region, w.Second, was.Second)
 		return tx.SetWish(a.ID, w)
 	})
+	if err == nil && w != was {
+		f.opts.Wished(bus.WishNotice{Account: p.Account})
+	}
 	return w, err
 }

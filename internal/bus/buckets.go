@@ -26,15 +26,17 @@ var maxRecords = map[string]int64{
 	Keys:        4_096,
 	Revocations: 1_000_000,
 	Handovers:   100_000,
+	Alive:       16,
 }
 
+// buckets are those that relays read.
 func buckets() []string { return []string{Routes, Relays, Keys, Revocations, Handovers} }
 
-// EnsureBuckets creates what is missing of the five buckets and brings the
+// EnsureBuckets creates what is missing of all buckets and brings the
 // others to the present settings. Any control may call it at any time, and has
 // to after the server came back empty.
 func (b *Bus) EnsureBuckets(ctx context.Context) error {
-	for _, name := range buckets() {
+	for _, name := range append(buckets(), Alive) {
 		if !b.Connected() {
 			return b.fail("create bucket "+name, errAway)
 		}

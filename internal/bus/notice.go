@@ -8,17 +8,29 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Notices are what control nodes tell each other so that a screen need not be
-// reloaded. They are neither kept nor repeated: who is away, or slow, misses
-// some, and sees the next state when it asks.
-const noticePrefix = "trunkline.notice."
+// Notices are neither kept nor repeated: who is away, or slow, misses some, and
+// sees the next state when it asks.
+const (
+	// noticePrefix has what control nodes tell each other, so that a screen need
+	// not be reloaded.
+	noticePrefix = "trunkline.notice."
+	// relaysPrefix has what control tells relays. It is where they hear the feeds
+	// of buckets, of which none is called so: their accounts let them listen there,
+	// and control alone speak.
+	relaysPrefix = feedPrefix + "notice."
+)
 
 // maxNotices wait for their reader; what comes beyond is dropped.
 const maxNotices = 4096
 
-// Tell sends v to all that listen to the subject, this process too. It does
-// not wait for anybody.
-func Tell[T any](b *Bus, subject string, v T) error {
+// Tell sends v to all control nodes that listen to the subject, this process too.
+// It does not wait for anybody.
+func Tell[T any](b *Bus, subject string, v T) error { return tell(b, noticePrefix, subject, v) }
+
+// TellRelays is Tell for the relays.
+func TellRelays[T any](b *Bus, subject string, v T) error { return tell(b, relaysPrefix, subject, v) }
+
+func tell[T any](b *Bus, prefix, subject string, v T) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("tell %s: encode: %w", subject, err)
@@ -26,7 +38,7 @@ func Tell[T any](b *Bus, subject string, v T) error {
 	if !b.Connected() {
 		return b.fail("tell "+subject, errAway)
 	}
-	if err := b.nc.Publish(noticePrefix+subject, data); err != nil {
+	if err := b.nc.Publish(prefix+subject, data); err != nil {
 		return b.fail("tell "+subject, err)
 	}
 	return nil
@@ -35,7 +47,16 @@ func Tell[T any](b *Bus, subject string, v T) error {
 // Listen calls fn for each notice, one at a time, until stop is called. What
 // does not decode is somebody else's version, and is left out.
 func Listen[T any](b *Bus, subject string, fn func(T)) (stop func() error, err error) {
-	sub, err := b.nc.Subscribe(noticePrefix+subject, func(m *nats.Msg) {
+	return listen(b, noticePrefix, subject, fn)
+}
+
+// ListenAsRelay is Listen for what TellRelays tells.
+func ListenAsRelay[T any](b *Bus, subject string, fn func(T)) (stop func() error, err error) {
+	return listen(b, relaysPrefix, subject, fn)
+}
+
+func listen[T any](b *Bus, prefix, subject string, fn func(T)) (stop func() error, err error) {
+	sub, err := b.nc.Subscribe(prefix+subject, func(m *nats.Msg) {
 		var v T
 		if json.Unmarshal(m.Data, &v) == nil {
 			fn(v)

@@ -20,6 +20,7 @@ const (
 	Keys        = "keys"        // pass.<kid>, visit.<kid> and peer.<id>: written by control
 	Revocations = "revocations" // device.<id> and visit.<id>: written by control
 	Handovers   = "handovers"   // <sha-256 of the token, hex>: control creates, a relay redeems
+	Alive       = "alive"       // what control writes to know that it can: nobody reads it, and no relay may
 )
 
 // How long a relay's word is good for: a relay that is gone, or hangs, is known
@@ -131,6 +132,16 @@ type DeviceNotice struct {
 	Account id.Account `json:"account,omitempty"`
 	Group   id.Group   `json:"group,omitempty"`
 	Site    id.Site    `json:"site,omitempty"`
+}
+
+// SubjectWishes is of notices to relays: where tunnels should be is another place
+// than before, and agents learn of it with a new pass.
+const SubjectWishes = "wishes"
+
+// WishNotice says whose agents are to learn of it.
+type WishNotice struct {
+	Account id.Account `json:"account"`
+	Device  id.Device  `json:"device,omitempty"` // "": all of the account's
 }
 
 // RouteKey is a route's key in its bucket.

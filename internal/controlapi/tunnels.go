@@ -9,8 +9,8 @@ type TunnelSettings struct {
 	SecondTunnel bool   `json:"second_tunnel" doc:"Each agent keeps a second, idle tunnel at another relay, which serves at once when the first is lost."`
 }
 
-// TunnelSettingsEdit changes what is not absent. Agents hear of it when they
-// renew their pass.
+// TunnelSettingsEdit changes what is not absent. Agents that are
+// connected hear of it within seconds.
 type TunnelSettingsEdit struct {
 	Region       *string `json:"region,omitempty" max:"63" example:"eu"`
 	SecondTunnel *bool   `json:"second_tunnel,omitempty"`

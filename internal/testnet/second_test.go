@@ -146,3 +146,47 @@ func TestSecondTunnelServes(t *testing.T) {
 		return nil
 	})
 }
+
+// Agents that are connected hear of another wish at once, the device's own and the
+// account's, and not when their pass is half over.
+func TestAWishReachesTheAgentAtOnce(t *testing.T) {
+	more := &testnet.More{Names: []id.Relay{"relay-2"}}
+	w := testnet.Start(t, more.WithRelays)
+	r2 := w.Relay(more, "relay-2", nil)
+	routes := bus.NewBucket[bus.Route](r2.Bus, bus.Routes)
+	second := func(p *testnet.PBX) (n int) {
+		for _, r := range []id.Relay{"relay-1", "relay-2"} {
+			if x, _, err := routes.Get(t.Context(), bus.RouteKey(r, p.Device)); err == nil && x.Second && x.Down == "" {
+				n++
+			}
+		}
+		return n
+	}
+	portal := w.Portal(nil)
+	one, two := w.Activate("3631A20C0042", portal.URL()), w.Activate("3631A20C0043", portal.URL())
+	for _, p := range []*testnet.PBX{one, two} {
+		p.Run()
+		p.AwaitStatus(controlapi.StatusConnected)
+	}
+	want := func(p *testnet.PBX, why string) {
+		t.Helper()
+		w.Eventually("a second tunnel, as "+why, func() error {
+			if n := second(p); n != 1 {
+				return fmt.Errorf("there are %d", n)
+			}
+			return nil
+		})
+	}
+	on, yes := "on", true
+	if _, err := w.API.EditDevice(t.Context(), one.Device, controlapi.DeviceEdit{SecondTunnel: &on}); err != nil {
+		t.Fatal(err)
+	}
+	want(one, "the device's options say")
+	if n := second(two); n != 0 {
+		t.Errorf("the other device has %d second tunnels", n)
+	}
+	if _, err := w.API.EditTunnelSettings(t.Context(), controlapi.TunnelSettingsEdit{SecondTunnel: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	want(two, "the account says")
+}

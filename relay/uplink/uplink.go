@@ -247,6 +247,28 @@ func (u *Uplink) seconds() (n float64) {
 	return n
 }
 
+// newsEvery is between two agents of an account that are told to renew their pass:
+// control signs each.
+const newsEvery = 20 * time.Millisecond
+
+// News has agents renew their pass, since control has something else to say with
+// it: that of d, or if that is "" those of an account's devices, one after the
+// other. One that is not here, or cannot be told, learns of it as it always did.
+func (u *Uplink) News(a id.Account, d id.Device) {
+	var all []*link
+	u.links.Range(func(_, v any) bool {
+		l := v.(*link)
+		if (l.device == d || d == "" && l.account == a) && !l.second.Load() {
+			all = append(all, l)
+		}
+		return true
+	})
+	within := max(time.Second, time.Duration(len(all))*newsEvery)
+	for _, l := range all {
+		_ = l.relay.Renew(within)
+	}
+}
+
 // End closes the tunnel of d, if its pass was issued until at.
 func (u *Uplink) End(d id.Device, at time.Time, cause *fault.Error) {
 	v, ok := u.links.Load(d)
