@@ -82,11 +82,18 @@ func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) 
 func (p *pool) reserve(device id.Device, v id.Visit, maxIdle time.Duration) (l, out *link, age uint32, err error) {
 	s := p.shelf(device)
 	l, out, age, err = s.reserve(device, v, maxIdle)
-	if err != nil && s.mayWait(device) {
-		defer s.waited()
-		for end := time.Now().Add(giveRoom); err != nil && time.Now().Before(end); {
-			time.Sleep(giveRoom / 100)
-			l, out, age, err = s.reserve(device, v, maxIdle)
+	if err != nil {
+		if room := s.await(device); room != nil {
+			defer s.awaited(device)
+			again := time.NewTicker(askAgain) // each try has those who keep streams asked for them
+			defer again.Stop()
+			for late := time.Now().Add(giveRoom); err != nil && time.Now().Before(late); {
+				select {
+				case <-room:
+				case <-again.C:
+				}
+				l, out, age, err = s.reserve(device, v, maxIdle)
+			}
 		}
 	}
 	if err != nil {

@@ -18,7 +18,6 @@ type shelf struct {
 	mu      sync.Mutex // guards what follows
 	devices map[id.Device]*streams
 	idle    int
-	waiting int // for room; each asks for it again and again, so they are bounded
 	timer   *time.Timer
 	closed  bool
 }
@@ -34,7 +33,11 @@ type streams struct {
 	lodged int       // of the active, those that another relay's browsers use or may use again
 	asked  time.Time // when crowded was last called
 	idle   []*link   // the longest idle first
-	age    uint32    // grows when the device is forgotten: older streams do not come back
+	// waiting are requests for which there was no room, and room has a token for one
+	// of them when there may be; nil until somebody waited.
+	waiting int
+	room    chan struct{}
+	age     uint32 // grows when the device is forgotten: older streams do not come back
 }
 
 const (
@@ -75,23 +78,49 @@ func (s *shelf) reserve(device id.Device, visit id.Visit, maxIdle time.Duration)
 	return nil, out, d.age, nil
 }
 
-// mayWait reports whether streams of the device may be closed before long by who
-// was told that it is crowded, and counts who waits for that, until its waited.
-func (s *shelf) mayWait(device id.Device) bool {
+// await gives what tells of room for one more stream, where streams of the device
+// may be closed before long by who was told that it is crowded, and counts the
+// caller as waiting for that until its awaited; else nil.
+func (s *shelf) await(device id.Device) (room <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.devices[device]
-	if s.crowded == nil || d == nil || d.lodged == 0 || s.waiting >= s.limits.StreamsPerDevice {
-		return false
+	if s.crowded == nil || d == nil || d.lodged == 0 || d.waiting >= s.limits.StreamsPerDevice {
+		return nil
 	}
-	s.waiting++
-	return true
+	if d.room == nil {
+		d.room = make(chan struct{}, 1)
+	}
+	d.waiting++
+	d.tellLocked(s.limits.StreamsPerDevice) // of what came since the caller found none
+	return d.room
 }
 
-func (s *shelf) waited() {
+func (s *shelf) awaited(device id.Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting--
+	d := s.devices[device]
+	d.waiting--
+	d.tellLocked(s.limits.StreamsPerDevice) // there may be more than the caller took
+	s.sweepLocked(device, d)
+}
+
+// tellLocked wakes one of those who wait, if there is room.
+func (d *streams) tellLocked(limit int) {
+	if d.waiting == 0 || d.active >= limit {
+		return
+	}
+	select {
+	case d.room <- struct{}{}:
+	default:
+	}
+}
+
+// sweepLocked forgets the device if there is nothing of it.
+func (s *shelf) sweepLocked(device id.Device, d *streams) {
+	if d.active == 0 && d.waiting == 0 && len(d.idle) == 0 {
+		delete(s.devices, device)
+	}
 }
 
 // enter counts a stream in that another relay keeps, until its leave.
@@ -174,9 +203,8 @@ func (s *shelf) release(device id.Device) {
 
 func (s *shelf) releaseLocked(device id.Device, d *streams) {
 	d.active--
-	if d.active == 0 && len(d.idle) == 0 {
-		delete(s.devices, device)
-	}
+	d.tellLocked(s.limits.StreamsPerDevice)
+	s.sweepLocked(device, d)
 }
 
 func (s *shelf) forget(device id.Device) (out []*link) {
@@ -187,9 +215,7 @@ func (s *shelf) forget(device id.Device) (out []*link) {
 		d.age++
 		s.idle -= len(out)
 		s.m.idle.Sub(float64(len(out)))
-		if d.active == 0 {
-			delete(s.devices, device)
-		}
+		s.sweepLocked(device, d)
 	}
 	return out
 }
@@ -210,9 +236,7 @@ func (s *shelf) overdue() (out []*link) {
 			out = append(out, d.idle[0])
 			s.removeLocked(d, 0)
 		}
-		if d.active == 0 && len(d.idle) == 0 {
-			delete(s.devices, device)
-		}
+		s.sweepLocked(device, d)
 	}
 	if s.idle > 0 {
 		s.timer.Reset(s.limits.StreamIdle / 4)
