@@ -41,7 +41,7 @@ AT_ONCE := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test race check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross cluster-test cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
+.PHONY: build run test race check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -101,19 +101,31 @@ bench-ci-proof: build ## shows that bench-ci sees a sleep and an allocation in t
 cluster-test: test-deps build nats-server ## lets every part of a whole installation fail in turn, under load
 	bin/trunkline-loadtest cluster --nats-server $(TOOLS)/nats-server --json bin/cluster.json
 
+# The same programs, but for clocks that can be set: in all of them package time is
+# another one, so all is compiled.
+CLOCKS      := bin/own-clock
+BUILD_CLOCK  = $(BUILD) -overlay $$(scripts/own-clock $(CLOCKS)/overlay)
+
+cluster-clocks: test-deps build ## sets the clocks of whole processes, under load
+	$(BUILD_CLOCK) -o $(CLOCKS)/ ./cmd/trunkline github.com/nats-io/nats-server/v2
+	$(BUILD_CLOCK) $(AGENT) -o $(CLOCKS)/ ./cmd/trunkline-agent
+	bin/trunkline-loadtest cluster clock-control clock-relay clock-nats clock-agents clock-all --devices 200 --visits 30 \
+	  --own-clocks --trunkline $(CLOCKS)/trunkline --nats-server $(CLOCKS)/nats-server
+
 cluster-short: test-deps build nats-server
 	bin/trunkline-loadtest cluster --short --devices 30 --visits 15 --nats-server $(TOOLS)/nats-server
 
-# What nodes are upgraded from: until there is a release, the first commit whose
-# relays forward to each other.
-UPGRADE_FROM ?= f91e6e0
+# What nodes are upgraded from, and what agents stay at: the last release, and
+# until there is one, the first commit whose relays forward to each other.
+UPGRADE_FROM ?= $(or $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null),f91e6e0)
 FROM         := bin/upgrade-from
+BUILD_FROM    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X trunkline/internal/service.Version=$(UPGRADE_FROM)"
 
 cluster-upgrade: test-deps build nats-server ## upgrades a whole installation from UPGRADE_FROM, node by node, under load
 	@git cat-file -e "$(UPGRADE_FROM)^{commit}" 2>/dev/null || { echo "skipped: this clone has no commit $(UPGRADE_FROM); git fetch --unshallow brings it"; exit 0; }; \
 	rm -rf $(FROM) && mkdir -p $(FROM)/src && git archive "$(UPGRADE_FROM)" | tar -x -C $(FROM)/src && \
-	(cd $(FROM)/src && $(BUILD) -o .. ./cmd/trunkline) && rm -rf $(FROM)/src && \
-	bin/trunkline-loadtest cluster upgrade --devices 60 --visits 30 --from $(CURDIR)/$(FROM)/trunkline --nats-server $(TOOLS)/nats-server
+	(cd $(FROM)/src && $(BUILD_FROM) -o .. ./cmd/trunkline && $(BUILD_FROM) $(AGENT) -o .. ./cmd/trunkline-agent) && rm -rf $(FROM)/src && \
+	bin/trunkline-loadtest cluster upgrade --devices 100 --visits 30 --from $(CURDIR)/$(FROM)/trunkline --nats-server $(TOOLS)/nats-server
 
 # The very server that the bus embeds, as a program of its own.
 nats-server:

@@ -28,6 +28,9 @@ import (
 
 const (
 	visitsAtOnce = 16
+	// readyEvery is how often relays are asked whether they are ready, where a load
+	// balancer is to be before them: they close their ports soon after they say no.
+	readyEvery = 250 * time.Millisecond
 	// cutTime is what operations that are under way have to end in when a run
 	// is interrupted.
 	cutTime = 3 * time.Second
@@ -94,7 +97,7 @@ func NewGenerator(p Part, t *target.Target, log *zap.Logger, reg prometheus.Regi
 		}
 	})
 	if g.s.Entry == scenario.Any {
-		b := target.NewBalancer(t.Ways)
+		b := t.Ways.Balancer(readyEvery)
 		t.Ways.Balance = b.Dial
 		g.parts.Go(func() { b.Run(g.life) })
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"trunkline/internal/id"
 	"trunkline/internal/selfca"
+	"trunkline/internal/service"
 	"trunkline/loadtest/target"
 )
 
@@ -26,7 +26,9 @@ import (
 type Options struct {
 	Dir       string // its own
 	Trunkline string // the program
+	Agent     string // the program of those agents that are processes
 	From      string // with which nodes start that are then upgraded; "": Trunkline
+	OwnClocks bool   // the programs were built with scripts/own-clock
 	NATS      string // nats-server
 	Relays    int
 	Controls  int
@@ -112,20 +114,15 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 
 // open puts balancers before controls and relays, and signs in.
 func (c *Cluster) open(ctx context.Context) error {
-	ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", portConsole))
+	life, stop := context.WithCancel(context.Background())
+	c.undo(func() error { stop(); c.beside.Wait(); return nil })
+	if _, err := c.balance(life, c.controls, portConsole); err != nil {
+		return err
+	}
+	visitors, err := c.balance(life, c.relays, portSites)
 	if err != nil {
 		return err
 	}
-	staff, visitors := c.balance(c.controls, portConsole), c.balance(c.relays, portSites)
-	life, stop := context.WithCancel(context.Background())
-	c.beside.Go(func() { staff.run(life) })
-	c.beside.Go(func() { visitors.run(life) })
-	c.beside.Go(func() {
-		if err := staff.serve(life, ln); err != nil {
-			c.o.Log.Error("balancer", zap.Error(err))
-		}
-	})
-	c.undo(func() error { stop(); c.beside.Wait(); return nil })
 	password, err := os.ReadFile(filepath.Join(c.path(c.controls[0].name), "admin-password"))
 	if err != nil {
 		return err
@@ -139,22 +136,39 @@ func (c *Cluster) open(ctx context.Context) error {
 			return err
 		}
 	}
-	c.Ways.Port, c.Ways.Balance = portSites, visitors.dial
+	c.Ways.Port, c.Ways.Balance = portSites, visitors.Dial
 	for _, m := range c.relays {
 		c.Ways.Relays = append(c.Ways.Relays, target.Way{Name: id.Relay(m.name), Addr: c.at(m.node, portSites), Told: told(m)})
 	}
 	return nil
 }
 
-func (c *Cluster) balance(ms []*member, port string) *balancer {
-	b := new(balancer)
-	for _, m := range ms {
-		b.backends = append(b.backends, &backend{addr: c.at(m.node, port), health: m.Ready, conns: make(map[net.Conn]struct{})})
+// balance puts a balancer before nodes of a kind, at their port on loopback, until
+// life ends.
+func (c *Cluster) balance(life context.Context, ms []*member, port string) (*target.Balancer, error) {
+	ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		return nil, err
 	}
-	return b
+	var nodes []target.Node
+	for _, m := range ms {
+		nodes = append(nodes, target.Node{Addr: c.at(m.node, port), Health: m.Ready})
+	}
+	b := target.NewBalancer(nodes, target.CheckEvery)
+	c.beside.Go(func() { b.Run(life) })
+	c.beside.Go(func() {
+		if err := b.Serve(life, ln); err != nil {
+			c.o.Log.Error("balancer", zap.Error(err))
+		}
+	})
+	return b, nil
 }
 
-const startPatience = 30 * time.Second
+const (
+	startPatience = 30 * time.Second
+	// answersIn is how long a node's word on itself is waited for.
+	answersIn = 2 * time.Second
+)
 
 // told is how agents know a relay: its name is on its certificate, and Ways
 // have its address.
@@ -222,18 +236,18 @@ func (c *Cluster) daemon(n node, plane string, config section) (*target.Process,
 		return nil, err
 	}
 	file, ready := c.path(n.name+".yaml"), "http://"+c.at(n, portAdmin)+"/readyz"
-	return c.process(n, nil, []string{cmp.Or(c.o.From, c.o.Trunkline), plane, "--config", file}, func(ctx context.Context) error {
-		return ask(ctx, ready)
+	return c.process(n, []string{cmp.Or(c.o.From, c.o.Trunkline), plane, "--config", file}, func(ctx context.Context) error {
+		return service.Answers(ctx, ready)
 	}), os.WriteFile(file, b, 0o600)
 }
 
 // process runs on a node.
-func (c *Cluster) process(n node, env, args []string, ready func(context.Context) error) *target.Process {
+func (c *Cluster) process(n node, args []string, ready func(context.Context) error) *target.Process {
 	args = append(c.net.inside(n), args...)
 	return &target.Process{
-		Name: n.name, Path: args[0], Args: args[1:], Env: env, Log: c.path(n.name + ".log"),
+		Name: n.name, Path: args[0], Args: args[1:], Env: c.clockOf(n.name), Log: c.path(n.name + ".log"),
 		Ready: func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, checkTime) // a node may be off the network
+			ctx, cancel := context.WithTimeout(ctx, answersIn) // a node may be off the network
 			defer cancel()
 			return ready(ctx)
 		},
@@ -291,21 +305,4 @@ func all(ms []*member, do func(*member) error) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-// ask reports that a page does not answer with success.
-func ask(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return notReady(resp.Status)
-	}
-	return nil
 }

@@ -39,7 +39,7 @@ func (c *Cluster) addDatabase() error {
 	if s.Cred != nil {
 		args = append([]string{"setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--pdeathsig", "QUIT"}, args...)
 	}
-	c.db.Process = c.process(n, nil, args, func(context.Context) error { return s.Ready() })
+	c.db.Process = c.process(n, args, func(context.Context) error { return s.Ready() })
 	c.database = "postgres://" + pgserver.User + "@" + c.at(n, portDatabase) + "/" + databaseName
 	c.createDatabase = func() error { return s.CreateDatabase(databaseName) }
 	return nil

@@ -29,11 +29,14 @@ type Scene struct {
 	Scale     Scale
 	hit       time.Time
 	facts     []string
+	late      []string // goals of time that were missed
 }
 
 // Scale is how long things last.
 type Scale struct {
 	NATSAway, DatabaseAway, Frozen, Cut time.Duration
+
+	Stepped time.Duration // how long a clock is wrong
 
 	Download time.Duration // of a long one
 }
@@ -41,8 +44,8 @@ type Scale struct {
 // Full is the whole test's scale, and Short that of one that is run with every
 // change.
 var (
-	Full  = Scale{NATSAway: 10 * time.Minute, DatabaseAway: 5 * time.Minute, Frozen: 30 * time.Second, Cut: 60 * time.Second, Download: 16 * time.Second}
-	Short = Scale{NATSAway: 5 * time.Second, DatabaseAway: 5 * time.Second, Frozen: 5 * time.Second, Cut: 5 * time.Second, Download: 4 * time.Second}
+	Full  = Scale{NATSAway: 10 * time.Minute, DatabaseAway: 5 * time.Minute, Frozen: 30 * time.Second, Cut: 60 * time.Second, Stepped: 30 * time.Second, Download: 16 * time.Second}
+	Short = Scale{NATSAway: 5 * time.Second, DatabaseAway: 5 * time.Second, Frozen: 5 * time.Second, Cut: 5 * time.Second, Stepped: 5 * time.Second, Download: 4 * time.Second}
 )
 
 // now says that it happens now. What failed before is no fault of it.
@@ -72,7 +75,7 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	watched := make(chan struct{})
 	go func() { defer close(watched); w.run(watching) }()
 	l := startLoad(ctx, s)
-	s.hit, s.facts = time.Time{}, nil
+	s.hit, s.facts, s.late = time.Time{}, nil, nil
 	clock.Sleep(ctx, lead)
 	if err := f.Do(ctx, s); err != nil {
 		row.fault("%v", err)
@@ -86,7 +89,7 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	if s.hit.IsZero() {
 		s.hit = l.began.Add(lead)
 	}
-	row.Seconds, row.Facts = time.Since(l.began).Seconds(), s.facts
+	row.Seconds, row.Facts, row.Late = time.Since(l.began).Seconds(), s.facts, s.late
 	row.count(kinds, l.began, s.hit)
 	row.see(w, s.hit)
 	f.Judge(&row)

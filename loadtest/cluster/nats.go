@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"trunkline/configs"
+	"trunkline/internal/service"
 	"trunkline/loadtest/target"
 )
 
@@ -42,7 +43,7 @@ func (c *Cluster) addNATS(program string, nodes int) error {
 			return err
 		}
 		health := "http://" + c.at(m.node, portMonitor) + "/healthz"
-		m.Process = c.process(m.node, nil, []string{program, "-c", file}, func(ctx context.Context) error { return ask(ctx, health) })
+		m.Process = c.process(m.node, []string{program, "-c", file}, func(ctx context.Context) error { return service.Answers(ctx, health) })
 	}
 	return nil
 }

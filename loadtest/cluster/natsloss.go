@@ -1,8 +1,16 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"syscall"
+	"time"
+
+	"trunkline/internal/controlapi"
+	"trunkline/loadtest/clock"
 )
 
 // natsNodeKilled takes one node of three: what is on the bus is on the others.
@@ -37,6 +45,70 @@ var natsNew = Failure{
 	Judge: nothingLost,
 }
 
+// natsFrozen is NATS that takes connections and words, and answers nothing.
+var natsFrozen = Failure{
+	Name: "nats-frozen", About: "SIGSTOP of all nats-servers, and SIGCONT after a while",
+	Do: func(ctx context.Context, s *Scene) error {
+		revoked, err := s.endedVisit(ctx)
+		if err != nil {
+			return err
+		}
+		s.now()
+		for _, m := range s.nats {
+			m.Signal(syscall.SIGSTOP)
+		}
+		err = s.notKnown(ctx)
+		s.wait(ctx, time.Until(s.hit.Add(s.Scale.Frozen)))
+		for _, m := range s.nats {
+			m.Signal(syscall.SIGCONT)
+		}
+		return errors.Join(err, s.stillHolds(ctx, revoked, "NATS was awake"))
+	},
+	Judge: nothingLost,
+}
+
+// natsMinority leaves one of three, which takes nothing alone.
+var natsMinority = Failure{
+	Name: "nats-minority", About: "kill -9 of two nats-servers of three; started again after a while",
+	Do: func(ctx context.Context, s *Scene) error {
+		revoked, err := s.endedVisit(ctx)
+		if err != nil {
+			return err
+		}
+		s.now()
+		two := s.nats[:2]
+		_ = all(two, func(m *member) error { m.Kill(); return nil })
+		err = s.notKnown(ctx)
+		s.wait(ctx, time.Until(s.hit.Add(s.Scale.Cut)))
+		if err := errors.Join(err, all(two, func(m *member) error { return m.Start(ctx) })); err != nil {
+			return err
+		}
+		return s.stillHolds(ctx, revoked, "NATS was whole")
+	},
+	Judge: nothingLost,
+}
+
+// notKnown waits until control says of every PBX that its status is not known.
+func (s *Scene) notKnown(ctx context.Context) error {
+	q := controlapi.DeviceQuery{PageQuery: controlapi.PageQuery{Limit: 1}}
+	for {
+		page, err := s.API.Devices(ctx, q)
+		after := time.Since(s.hit)
+		switch {
+		case err == nil && len(page.Items) == 1 && page.Items[0].Status == controlapi.StatusUnknown:
+			s.fact("control said that it does not know after %.1f s", after.Seconds())
+			if after > excused {
+				s.late = append(s.late, fmt.Sprintf("that was more than %v", excused))
+			}
+			return nil
+		case after > patience || !clock.Sleep(ctx, lookEvery):
+			return fmt.Errorf("control says of a PBX what it cannot know: %w", cmp.Or(err, errKnown))
+		}
+	}
+}
+
+var errKnown = errors.New("it does not say that it does not know")
+
 func (s *Scene) withoutNATS(ctx context.Context, meanwhile func() error) error {
 	revoked, err := s.endedVisit(ctx)
 	if err != nil {
@@ -51,5 +123,5 @@ func (s *Scene) withoutNATS(ctx context.Context, meanwhile func() error) error {
 	if err := all(s.nats, func(m *member) error { return m.Start(ctx) }); err != nil {
 		return err
 	}
-	return s.stillHolds(ctx, revoked)
+	return s.stillHolds(ctx, revoked, "NATS was back")
 }

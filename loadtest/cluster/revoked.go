@@ -56,14 +56,14 @@ func look(ctx context.Context, v *visitor.Visitor) (status int, err error) {
 	return resp.StatusCode, nil
 }
 
-// stillHolds is asked after the bus came back with nothing in it: a visit that
-// was ended stays so, and a new one can be opened at once.
-func (s *Scene) stillHolds(ctx context.Context, ended *visitor.Visitor) error {
+// stillHolds is asked after something that could have made nodes forget, and that
+// when names: a visit that was ended stays so, and a new one can be opened.
+func (s *Scene) stillHolds(ctx context.Context, ended *visitor.Visitor, when string) error {
 	began := time.Now()
 	for late := began.Add(patience); ; {
 		_, start, err := s.Generator.Enter(ctx, s.Generator.PBXs()[0])
 		if err == nil {
-			s.fact("a new visit could be opened %.1f s after NATS was back", time.Since(began).Seconds())
+			s.fact("a new visit could be opened within %.1f s when %s; one that was ended before is still refused", time.Since(began).Seconds(), when)
 			if err := s.API.EndVisit(ctx, start); err != nil {
 				return err
 			}
@@ -76,6 +76,5 @@ func (s *Scene) stillHolds(ctx context.Context, ended *visitor.Visitor) error {
 	if status, err := look(ctx, ended); err != nil || status == http.StatusOK {
 		return fmt.Errorf("a visit that was ended before: status %d: %w", status, cmp.Or(err, errServed))
 	}
-	s.fact("a visit that was ended before is still refused")
 	return nil
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestGoalsOfTimeCountWhereTheyAreToCount(t *testing.T) {
 }
 
 func TestEveryFailureIsFoundByItsName(t *testing.T) {
-	for _, f := range append(Failures(), upgrade) {
+	for _, f := range slices.Concat(Failures(), Clocks(), []Failure{upgrade}) {
 		got, err := Choose([]string{f.Name}, false)
 		if err != nil || len(got) != 1 || got[0].Name != f.Name {
 			t.Errorf("%s: %v, %v", f.Name, got, err)

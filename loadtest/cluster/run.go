@@ -20,7 +20,8 @@ import (
 type Run struct {
 	Dir             string // its own
 	Trunkline, NATS string // programs
-	From            string // see Options
+	Agent, From     string // see Options
+	OwnClocks       bool
 	Devices, Visits int
 	Failures        []Failure
 	Scale           Scale
@@ -34,7 +35,7 @@ func Failures() []Failure {
 	return []Failure{
 		relaysRolling, relayKilled, relayFrozen, relayCut, relayTwin, agentReturns,
 		controlsRolling, controlKilled, controlFrozen,
-		natsNodeKilled, natsGone, natsNew,
+		natsNodeKilled, natsMinority, natsFrozen, natsGone, natsNew,
 		databaseRestarted, databaseAway,
 	}
 }
@@ -51,7 +52,7 @@ func Choose(names []string, short bool) ([]Failure, error) {
 	if len(names) == 0 {
 		return Failures(), nil
 	}
-	known := append(Failures(), upgrade)
+	known := slices.Concat(Failures(), Clocks(), []Failure{upgrade})
 	var out []Failure
 	for _, name := range names {
 		i := slices.IndexFunc(known, func(f Failure) bool { return f.Name == name })
@@ -69,7 +70,7 @@ const spare = 2000
 // Do starts the installation and lets the failures happen.
 func (r *Run) Do(ctx context.Context) (rows []Row, err error) {
 	c, err := Start(ctx, Options{
-		Dir: r.Dir, Trunkline: r.Trunkline, From: r.From, NATS: r.NATS, Relays: 3, Controls: 2, Buses: 3, Sites: r.Devices + spare, Log: r.Log,
+		Dir: r.Dir, Trunkline: r.Trunkline, Agent: r.Agent, From: r.From, OwnClocks: r.OwnClocks, NATS: r.NATS, Relays: 3, Controls: 2, Buses: 3, Sites: r.Devices + spare, Log: r.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -45,14 +45,22 @@ func From(n uint32) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(b), 0)
 }
 
+// Number is the PBX that connects from an address.
+func Number(from netip.Addr) (uint32, error) {
+	if !from.Is4() {
+		return 0, errors.New("no PBX connects from there")
+	}
+	a, base := from.As4(), first.As4()
+	return binary.BigEndian.Uint32(a[:]) - binary.BigEndian.Uint32(base[:]), nil
+}
+
 // device is whose connection it is.
 func device(remote string) (uint32, error) {
 	ap, err := netip.ParseAddrPort(remote)
-	if err != nil || !ap.Addr().Is4() {
-		return 0, errors.New("no PBX connects from there")
+	if err != nil {
+		return 0, err
 	}
-	a, base := ap.Addr().As4(), first.As4()
-	return binary.BigEndian.Uint32(a[:]) - binary.BigEndian.Uint32(base[:]), nil
+	return Number(ap.Addr())
 }
 
 // Portal is the web server.

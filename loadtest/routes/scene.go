@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"trunkline/internal/service"
@@ -52,7 +48,7 @@ func (r *Run) start(ctx context.Context) (*scene, error) {
 	s.nats = &target.Process{
 		Name: "nats-server", Path: r.NATS, Args: []string{"-c", s.path("nats.conf")}, Log: s.path("nats.log"),
 		Ready: func(ctx context.Context) error {
-			return get(ctx, "http://"+ports[2]+"/healthz", func(*http.Response) error { return nil })
+			return service.Answers(ctx, "http://"+ports[2]+"/healthz")
 		},
 	}
 	control, err := s.process("control", ports[3], section{
@@ -93,7 +89,7 @@ func (s *scene) process(plane, admin string, config section) (*target.Process, e
 	return &target.Process{
 		Name: plane, Path: s.Trunkline, Args: []string{plane, "--config", file}, Log: s.path(plane + ".log"),
 		Ready: func(ctx context.Context) error {
-			return get(ctx, "http://"+admin+"/healthz", func(*http.Response) error { return nil })
+			return service.Answers(ctx, "http://"+admin+"/healthz")
 		},
 	}, os.WriteFile(file, b, 0o600)
 }
@@ -131,17 +127,9 @@ const patience = time.Hour
 // learned waits until the relay under test has all routes.
 func (s *scene) learned(ctx context.Context) error {
 	return await(ctx, func(ctx context.Context) error {
-		var n int
-		err := get(ctx, "http://"+s.admin+"/metrics", func(resp *http.Response) error {
-			parser := expfmt.NewTextParser(model.LegacyValidation)
-			families, err := parser.TextToMetricFamilies(resp.Body)
-			if m := families["trunkline_relay_routes"]; err == nil && len(m.GetMetric()) == 1 {
-				n = int(m.GetMetric()[0].GetGauge().GetValue())
-			}
-			return err
-		})
-		if err == nil && n != s.Routes {
-			err = errors.New("the relay knows " + strconv.Itoa(n) + " routes")
+		n, err := target.Metric(ctx, "http://"+s.admin+"/metrics", "trunkline_relay_routes")
+		if err == nil && int(n) != s.Routes {
+			err = fmt.Errorf("the relay knows %.0f routes", n)
 		}
 		return err
 	})
@@ -164,20 +152,4 @@ func await(ctx context.Context, ask func(context.Context) error) error {
 			return fmt.Errorf("%w after %v", err, patience)
 		}
 	}
-}
-
-func get(ctx context.Context, url string, read func(*http.Response) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return errors.New(resp.Status)
-	}
-	return read(resp)
 }

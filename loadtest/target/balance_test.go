@@ -1,4 +1,4 @@
-package cluster
+package target
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	"trunkline/internal/service"
 )
 
 // listening is a node that takes connections and keeps them.
@@ -29,19 +31,38 @@ func listening(t *testing.T) string {
 }
 
 func TestBalancer(t *testing.T) {
-	health := errors.New("nobody there")
-	k := &backend{addr: listening(t), conns: make(map[net.Conn]struct{}), health: func(context.Context) error { return health }}
-	b := &balancer{backends: []*backend{k}}
-	check := func(err error) { health = err; k.check(t.Context()) }
+	health := make([]error, 2)
+	nodes := make([]Node, 2)
+	for i := range nodes {
+		nodes[i] = Node{Addr: listening(t), Health: func(context.Context) error { return health[i] }}
+	}
+	b := NewBalancer(nodes, CheckEvery)
+	check := func(first error) {
+		health[0] = first
+		for _, n := range b.nodes {
+			n.check(t.Context())
+		}
+	}
+	at := func() (c net.Conn, node string) {
+		t.Helper()
+		c, err := b.Dial(t.Context(), "tcp", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c, c.RemoteAddr().String()
+	}
 
-	check(notReady("503"))
-	if _, err := b.dial(t.Context(), "tcp", ""); err == nil {
-		t.Error("a node that is not ready gets a connection")
+	check(service.NotReady("503"))
+	for range 20 {
+		if _, node := at(); node != nodes[1].Addr {
+			t.Fatal("a node that is not ready gets a connection, and another one is ready")
+		}
 	}
 	check(nil)
-	c, err := b.dial(t.Context(), "tcp", "")
-	if err != nil {
-		t.Fatal(err)
+	var c net.Conn
+	for node := ""; node != nodes[0].Addr; {
+		c, node = at()
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -49,7 +70,7 @@ func TestBalancer(t *testing.T) {
 		ended <- err
 	}()
 	for range 2 * maxFails {
-		check(notReady("503"))
+		check(service.NotReady("503"))
 	}
 	select {
 	case err := <-ended:
@@ -62,4 +83,24 @@ func TestBalancer(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("the connection to a node that is gone goes on")
 	}
+}
+
+// Where the node that is ready takes no connection another one is tried.
+func TestBalancerGoesOn(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := Node{Addr: ln.Addr().String(), Health: func(context.Context) error { return nil }}
+	ln.Close()
+	late := Node{Addr: listening(t), Health: func(context.Context) error { return errors.New("silence") }}
+	b := NewBalancer([]Node{gone, late}, CheckEvery)
+	for _, n := range b.nodes {
+		n.check(t.Context())
+	}
+	c, err := b.Dial(t.Context(), "tcp", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
 }

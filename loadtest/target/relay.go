@@ -3,6 +3,7 @@ package target
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
@@ -33,19 +35,10 @@ const maxMetrics = 8 << 20
 // Watched is a relay whose admin listener is at base, for example
 // http://127.0.0.1:9702.
 func Watched(name, base string) Relay {
-	client := &http.Client{Timeout: 2 * time.Second}
 	return Relay{Name: name, Use: func(ctx context.Context) (Use, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/metrics", http.NoBody)
-		if err != nil {
-			return Use{}, err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return Use{}, err
-		}
-		defer resp.Body.Close()
-		parser := expfmt.NewTextParser(model.UTF8Validation)
-		families, err := parser.TextToMetricFamilies(io.LimitReader(resp.Body, maxMetrics))
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		families, err := metrics(ctx, base+"/metrics")
 		if err != nil {
 			return Use{}, fmt.Errorf("metrics of %s: %w", name, err)
 		}
@@ -58,6 +51,37 @@ func Watched(name, base string) Relay {
 			Memory: int64(memory.Metric[0].GetGauge().GetValue()),
 		}, nil
 	}}
+}
+
+// Metric is the value of a counter or a gauge without labels, at the URL of a
+// process's metrics.
+func Metric(ctx context.Context, url, name string) (float64, error) {
+	families, err := metrics(ctx, url)
+	if err != nil {
+		return 0, fmt.Errorf("metrics: %w", err)
+	}
+	m := families[name].GetMetric()
+	if len(m) != 1 {
+		return 0, fmt.Errorf("metrics: %s is there %d times", name, len(m))
+	}
+	return m[0].GetCounter().GetValue() + m[0].GetGauge().GetValue(), nil // one of them is there
+}
+
+func metrics(ctx context.Context, url string) (map[string]*dto.MetricFamily, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, errors.New(resp.Status)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(io.LimitReader(resp.Body, maxMetrics))
 }
 
 // UseOf reads what a process on this machine has used; proc(5).

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"time"
 
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
+	"trunkline/internal/service"
 )
 
 // Ways are where the relays of an installation can be dialled, each for itself.
@@ -42,6 +44,15 @@ func (w Ways) Tunnel() dialFunc {
 		}
 		return usual(ctx, network, addr)
 	}
+}
+
+// Balancer is one before the relays, which it asks so often whether they are ready.
+func (w Ways) Balancer(every time.Duration) *Balancer {
+	var nodes []Node
+	for _, r := range w.Relays {
+		nodes = append(nodes, Node{Addr: r.Addr, Health: func(ctx context.Context) error { return service.Ready(ctx, r.Admin) }})
+	}
+	return NewBalancer(nodes, every)
 }
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)

@@ -29,9 +29,13 @@ visitors. It lets each failure happen under that load and prints what was lost a
 for how long. As root each node has a network namespace of its own.
 
 Failures, all of them if none is named:
-` + failures() + `
+` + failures(cluster.Failures()) + `
 With --from there is also "upgrade": the nodes start with that program, and get the
-one under test in turn.
+one under test in turn; the trunkline-agent beside it is that of some PBXs.
+
+With --own-clocks, and programs that scripts/own-clock helps to build (make
+cluster-clocks does), there are also, none of them unless it is named:
+` + failures(cluster.Clocks()) + `
 
 The exit code is 0 if every goal was reached.`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -46,6 +50,7 @@ The exit code is 0 if every goal was reached.`,
 			if o.Trunkline, err = beside(trunkline); err != nil {
 				return &service.UsageError{Err: err}
 			}
+			o.Agent = filepath.Join(filepath.Dir(o.Trunkline), "trunkline-agent")
 			if o.From != "" {
 				if o.From, err = exec.LookPath(o.From); err != nil {
 					return service.Usagef("--from: %w", err)
@@ -88,15 +93,16 @@ The exit code is 0 if every goal was reached.`,
 	f.DurationVar(&o.Scale.DatabaseAway, "database-away", o.Scale.DatabaseAway, "how long PostgreSQL is away")
 	f.StringVar(&trunkline, "trunkline", "", "the program under test (default: beside this one)")
 	f.StringVar(&o.From, "from", "", "the program that the nodes have before the upgrade")
+	f.BoolVar(&o.OwnClocks, "own-clocks", false, "the programs have clocks of their own")
 	f.StringVar(&o.NATS, "nats-server", "nats-server", "the NATS server, 2.11 or later")
 	f.StringVar(&report, "json", "", "file for the rows as JSON")
 	f.StringVar(&level, "log", "error", "what the simulated agents log: debug, info, warn, error")
 	return c
 }
 
-func failures() string {
+func failures(all []cluster.Failure) string {
 	var out strings.Builder
-	for _, f := range cluster.Failures() {
+	for _, f := range all {
 		fmt.Fprintf(&out, "  %-22s %s\n", f.Name, f.About)
 	}
 	return out.String()
