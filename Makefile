@@ -162,7 +162,7 @@ h2spec:
 	@test -f $(TOOLS)/h2spec-$(H2SPEC) || $(MAKE) --no-print-directory $(TOOLS)/h2spec-$(H2SPEC) || echo "no h2spec: its test is skipped"
 
 $(TOOLS)/h2spec-$(H2SPEC):
-	GOBIN=$(TOOLS) $(GO) install github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC)+incompatible
+	GOBIN=$(TOOLS) $(PLAIN) install github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC)+incompatible
 	mv $(TOOLS)/h2spec $@
 
 # Where there is no npm, or no way to its registry, the tests that need axe say so
