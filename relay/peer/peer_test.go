@@ -205,3 +205,83 @@ func TestAuthoritiesAreExchanged(t *testing.T) {
 	second.SetRoots([]peercert.Root{old.Root(), foreign.Root()})
 	first.open(question())
 }
+
+// A relay gets its next certificate while its links are up and carry a download:
+// not a byte of that is lost, and new links show the new one.
+func TestACertificateIsRenewedUnderADownload(t *testing.T) {
+	old, first, second := pair(t)
+	sent := random(8 << 20)
+	more := make(chan struct{})
+	second.admits(device(t, func(s *mux.Stream) {
+		_, _ = s.Write(sent[:len(sent)/2])
+		<-more
+		_, _ = s.Write(sent[len(sent)/2:])
+	}))
+	s := first.open(question())
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(s, got[:1<<20]); err != nil {
+		t.Fatal(err)
+	}
+
+	shown := func(r *relay) []byte {
+		c, err := r.ServerTLS().GetCertificate(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Leaf.AuthorityKeyId
+	}
+	was := shown(first)
+	next := peercert.NewAuthority(time.Now())
+	first.issued(next)
+	second.SetRoots([]peercert.Root{old.Root(), next.Root()})
+	first.SetRoots([]peercert.Root{next.Root()}) // its own is believed no more
+	eventually(t, "a certificate by the next authority", func() error {
+		if bytes.Equal(shown(first), was) {
+			return errors.New("it has the old one")
+		}
+		return nil
+	})
+	first.SetRoots([]peercert.Root{old.Root(), next.Root()})
+
+	close(more)
+	if _, err := io.ReadFull(s, got[1<<20:]); err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("the download: %v; equal: %t", err, bytes.Equal(got, sent))
+	}
+	first.cut()
+	second.cut()
+	second.admits(device(t, echo))
+	second.SetRoots([]peercert.Root{next.Root()}) // relay-1 gets in by its new one, or not at all
+	again := first.open(question())
+	if _, err := again.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(again, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A relay dials those that speak a version of its own, whatever else they speak,
+// and no others.
+func TestLinksAreForVersionsThatBothSpeak(t *testing.T) {
+	a := peercert.NewAuthority(time.Now())
+	first, second := start(t, a, "relay-1"), start(t, a, "relay-2")
+	second.admits(device(t, echo))
+	says := func(r *relay, versions ...int) bus.Lease {
+		l := r.lease()
+		l.PeerVersions = versions
+		return l
+	}
+	second.hears(says(first, 7)) // who comes is expected, and nobody is dialled
+	first.hears(says(second, 7, 8))
+	if _, err := first.Open(t.Context(), "relay-2", question()); fault.CodeOf(err) != fault.RelayAway {
+		t.Errorf("a relay of other versions: %v, want %s", err, fault.RelayAway)
+	}
+	first.hears(says(second, 7, 1))
+	s := first.open(question())
+	if _, err := s.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+}

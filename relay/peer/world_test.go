@@ -38,6 +38,7 @@ type relay struct {
 	reg  *prometheus.Registry
 
 	mu    sync.Mutex
+	issue peercert.Authority
 	admit func(peer.Request) (peer.Device, error)
 	conns []net.Conn // accepted
 	heard []peer.Notice
@@ -46,14 +47,18 @@ type relay struct {
 
 func start(t testing.TB, a peercert.Authority, name id.Relay) *relay {
 	t.Helper()
-	r := &relay{t: t, name: name, reg: prometheus.NewRegistry()}
+	r := &relay{t: t, name: name, reg: prometheus.NewRegistry(), issue: a}
 	var err error
 	if r.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
 	r.Peers = peer.New(peer.Options{
 		Config: peer.Default(), Relay: name, Log: zaptest.NewLogger(t), Registerer: r.reg,
-		Certify: func(_ context.Context, q []byte) ([]byte, error) { return a.Issue(name, q, time.Now()) },
+		Certify: func(_ context.Context, q []byte) ([]byte, error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.issue.Issue(name, q, time.Now())
+		},
 		Admit: func(_ context.Context, _ id.Relay, q peer.Request) (peer.Device, error) {
 			r.mu.Lock()
 			admit := r.admit
@@ -113,6 +118,13 @@ func (r *relay) admits(f func(peer.Request) (peer.Device, error)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.admit = f
+}
+
+// issued has control issue by another authority from now on.
+func (r *relay) issued(a peercert.Authority) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.issue = a
 }
 
 func (r *relay) lease() bus.Lease {
