@@ -104,7 +104,7 @@ cluster-test: test-deps build nats-server ## lets every part of a whole installa
 # The same programs, but for clocks that can be set: in all of them package time is
 # another one, so all is compiled.
 CLOCKS      := bin/own-clock
-BUILD_CLOCK  = $(BUILD) -overlay $$(scripts/own-clock $(CLOCKS)/overlay)
+BUILD_CLOCK  = $(BUILD) -overlay $$(scripts/own-clock $(CLOCKS)/_overlay)
 
 cluster-clocks: test-deps build ## sets the clocks of whole processes, under load
 	$(BUILD_CLOCK) -o $(CLOCKS)/ ./cmd/trunkline github.com/nats-io/nats-server/v2
@@ -125,7 +125,7 @@ cluster-upgrade: test-deps build nats-server ## upgrades a whole installation fr
 	@git cat-file -e "$(UPGRADE_FROM)^{commit}" 2>/dev/null || { echo "skipped: this clone has no commit $(UPGRADE_FROM); git fetch --unshallow brings it"; exit 0; }; \
 	rm -rf $(FROM) && mkdir -p $(FROM)/src && git archive "$(UPGRADE_FROM)" | tar -x -C $(FROM)/src && \
 	(cd $(FROM)/src && $(BUILD_FROM) -o .. ./cmd/trunkline && $(BUILD_FROM) $(AGENT) -o .. ./cmd/trunkline-agent) && rm -rf $(FROM)/src && \
-	bin/trunkline-loadtest cluster upgrade --devices 100 --visits 30 --from $(CURDIR)/$(FROM)/trunkline --nats-server $(TOOLS)/nats-server
+	bin/trunkline-loadtest cluster upgrade --devices 60 --visits 30 --from $(CURDIR)/$(FROM)/trunkline --nats-server $(TOOLS)/nats-server
 
 # The very server that the bus embeds, as a program of its own.
 nats-server:

@@ -1,24 +1,77 @@
 package cluster
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"trunkline/internal/controlapi"
+	"trunkline/loadtest/clock"
+	"trunkline/loadtest/target"
+)
 
 // relayKilled is a machine that dies. It comes back when its devices are
 // elsewhere.
 var relayKilled = Failure{
 	Name: "relay-killed", About: "kill -9 of one relay of three; started again after a while",
+	Do:    killRelay,
+	Judge: killedRelay,
+}
+
+// relayKilledSecond is the same where each PBX has a second tunnel, and so is
+// elsewhere already.
+var relayKilledSecond = Failure{
+	Name: "relay-killed-second", About: "kill -9 of one relay of three, while every PBX has a second tunnel; started again after a while",
 	Do: func(ctx context.Context, s *Scene) error {
-		m := s.relays[0]
-		s.now()
-		m.Kill()
-		s.wait(ctx, s.Scale.Cut)
-		return m.Start(ctx)
-	},
-	Judge: func(r *Row) {
-		if n := r.lost() - r.Before; n > 0 {
-			r.fault("%d requests were lost beyond the %d that were under way", n, r.Before)
+		began := time.Now()
+		if err := s.secondTunnels(ctx, true); err != nil {
+			return err
 		}
-		rightBytes(r)
-		rightStatuses(r)
-		back(r)
+		s.fact("%d PBXs had a second tunnel %.1f s after the account wished for it", len(s.Generator.PBXs()), time.Since(began).Seconds())
+		return errors.Join(killRelay(ctx, s), s.secondTunnels(ctx, false))
 	},
+	Judge: killedRelay,
+}
+
+func killRelay(ctx context.Context, s *Scene) error {
+	m := s.relays[0]
+	s.now()
+	m.Kill()
+	s.wait(ctx, s.Scale.Cut)
+	return m.Start(ctx)
+}
+
+func killedRelay(r *Row) {
+	if n := r.lost() - r.Before; n > 0 {
+		r.fault("%d requests were lost beyond the %d that were under way", n, r.Before)
+	}
+	rightBytes(r)
+	rightStatuses(r)
+	back(r)
+}
+
+// secondTunnels has the account wish for them, or not, and waits until the relays
+// hold as many as there are PBXs, or none.
+func (s *Scene) secondTunnels(ctx context.Context, on bool) error {
+	if _, err := s.API.EditTunnelSettings(ctx, controlapi.TunnelSettingsEdit{SecondTunnel: &on}); err != nil {
+		return err
+	}
+	for late := time.Now().Add(patience); ; {
+		var n float64
+		var errs []error
+		for _, m := range s.relays {
+			once, cancel := context.WithTimeout(ctx, answersIn)
+			have, err := target.Metric(once, "http://"+s.at(m.node, portAdmin)+"/metrics", "trunkline_relay_second_tunnels")
+			cancel()
+			n, errs = n+have, append(errs, err)
+		}
+		err := errors.Join(errs...)
+		if all := len(s.Generator.PBXs()); err == nil && (on && int(n) >= all || !on && n == 0) {
+			return nil
+		}
+		if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
+			return errors.Join(fmt.Errorf("%.0f second tunnels, and the account's wish for them is %t", n, on), err)
+		}
+	}
 }

@@ -1,13 +1,17 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"path/filepath"
 	"time"
 
+	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
+	"trunkline/internal/visitor"
 	"trunkline/loadtest/clock"
 	"trunkline/loadtest/target"
 )
@@ -55,33 +59,73 @@ func (s *Scene) upgradeNodes(ctx context.Context) error {
 	return errors.Join(s.exchange(ctx, m, s.o.Trunkline, s.o.From), s.exchange(ctx, m, s.o.From, s.o.Trunkline))
 }
 
-// mixed waits until relays of both programs carry requests for each other: the
-// first one is new, and has just been started, and the others are old.
+// mixed has relays of both programs carry requests for each other: the first one is
+// new, and has just been started, and the others are old.
 func (s *Scene) mixed(ctx context.Context) error {
-	m := s.relays[0]
-	for late := time.Now().Add(patience); ; {
-		opened, err := s.metric(ctx, m, "trunkline_relay_peer_streams_opened_total")
-		served := 0.0
-		if err == nil {
-			served, err = s.metric(ctx, m, "trunkline_relay_peer_streams_served_total")
-		}
-		if err == nil && opened > 0 && served > 0 {
-			s.fact("%s, new, carried over %.0f streams to relays that were old, and served %.0f of theirs", m.name, opened, served)
-			return nil
-		}
-		if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
-			return fmt.Errorf("relays of two versions side by side: %s opened %.0f streams to the others and served %.0f of theirs: %w", m.name, opened, served, cmp.Or(err, errIdle))
+	fresh, old := s.relays[0], s.relays[1]
+	for _, way := range []struct{ by, at *member }{{fresh, old}, {old, fresh}} {
+		for late := time.Now().Add(patience); ; {
+			err := s.visitBy(ctx, way.by, way.at)
+			if err == nil {
+				break
+			}
+			if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
+				return fmt.Errorf("relays of two versions: a visit by %s to a PBX at %s: %w", way.by.name, way.at.name, err)
+			}
 		}
 	}
+	s.fact("%s, new, and %s, old, carried visits for each other", fresh.name, old.name)
+	return nil
 }
 
-var errIdle = errors.New("that is not both ways")
-
-// metric is a counter or gauge without labels of a node's.
-func (s *Scene) metric(ctx context.Context, m *member, name string) (float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, answersIn)
+// visitBy opens a visit, at one relay, to some PBX whose tunnel is at another.
+func (s *Scene) visitBy(ctx context.Context, by, at *member) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	return target.Metric(ctx, "http://"+s.at(m.node, portAdmin)+"/metrics", name)
+	d, err := s.deviceAt(ctx, at)
+	if err != nil {
+		return err
+	}
+	start, err := s.API.StartVisit(ctx, controlapi.VisitRequest{Device: d})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.API.EndVisit(context.WithoutCancel(ctx), start.Visit.ID) }() // else it ends as idle
+	v, err := visitor.New(s.TLS, "https://"+string(start.Visit.Site)+"."+zone+":"+portSites)
+	if err != nil {
+		return err
+	}
+	v.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, s.at(by.node, portSites))
+	}
+	defer v.CloseIdleConnections()
+	resp, err := v.Redeem(ctx, s.Server, start.URL, start.Handover)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	_, err = v.Fetch(ctx, "/page/1/64")
+	return err
+}
+
+// deviceAt is a PBX whose tunnel is at that relay.
+func (s *Scene) deviceAt(ctx context.Context, m *member) (id.Device, error) {
+	q := controlapi.DeviceQuery{PageQuery: controlapi.PageQuery{Limit: 200}}
+	for {
+		page, err := s.API.Devices(ctx, q)
+		if err != nil {
+			return "", err
+		}
+		for _, d := range page.Items {
+			if d.Status == controlapi.StatusConnected && string(d.Relay) == m.name {
+				return d.ID, nil
+			}
+		}
+		if page.Next == "" {
+			return "", errors.New("no PBX is there")
+		}
+		q.Cursor = page.Next
+	}
 }
 
 // exchange ends a node's program and starts another in its place.
