@@ -41,7 +41,7 @@ AT_ONCE := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test race check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
+.PHONY: build run test race check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross walk cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -98,7 +98,10 @@ bench-ci-proof: build ## shows that bench-ci sees a sleep and an allocation in t
 	  if $(GO) run ./bench ci --patch $$p --only 'way=down/edge=http$$' --history bin/bench/proof.jsonl; then echo "$$p was not noticed"; exit 1; fi; \
 	done; echo "each was noticed"
 
-cluster-test: test-deps build nats-server ## lets every part of a whole installation fail in turn, under load
+walk: test-deps build nats-server ## as root: docs/operations.md's three machines, by its own commands
+	TRUNKLINE_WALK=1 $(PLAIN) test -vet=off -count=1 -v ./configs/walk
+
+cluster-test: walk ## lets every part of a whole installation fail in turn, under load
 	bin/trunkline-loadtest cluster --nats-server $(TOOLS)/nats-server --json bin/cluster.json
 
 # The same programs, but for clocks that can be set: in all of them package time is
