@@ -15,8 +15,10 @@ type Live struct {
 	Up      int           // tunnels
 	Devices int           // PBXs that there will be
 	Kinds   map[string]result.Tally
-	Relays  []result.Process
-	Lost    []string // generators of which nothing is heard any more
+	// InFlight are requests that have no answer yet, by kind.
+	InFlight map[string]int64
+	Relays   []result.Process
+	Lost     []string // generators of which nothing is heard any more
 }
 
 const showEvery = time.Second
@@ -48,9 +50,10 @@ func (g *Generator) Live(began time.Time) Live {
 		l.Elapsed = time.Since(began)
 	}
 	if m := g.meter.Load(); m != nil {
-		l.Kinds = make(map[string]result.Tally)
+		l.Kinds, l.InFlight = make(map[string]result.Tally), make(map[string]int64)
 		for _, t := range g.s.Traffic {
-			l.Kinds[t.Kind] = m.recorder.Kind(t.Kind).Total()
+			k := m.recorder.Kind(t.Kind)
+			l.Kinds[t.Kind], l.InFlight[t.Kind] = k.Total(), k.InFlight()
 		}
 	}
 	return l

@@ -170,7 +170,7 @@ func (c *Coordinator) Watch(ctx context.Context) {
 func (c *Coordinator) Seen() loadtest.Live {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	sum := loadtest.Live{Running: !c.began.IsZero(), Kinds: make(map[string]result.Tally)}
+	sum := loadtest.Live{Running: !c.began.IsZero(), Kinds: make(map[string]result.Tally), InFlight: make(map[string]int64)}
 	if sum.Running {
 		sum.Elapsed = time.Since(c.began)
 	}
@@ -184,6 +184,9 @@ func (c *Coordinator) Seen() loadtest.Live {
 			total := sum.Kinds[name]
 			total.Add(t)
 			sum.Kinds[name] = total
+		}
+		for name, n := range m.live.InFlight {
+			sum.InFlight[name] += n
 		}
 	}
 	return sum

@@ -38,6 +38,9 @@ func Findings(r *result.Result) []string {
 		}
 	}
 	for _, name := range kindNames(r) {
+		if n := r.Kinds[name].InFlight; n > 0 {
+			say("%d of %s had no answer yet when the run, or a generator, was cut off: no other figure has them.", n, name)
+		}
 		if t := r.Total(name); t.Failed() > 0 {
 			top := codes(t)[0]
 			first := slices.IndexFunc(r.Kinds[name].Steps, func(s result.Tally) bool { return s.Errors[top.code] > 0 })

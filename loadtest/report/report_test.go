@@ -50,6 +50,7 @@ func TestFindings(t *testing.T) {
 	}
 	r := sampleRun{calm: true}.result()
 	r.Kinds["bulk"].Steps[3].Checked.Corrupted = 7
+	r.Kinds["bulk"].InFlight = 12
 	r.Interrupted = "SIGINT"
 	r.Generators[0].Lost = "no word for 10s"
 	r.Generators[0].CPU.Set(5, 8)
@@ -58,7 +59,7 @@ func TestFindings(t *testing.T) {
 		r.Tunnels.Set(119, 499)
 	}
 	got := strings.Join(report.Findings(r), "\n")
-	for _, want := range []string{"7 corrupted", "SIGINT", "no word for 10s", "all of its machine's 8 processors", "r2's memory grew", "499 tunnels were up at the end, of 500"} {
+	for _, want := range []string{"7 corrupted", "12 of bulk had no answer yet", "SIGINT", "no word for 10s", "all of its machine's 8 processors", "r2's memory grew", "499 tunnels were up at the end, of 500"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}

@@ -81,6 +81,7 @@ func (r *Result) Validate() error {
 			continue
 		}
 		c.that(len(k.Steps) <= MaxSteps, "kind %.40q: more than %d steps", name, MaxSteps)
+		c.that(k.InFlight >= 0 && k.InFlight <= maxCount, "kind %.40q: %d in flight", name, k.InFlight)
 		c.tally(name, k.WarmUp)
 		for _, s := range k.Steps {
 			c.tally(name, s)

@@ -50,6 +50,7 @@ func (r *Result) Merge(from *Result) error {
 
 func (k *Kind) add(from Kind) {
 	k.WarmUp.Add(from.WarmUp)
+	k.InFlight += from.InFlight
 	for len(k.Steps) < len(from.Steps) {
 		k.Steps = append(k.Steps, Tally{})
 	}

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -56,8 +57,9 @@ func (r *Recorder) Kinds() map[string]*Kind {
 
 // KindRecorder is safe for concurrent use.
 type KindRecorder struct {
-	r      *Recorder
-	shards []shard
+	r        *Recorder
+	shards   []shard
+	inFlight atomic.Int64
 }
 
 type shard struct {
@@ -66,6 +68,13 @@ type shard struct {
 	total Tally    // of the steps
 	_     [64]byte // the next shard is on another cache line
 }
+
+// Sent says that so many requests more have no answer yet; less than none, that
+// they are counted now.
+func (k *KindRecorder) Sent(n int64) { k.inFlight.Add(n) }
+
+// InFlight is how many have no answer yet.
+func (k *KindRecorder) InFlight() int64 { return k.inFlight.Load() }
 
 // OK counts a request that had its whole and right answer, took after it was
 // due; content is the bytes of it that were checked.
@@ -121,7 +130,7 @@ func (k *KindRecorder) Since(step int) (out Tally) {
 }
 
 func (k *KindRecorder) kind() *Kind {
-	out := new(Kind)
+	out := &Kind{InFlight: k.InFlight()}
 	k.each(func(s *shard) { out.add(s.kind) })
 	return out
 }

@@ -53,6 +53,9 @@ type Scenario struct {
 type Kind struct {
 	WarmUp Tally   `json:"warm_up"`
 	Steps  []Tally `json:"steps"`
+	// InFlight were due and had no answer yet when the run, or a generator, was
+	// cut off. They are in no tally.
+	InFlight int64 `json:"in_flight,omitzero"`
 }
 
 // Process is a process that was watched.

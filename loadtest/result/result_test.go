@@ -24,6 +24,8 @@ func sample() *result.Result {
 	}
 	browse.Failed(began.Add(3*time.Second), "timeout")
 	bulk.OK(began, time.Second, 1<<20)
+	bulk.Sent(3)
+	bulk.Sent(-1)
 	bulk.Check(began, result.Checked{Lost: 3, Duplicated: 2, Corrupted: 1})
 	nan := math.NaN()
 	r := &result.Result{
@@ -92,6 +94,9 @@ func TestMerge(t *testing.T) {
 	total, one := a.Total("browse"), sample().Total("browse")
 	if total.OK != 2*one.OK || total.Errors["timeout"] != 2 || total.Latency.Count() != 200 || total.Latency.Quantile(0.99) != one.Latency.Quantile(0.99) {
 		t.Errorf("%+v", total)
+	}
+	if a.Kinds["bulk"].InFlight != 4 || a.Kinds["browse"].InFlight != 0 {
+		t.Errorf("%d in flight", a.Kinds["bulk"].InFlight)
 	}
 	if a.Tunnels[0] != 100 || a.Tunnels[4] != 48 || len(a.Relays) != 2 || len(a.Generators) != 2 || !a.Ended.Equal(b.Ended) {
 		t.Errorf("%+v", a)

@@ -85,13 +85,15 @@ func (m *Meter) kind(name string) *kind {
 func (k *kind) measure(hard context.Context, patience time.Duration, due time.Time, s Site, do operation) {
 	k.inFlight.Inc()
 	defer k.inFlight.Dec()
+	k.recorder.Sent(1)
 	ctx, cancel := context.WithTimeout(hard, patience)
 	defer cancel()
 	found, code := do(ctx, s)
 	bad := found.Lost + found.Duplicated + found.Corrupted
 	if hard.Err() != nil && code != "" && bad == 0 {
-		return // it was broken off by us
+		return // it was broken off by us, and stays in flight
 	}
+	defer k.recorder.Sent(-1)
 	if bad > 0 {
 		code = codeBytes
 	}

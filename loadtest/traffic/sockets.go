@@ -135,6 +135,7 @@ func (e *echoes) sent(n uint64, due time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.due[n] = due
+	e.kind.recorder.Sent(1)
 }
 
 // read takes echoes until the socket is gone.
@@ -165,13 +166,19 @@ func (e *echoes) came(b []byte, now time.Time) {
 			if at, open := e.due[e.next]; open {
 				e.kind.failed(at, codeBytes)
 				e.kind.check(at, outcome{Lost: size})
-				delete(e.due, e.next)
+				e.answeredLocked(e.next)
 			}
 		}
 		e.next = n + 1
-		delete(e.due, n)
 		e.kind.ok(due, now.Sub(due), size)
+		e.answeredLocked(n)
 	}
+}
+
+// answeredLocked says that a message has been counted.
+func (e *echoes) answeredLocked(n uint64) {
+	delete(e.due, n)
+	e.kind.recorder.Sent(-1)
 }
 
 func (e *echoes) open() int {
@@ -204,6 +211,6 @@ func (e *echoes) missing(code string) {
 	defer e.mu.Unlock()
 	for n, due := range e.due {
 		e.kind.failed(due, code)
-		delete(e.due, n)
+		e.answeredLocked(n)
 	}
 }

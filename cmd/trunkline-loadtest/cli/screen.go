@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -18,20 +19,29 @@ import (
 // screen shows how a run stands: a block that is written over each second on a
 // terminal, and a line elsewhere.
 type screen struct {
-	w        io.Writer
-	terminal bool
-	lines    int // of the block that stands there
-	before   map[string]int64
-	at       time.Time
-	plain    time.Time // when the last line was written
+	w      io.Writer
+	width  func() int // of the terminal, in columns; nil: it is none
+	rows   int        // of the block that stands there
+	before map[string]int64
+	at     time.Time
+	plain  time.Time // when the last line was written
 }
 
 // plainEvery is the time between two lines where nobody sees them come.
 const plainEvery = 5 * time.Second
 
 func newScreen(w io.Writer) *screen {
-	f, ok := w.(*os.File)
-	return &screen{w: w, terminal: ok && term.IsTerminal(int(f.Fd())), before: make(map[string]int64)}
+	s := &screen{w: w, before: make(map[string]int64)}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		s.width = func() int {
+			columns, _, err := term.GetSize(int(f.Fd()))
+			if err != nil || columns == 0 {
+				return 80
+			}
+			return columns
+		}
+	}
+	return s
 }
 
 // show is called each second.
@@ -43,21 +53,21 @@ func (s *screen) show(l loadtest.Live) {
 	} else {
 		out = s.running(l, now)
 	}
-	if !s.terminal {
+	if s.width == nil {
 		if now.Sub(s.plain) >= plainEvery {
 			s.plain = now
 			fmt.Fprintln(s.w, strings.Join(out, "; "))
 		}
 		return
 	}
-	if s.lines > 0 {
-		fmt.Fprintf(s.w, "\x1b[%dA", s.lines) // to the block's first line
+	if s.rows > 0 {
+		fmt.Fprintf(s.w, "\x1b[%dA\r\x1b[J", s.rows) // to the block's first row, and nothing is left of it
 	}
+	s.rows = 0
 	for _, line := range out {
-		fmt.Fprintf(s.w, "\r\x1b[K%s\n", line)
+		fmt.Fprintln(s.w, line)
+		s.rows += max(utf8.RuneCountInString(line)-1, 0)/s.width() + 1 // a long line is broken
 	}
-	fmt.Fprint(s.w, "\x1b[J")
-	s.lines = len(out)
 }
 
 func (s *screen) running(l loadtest.Live, now time.Time) []string {
@@ -74,6 +84,9 @@ func (s *screen) running(l loadtest.Live, now time.Time) []string {
 		}
 		s.before[name] = t.OK
 		line := fmt.Sprintf("%s %.1f/s, p50 %s, p99 %s, p99.9 %s", name, rate, brief(t.Latency.Quantile(.5)), brief(t.Latency.Quantile(.99)), brief(t.Latency.Quantile(.999)))
+		if n := l.InFlight[name]; n > 0 {
+			line += fmt.Sprintf(", %d in flight", n)
+		}
 		out = append(out, line+badly(t))
 	}
 	s.at = now
