@@ -80,8 +80,6 @@ func TestCardinality(t *testing.T) {
 // announceCrowd has a relay that is not there say that it holds so many tunnels.
 func announceCrowd(t *testing.T, b *bus.Bus) []id.Device {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testnet.Patience)
-	defer cancel()
 	lease := func() error {
 		_, err := bus.NewBucket[bus.Lease](b, bus.Relays).Put(t.Context(), "crowd", bus.Lease{Relay: "crowd", Started: time.Now()})
 		return err
@@ -107,6 +105,8 @@ func announceCrowd(t *testing.T, b *bus.Bus) []id.Device {
 		devices[i] = id.NewDevice()
 		g.Go(func() error {
 			r := bus.Route{Relay: "crowd", Device: devices[i], Site: id.NewSite(), Account: id.NewAccount(), Tunnel: id.NewTunnel(), Since: time.Now()}
+			ctx, cancel := context.WithTimeout(t.Context(), testnet.Patience) // of each: all take what they take
+			defer cancel()
 			_, err := routes.Put(ctx, bus.RouteKey("crowd", devices[i]), r)
 			return err
 		})
