@@ -49,11 +49,10 @@ func (r *Relay) forgetMoved(before bus.Route) {
 }
 
 // announced is a tunnel's word on its device.
-func (r *Relay) announced(route bus.Route) *bus.Route {
+func (r *Relay) announced(route bus.Route) {
 	before, _ := r.table.Device(route.Device)
-	kept := r.announce.Set(route)
+	r.announce.Set(route)
 	r.forgetMoved(before)
-	return kept
 }
 
 // lease says every few seconds that this relay lives, and where, once it is known

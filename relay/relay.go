@@ -139,7 +139,7 @@ func (r *Relay) wire() error {
 	})
 	r.uplink = uplink.New(uplink.Options{
 		Config: o.Tunnels, Relay: o.Name, Admit: r.admitTunnel, Revoked: r.trust.Revoked, Refresh: r.trust.Refresh,
-		Announce: r.announced, Withdraw: r.announce.Withdraw, Elsewhere: r.elsewhere,
+		Announce: r.announced, Announced: r.table.Said, Withdraw: r.announce.Withdraw, Elsewhere: r.elsewhere,
 		Leaving: r.leaving, Arrived: r.guests.tell, EndVisit: r.endVisit, Log: r.log.Named("uplink"), Registerer: o.Registerer,
 	})
 	r.peers = peer.New(peer.Options{
@@ -273,7 +273,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.watchRoutes(life) })
 	g.Go(func() error { return r.announce.Run(life) })
 	g.Go(func() error { return r.reports.Run(life) })
-	g.Go(func() error { return r.uplink.Probe(life) })
+	g.Go(func() error { return r.uplink.Run(life) })
 	g.Go(func() error { return r.lease(life) })
 	g.Go(func() error { return r.watchLeases(life) })
 	g.Go(func() error { return r.rebalance(life) })

@@ -1,7 +1,8 @@
 package mux
 
 // list is a queue of streams. A stream is in each of the core's lists once at
-// most; which of its links a list uses is its number.
+// most; which of its links a list uses is its number, and so is the bit of
+// Stream.in that says whether it is there.
 type list struct {
 	at          uint8
 	first, last *Stream
@@ -16,20 +17,17 @@ const (
 	lists
 )
 
-type link struct {
-	next, prev *Stream
-	in         bool
-}
+type link struct{ next, prev *Stream }
 
-func (l *list) has(s *Stream) bool { return s.links[l.at].in }
+func (l *list) has(s *Stream) bool { return s.in&(1<<l.at) != 0 }
 
 // push appends s, unless it is there already.
 func (l *list) push(s *Stream) {
-	k := &s.links[l.at]
-	if k.in {
+	if l.has(s) {
 		return
 	}
-	*k = link{prev: l.last, in: true}
+	s.in |= 1 << l.at
+	s.links[l.at] = link{prev: l.last}
 	if l.last == nil {
 		l.first = s
 	} else {
@@ -40,11 +38,11 @@ func (l *list) push(s *Stream) {
 
 // pushFront puts s before all others.
 func (l *list) pushFront(s *Stream) {
-	k := &s.links[l.at]
-	if k.in {
+	if l.has(s) {
 		return
 	}
-	*k = link{next: l.first, in: true}
+	s.in |= 1 << l.at
+	s.links[l.at] = link{next: l.first}
 	if l.first == nil {
 		l.last = s
 	} else {
@@ -54,10 +52,11 @@ func (l *list) pushFront(s *Stream) {
 }
 
 func (l *list) remove(s *Stream) {
-	k := &s.links[l.at]
-	if !k.in {
+	if !l.has(s) {
 		return
 	}
+	s.in &^= 1 << l.at
+	k := &s.links[l.at]
 	if k.prev == nil {
 		l.first = k.next
 	} else {

@@ -35,6 +35,7 @@ type Stream struct {
 	allowed        uint32 // what we may send
 	resetCode      uint32 // the peer's
 
+	in                     uint8 // which lists
 	events                 uint8
 	synDue, ackDue, finDue bool
 	finSent, finGot        bool

@@ -65,9 +65,14 @@ func meetStranger(t *testing.T, cfg tunnel.Config) *stranger {
 // mux goes on with yamux as its library has it, keep-alive pings and all.
 func (s *stranger) mux(t *testing.T) (*yamux.Session, net.Conn) {
 	t.Helper()
+	return s.muxWith(t, true)
+}
+
+func (s *stranger) muxWith(t *testing.T, pings bool) (*yamux.Session, net.Conn) {
+	t.Helper()
 	cfg := yamux.DefaultConfig()
 	cfg.LogOutput = io.Discard
-	cfg.KeepAliveInterval = 50 * time.Millisecond
+	cfg.EnableKeepAlive, cfg.KeepAliveInterval = pings, 50*time.Millisecond
 	m, err := yamux.Server(s.tls, cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -98,5 +99,28 @@ func TestHellosAndAnswersOfTheNextVersion(t *testing.T) {
 	next := strings.Replace(string(hello), `"version":1,"pass"`, `"version":2,"pass"`, 1)
 	if _, err := parseHello([]byte(next)); fault.CodeOf(err) != fault.VersionMismatch {
 		t.Errorf("a hello of version 2: %v", err)
+	}
+}
+
+// What idle tunnels say is what it would be if it were made and parsed each time.
+func TestIdleWordsAreAsAnyOthers(t *testing.T) {
+	for _, m := range []message{{Type: typePing}, {Type: typePong}, {Type: typePing, ID: 7}, {Type: typePong, ID: 7}} {
+		want, err := block(m, controlMax)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := m.encode()
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s %d is encoded as %q, %v; want %q", m.Type, m.ID, got, err, want)
+		}
+		if again, err := parseMessage(want[4:]); err != nil || !reflect.DeepEqual(again, m) {
+			t.Errorf("%q is parsed as %+v, %v", want, again, err)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		b, _ := message{Type: typePing}.encode()
+		_, _ = parseMessage(b[4:])
+	}); n != 0 {
+		t.Errorf("a ping takes %v allocations", n)
 	}
 }

@@ -36,20 +36,18 @@ type Handlers struct {
 // too_many_requests, connection_lost, or draining if ctx ended.
 func (r *Relay) Run(ctx context.Context, h Handlers) error {
 	over := make(chan error, 1)
-	r.Start(ctx, h, func(err error) { over <- err })
+	defer context.AfterFunc(ctx, func() { r.Kill(ErrStopped) })()
+	r.Start(h, func(err error) { over <- err })
 	return <-over
 }
 
-// Start is Run for who does not wait: ended gets what Run would return, after
-// the last call of a handler, in a goroutine of its own.
-func (r *Relay) Start(ctx context.Context, h Handlers, ended func(error)) {
-	stop := context.AfterFunc(ctx, func() {
-		r.end(fault.New(fault.Draining, "The relay stopped."), true)
-	})
-	r.begin(func(m message) { r.heed(h, m) }, func(cause *fault.Error) {
-		stop()
-		ended(cause)
-	})
+// ErrStopped is the cause to Kill a tunnel for when its relay ends.
+var ErrStopped = fault.New(fault.Draining, "The relay stopped.")
+
+// Start is Run for who has many tunnels and waits for none: ended gets what Run
+// would return, after the last call of a handler, in a goroutine of its own.
+func (r *Relay) Start(h Handlers, ended func(error)) {
+	r.begin(func(m message) { r.heed(h, m) }, func(cause *fault.Error) { ended(cause) })
 }
 
 func (r *Relay) heed(h Handlers, m message) {

@@ -35,6 +35,7 @@ type session struct {
 	start   time.Time
 	deaf    bool        // the peer broke the protocol: read on, so that the goodbye is not cut off by a reset, but believe nothing
 	ending  atomic.Bool // set by end
+	asks    bool        // it pings whether or not it has heard something: an agent does
 	watched atomic.Bool // the wire is: it is written to without waiting where that is wished
 	ended   bool        // by the one who reads: there is no more to be read
 
@@ -62,7 +63,7 @@ type session struct {
 
 func newSession(c *tls.Conn, cfg Config, accept func(*mux.Stream)) *session {
 	t := &session{
-		cfg: cfg, wire: newWire(c), start: time.Now(),
+		cfg: cfg, wire: newWire(c), start: time.Now(), asks: accept != nil,
 		// Statuses and passes are rare; the rest is twice what pings cost.
 		flood: *rate.NewLimiter(5+4*rate.Every(cfg.Ping), 60),
 	}
@@ -218,6 +219,16 @@ func (t *session) keepAlive() {
 	t.timers.next = time.AfterFunc(min(time.Until(t.timers.ping), t.cfg.Silence), t.tick)
 }
 
+// patience is how long a side that need not know more than that the other one
+// lives leaves it to that one to ping: a relay, of which agents want to know all
+// the time whether it answers.
+func (t *session) patience() time.Duration {
+	if t.asks {
+		return 0
+	}
+	return t.cfg.Ping * 5 / 4 // an agent's longest pause
+}
+
 func (t *session) pingIn() time.Duration { return t.cfg.Ping*3/4 + rand.N(t.cfg.Ping/2+1) }
 
 func (t *session) tick() {
@@ -233,8 +244,12 @@ func (t *session) tick() {
 		return
 	}
 	if now := time.Now(); !now.Before(t.timers.ping) {
-		_ = t.post(message{Type: typePing}) // if it finds no room, enough is waiting to be sent
-		t.timers.ping = now.Add(t.pingIn())
+		if later := t.patience() - t.silence(); later > 0 {
+			t.timers.ping = now.Add(later)
+		} else {
+			_ = t.post(message{Type: typePing}) // if it finds no room, enough is waiting to be sent
+			t.timers.ping = now.Add(t.pingIn())
+		}
 		if d := t.doubt; d != nil && d.asked == 0 {
 			d.asked, d.times = time.Since(t.start), 0
 		}

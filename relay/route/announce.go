@@ -34,32 +34,29 @@ type Announcer struct {
 	wake   chan struct{}
 
 	mu      sync.Mutex
-	own     map[id.Device]*bus.Route // every route we stand for, up or lately down
-	pending map[id.Device]bool       // of own, or gone from it: to be sent
-	expiry  map[id.Device]time.Time  // when a Down is withdrawn
+	own     map[id.Device]struct{}  // those of whose routes in the table we stand for, up or lately down
+	pending map[id.Device]struct{}  // of own, or gone from it: to be sent
+	expiry  map[id.Device]time.Time // when a Down is withdrawn
 }
 
 func NewAnnouncer(b *bus.Bus, table *Table, log *zap.Logger) *Announcer {
 	return &Announcer{
 		routes: bus.NewBucket[bus.Route](b, bus.Routes), table: table, log: log,
-		wake: make(chan struct{}, 1), own: make(map[id.Device]*bus.Route),
-		pending: make(map[id.Device]bool), expiry: make(map[id.Device]time.Time),
+		wake: make(chan struct{}, 1), own: make(map[id.Device]struct{}),
+		pending: make(map[id.Device]struct{}), expiry: make(map[id.Device]time.Time),
 	}
 }
 
-// Set announces a route, up or down, and returns it as it is kept: nobody
-// changes it.
-func (a *Announcer) Set(r bus.Route) *bus.Route {
+// Set announces a route, up or down.
+func (a *Announcer) Set(r bus.Route) {
 	a.mu.Lock()
-	kept := &r
 	a.table.SetOwn(r)
-	a.own[r.Device], a.pending[r.Device] = kept, true
+	a.own[r.Device], a.pending[r.Device] = struct{}{}, struct{}{}
 	if delete(a.expiry, r.Device); r.Down != "" {
 		a.expiry[r.Device] = time.Now().Add(keepDown)
 	}
 	a.mu.Unlock()
 	a.nudge()
-	return kept
 }
 
 // Withdraw takes a route back: the device is somebody else's now.
@@ -74,7 +71,7 @@ func (a *Announcer) withdrawLocked(d id.Device) {
 	a.table.DropOwn(d)
 	delete(a.own, d)
 	delete(a.expiry, d)
-	a.pending[d] = true
+	a.pending[d] = struct{}{}
 }
 
 // Refill announces again what the bucket came back without. Only that: a word
@@ -85,7 +82,7 @@ func (a *Announcer) Refill() {
 	a.mu.Lock()
 	for _, d := range lacking {
 		if _, ok := a.own[d]; ok {
-			a.pending[d] = true
+			a.pending[d] = struct{}{}
 		}
 	}
 	a.mu.Unlock()
@@ -95,7 +92,7 @@ func (a *Announcer) Refill() {
 // Repeat says again what the present word on a device is, which may be none.
 func (a *Announcer) Repeat(d id.Device) {
 	a.mu.Lock()
-	a.pending[d] = true
+	a.pending[d] = struct{}{}
 	a.mu.Unlock()
 	a.nudge()
 }
@@ -190,7 +187,7 @@ func (a *Announcer) send(ctx context.Context, w pendingWord) error {
 	}
 	if err != nil {
 		a.mu.Lock()
-		a.pending[w.device] = true
+		a.pending[w.device] = struct{}{}
 		a.mu.Unlock()
 	}
 	return err
@@ -203,10 +200,16 @@ func (a *Announcer) next() (words []pendingWord) {
 	defer a.mu.Unlock()
 	for d := range a.pending {
 		delete(a.pending, d)
-		if words = append(words, pendingWord{d, a.own[d]}); len(words) == atATime {
-			break
+		w := pendingWord{device: d}
+		if _, ok := a.own[d]; ok {
+			r, _ := a.table.Said(d)
+			w.route = &r
+		}
+		if words = append(words, w); len(words) == atATime {
+			return words
 		}
 	}
+	a.pending = make(map[id.Device]struct{}) // one that was large does not shrink
 	return words
 }
 

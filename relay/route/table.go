@@ -169,6 +169,17 @@ func (t *Table) DropOwn(d id.Device) {
 	t.drop(t.self, d, func(*word) bool { return true })
 }
 
+// Said is what this relay itself said last of a device.
+func (t *Table) Said(d id.Device) (bus.Route, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := t.of(t.self, d)
+	if w == nil {
+		return bus.Route{}, false
+	}
+	return w.route(), true
+}
+
 // Own lists the routes that the bus has under this relay's name.
 func (t *Table) Own() []bus.Route {
 	t.mu.Lock()

@@ -1,6 +1,8 @@
 package uplink
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"trunkline/internal/fault"
@@ -20,9 +22,29 @@ func (u *Uplink) enter() error {
 	return nil
 }
 
-func (u *Uplink) leave() {
+// stay is for a tunnel that was counted in and begins; stopped: it must end at
+// once.
+func (u *Uplink) stay(l *link) (stopped bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.held[l] = struct{}{}
+	return u.stopped
+}
+
+// stop gives the tunnels that have begun and not ended. Those that begin from now
+// on know by stay.
+func (u *Uplink) stop() []*link {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stopped = true
+	return slices.Collect(maps.Keys(u.held))
+}
+
+// leave is the end of a tunnel that was counted in, whether or not it has begun.
+func (u *Uplink) leave(l *link) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.held, l)
 	if u.count--; u.count == 0 && u.empty != nil {
 		close(u.empty)
 		u.empty = nil

@@ -35,8 +35,8 @@ func (u *Uplink) Drain(ctx context.Context, spread time.Duration, unneeded <-cha
 		if ctx.Err() == nil {
 			u.thin(ctx, began.Add(spread), unneeded)
 		} else {
-			u.links.Range(func(_, v any) bool {
-				v.(*link).end(fault.New(fault.Draining, "The relay stopped."))
+			u.links.Range(func(_ id.Device, l *link) bool {
+				l.end(tunnel.ErrStopped)
 				return true
 			})
 		}
@@ -75,8 +75,8 @@ func (u *Uplink) thin(ctx context.Context, at time.Time, unneeded <-chan struct{
 	default:
 	}
 	var stay []*link
-	u.links.Range(func(_, v any) bool {
-		switch l := v.(*link); {
+	u.links.Range(func(_ id.Device, l *link) bool {
+		switch {
 		case (all || moved && l.leaving.Load()) && l.relay.Streams() == 0:
 			l.end(fault.New(fault.Draining, "The relay is stopping."))
 		case !l.drained:
@@ -108,8 +108,7 @@ func (l *link) move(deadline time.Duration, to []string) {
 // from now.
 func (u *Uplink) Move(n int, deadline time.Duration, to func(id.Device) []string) (asked int) {
 	for _, idle := range []bool{true, false} {
-		u.links.Range(func(_, v any) bool {
-			l := v.(*link)
+		u.links.Range(func(_ id.Device, l *link) bool {
 			if asked < n && !l.asked.Load() && (l.relay.Streams() == 0) == idle {
 				l.move(deadline, to(l.device))
 				asked++

@@ -1,7 +1,6 @@
 package uplink
 
 import (
-	"context"
 	"crypto/ed25519"
 	"errors"
 	"sync/atomic"
@@ -30,7 +29,6 @@ type link struct {
 	gone    func()
 	silent  *time.Timer // until the first status; the tunnel's callbacks come one at a time
 
-	route    atomic.Pointer[bus.Route]   // announced last, by it or the one before; nil: nothing
 	issued   atomic.Int64                // of the newest pass it has shown, unix seconds
 	replaced atomic.Pointer[fault.Error] // set when a newer tunnel of the device is known of
 
@@ -46,8 +44,11 @@ type link struct {
 
 // begin makes an admitted tunnel the device's own, and returns while it runs.
 // Its pass was issued then.
-func (l *link) begin(ctx context.Context, issued time.Time) {
+func (l *link) begin(issued time.Time) {
 	u := l.u
+	if u.stay(l) {
+		l.end(tunnel.ErrStopped)
+	}
 	u.take(l)
 	// A revocation that came after the door and before take has found nothing.
 	if f := u.o.Revoked(l.device, issued); f != nil {
@@ -62,7 +63,7 @@ func (l *link) begin(ctx context.Context, issued time.Time) {
 	l.silent = time.AfterFunc(u.o.FirstStatus, func() {
 		l.end(fault.New(fault.Protocol, "The agent sent no status."))
 	})
-	l.relay.Start(ctx, tunnel.Handlers{
+	l.relay.Start(tunnel.Handlers{
 		OnStatus: l.onStatus, OnPass: l.onPass, OnGoodbye: l.onGoodbye,
 		OnEndVisit: func(v id.Visit) { u.o.EndVisit(l.device, v) },
 	}, l.over)
@@ -116,7 +117,7 @@ func (l *link) over(err error) {
 	l.heardFirst()
 	l.u.release(l, l.reason(err))
 	l.words.close()
-	l.u.leave()
+	l.u.leave(l)
 	l.gone()
 }
 
@@ -124,6 +125,12 @@ func (l *link) over(err error) {
 func (l *link) log(msg string, fields ...zap.Field) {
 	l.u.o.Log.Info(msg, append(fields,
 		zap.String("remote", l.remote), zap.String("device", string(l.device)), zap.String("site", string(l.site)))...)
+}
+
+// route is what was announced of the tunnel, if that stands.
+func (l *link) route() (bus.Route, bool) {
+	r, ok := l.u.o.Announced(l.device)
+	return r, ok && r.Down == "" && r.Tunnel == l.relay.Welcome().Tunnel
 }
 
 // end closes the tunnel for a reason; it stands unless the tunnel was ending

@@ -56,8 +56,8 @@ func (u *Uplink) Doubt(d id.Device) {
 	}
 }
 
-// Probe asks portals until ctx ends.
-func (u *Uplink) Probe(ctx context.Context) error {
+// probe asks portals until ctx ends.
+func (u *Uplink) probe(ctx context.Context) {
 	p := u.prober
 	defer p.wg.Wait()
 	tick := time.NewTicker(time.Second)
@@ -69,7 +69,7 @@ func (u *Uplink) Probe(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case d := <-p.doubts:
 			p.begin(ctx, d)
 		case <-sick.C:
@@ -82,7 +82,7 @@ func (u *Uplink) Probe(ctx context.Context) error {
 			}
 			for owed += float64(u.Count()) / u.o.Probe.Seconds(); owed >= 1; owed-- {
 				if len(round) == 0 {
-					u.links.Range(func(d, _ any) bool { round = append(round, d.(id.Device)); return true })
+					u.links.Range(func(d id.Device, _ *link) bool { round = append(round, d); return true })
 				}
 				if len(round) == 0 {
 					break
@@ -107,7 +107,7 @@ func (p *prober) theSick() (out []id.Device) {
 // begin probes a device, unless that is being done or there are too many: the
 // next turn is as good.
 func (p *prober) begin(ctx context.Context, d id.Device) {
-	v, ok := p.u.links.Load(d)
+	l, ok := p.u.links.Load(d)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !ok {
@@ -124,7 +124,7 @@ func (p *prober) begin(ctx context.Context, d id.Device) {
 	}
 	p.running[d] = struct{}{}
 	p.wg.Go(func() {
-		p.probe(ctx, v.(*link))
+		p.probe(ctx, l)
 		<-p.slots
 	})
 }
@@ -161,22 +161,20 @@ func (p *prober) probe(ctx context.Context, l *link) {
 func (u *Uplink) judge(l *link, code fault.Code) {
 	u.words.Lock()
 	defer u.words.Unlock()
-	r := l.route.Load()
-	if now, ok := u.links.Load(l.device); l.fault == code || !ok || now != l || r == nil {
+	r, said := l.route()
+	if now, ok := u.links.Load(l.device); l.fault == code || !ok || now != l || !said {
 		return
 	}
-	l.fault = code
-	next := *r
-	next.Fault = code
-	l.route.Store(u.o.Announce(next))
+	l.fault, r.Fault = code, code
+	u.o.Announce(r)
 }
 
 // ask sends the portal a request that changes nothing, and waits for the first
 // word of an answer, whatever it is. It is not known whether the portal answers
 // if the tunnel ends, moves, or has no room.
 func (l *link) ask(ctx context.Context) (code fault.Code, known bool) {
-	r := l.route.Load()
-	if r == nil || r.Portal.Origin == "" || l.leaving.Load() {
+	r, ok := l.route()
+	if !ok || r.Portal.Origin == "" || l.leaving.Load() {
 		return "", false
 	}
 	origin, err := url.Parse(r.Portal.Origin)

@@ -15,6 +15,7 @@ import (
 	"unique"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/puzpuzpuz/xsync/v4"
 	"go.uber.org/zap"
 
 	"trunkline/internal/bus"
@@ -54,10 +55,11 @@ type Options struct {
 	Revoked func(device id.Device, issued time.Time) *fault.Error
 	// Refresh checks a pass renewed over an admitted tunnel.
 	Refresh func(pass string, device id.Device) (token.Pass, error)
-	// Announce makes a route known, up or down, and returns it as it is kept, which
-	// nobody changes; Withdraw takes it back.
-	Announce func(bus.Route) *bus.Route
-	Withdraw func(id.Device)
+	// Announce makes a route known, up or down; Announced is that route, as long as
+	// nobody took it back, which Withdraw does.
+	Announce  func(bus.Route)
+	Announced func(id.Device) (bus.Route, bool)
+	Withdraw  func(id.Device)
 	// Leaving is told of a device whose tunnel takes no more streams: idle
 	// ones that somebody keeps would hold it up.
 	Leaving func(id.Device)
@@ -78,7 +80,7 @@ type Uplink struct {
 	metrics *metrics
 	prober  *prober
 
-	links sync.Map // id.Device -> *link: the newest tunnel of each device
+	links *xsync.Map[id.Device, *link] // the newest tunnel of each device; words guards its changes
 
 	// words keeps what is said of a device in the order in which its tunnels
 	// take over from each other.
@@ -87,17 +89,29 @@ type Uplink struct {
 	mu       sync.Mutex // guards what follows
 	draining bool
 	max      int
-	count    int           // tunnels held, and those about to be
-	empty    chan struct{} // made by Drain, closed when count is 0
+	count    int                // tunnels held, and those about to be
+	empty    chan struct{}      // made by Drain, closed when count is 0
+	held     map[*link]struct{} // those that have begun
+	stopped  bool               // by Run: no more shall
 }
 
 func New(o Options) *Uplink {
-	u := &Uplink{o: o, max: o.Max, tunnels: tunnel.Config{
+	u := &Uplink{o: o, max: o.Max, links: xsync.NewMap[id.Device, *link](), held: make(map[*link]struct{}), tunnels: tunnel.Config{
 		HelloTimeout: o.Hello, Ping: o.Ping, Window: o.Window, Budget: mux.NewBudget(o.Windows),
 	}}
 	u.metrics = newMetrics(o, func() float64 { return float64(u.Count()) }, u.seconds, func() float64 { return float64(u.maxTunnels()) }, func() float64 { return float64(u.tunnels.Budget.Used()) })
 	u.prober = newProber(u)
 	return u
+}
+
+// Run asks portals whether they answer until ctx ends, and then ends all tunnels.
+// It does not wait for them.
+func (u *Uplink) Run(ctx context.Context) error {
+	u.probe(ctx)
+	for _, l := range u.stop() {
+		l.end(tunnel.ErrStopped)
+	}
+	return nil
 }
 
 // Serve takes one agent's connection, which it owns, through the hello, and
@@ -126,7 +140,7 @@ func (u *Uplink) Serve(ctx context.Context, c *tls.Conn, gone func()) {
 		u.metrics.refused.WithLabelValues(string(code)).Inc()
 		u.o.Log.Info("tunnel refused", zap.String("remote", l.remote), zap.String("code", string(code)), zap.Error(err))
 		if entered {
-			u.leave()
+			u.leave(l)
 		}
 		gone()
 		return
@@ -135,29 +149,24 @@ func (u *Uplink) Serve(ctx context.Context, c *tls.Conn, gone func()) {
 	l.agent = unique.Make(l.agent).Value() // all have the same, or nearly
 	l.relay, l.since = r, time.Now().UTC()
 	l.issued.Store(pass.Issued.Unix())
-	l.begin(ctx, pass.Issued)
+	l.begin(pass.Issued)
 }
 
 // take makes l the device's tunnel. The newest wins; an older one is closed
 // without being waited for: its socket may be stuck.
 func (u *Uplink) take(l *link) {
 	u.words.Lock()
-	old, loaded := u.links.Swap(l.device, l)
-	if loaded {
-		// What was announced stands until l says otherwise. Should l end before
-		// its first status, it has that to take back.
-		l.route.CompareAndSwap(nil, old.(*link).route.Load())
-	}
+	old, loaded := u.links.LoadAndStore(l.device, l) // what was announced stands until l says otherwise, or has ended
 	u.words.Unlock()
 	if loaded {
-		u.supersede(old.(*link), "The device opened a newer tunnel.")
+		u.supersede(old, "The device opened a newer tunnel.")
 	}
 }
 
 // besideFirst refuses a second tunnel where the first one is: it would be lost
 // with it.
 func (u *Uplink) besideFirst(d id.Device) error {
-	if v, ok := u.links.Load(d); ok && !v.(*link).second.Load() {
+	if l, ok := u.links.Load(d); ok && !l.second.Load() {
 		return fault.New(fault.TooMany, "The PBX's first tunnel is at this relay; a second one belongs elsewhere.")
 	}
 	return nil
@@ -165,8 +174,8 @@ func (u *Uplink) besideFirst(d id.Device) error {
 
 // Superseded is for a device that has a newer tunnel at another relay.
 func (u *Uplink) Superseded(d id.Device, at id.Relay) {
-	if v, ok := u.links.Load(d); ok {
-		u.supersede(v.(*link), "The device has a newer tunnel at "+string(at)+".")
+	if l, ok := u.links.Load(d); ok {
+		u.supersede(l, "The device has a newer tunnel at "+string(at)+".")
 	}
 }
 
@@ -189,11 +198,9 @@ func (u *Uplink) announce(l *link, r bus.Route) {
 	u.words.Lock()
 	defer u.words.Unlock()
 	r.Fault = l.fault
-	kept := &r
 	if now, ok := u.links.Load(l.device); ok && now == l {
-		kept = u.o.Announce(r)
+		u.o.Announce(r)
 	}
-	l.route.Store(kept)
 }
 
 // release says why l ended, unless a newer tunnel of the device speaks now.
@@ -204,32 +211,31 @@ func (u *Uplink) release(l *link, cause *fault.Error) {
 		zap.Int64("dur_ms", time.Since(l.since).Milliseconds()))
 	u.words.Lock()
 	defer u.words.Unlock()
-	if !u.links.CompareAndDelete(l.device, l) {
+	if now, ok := u.links.Load(l.device); !ok || now != l {
 		return
 	}
-	r := l.route.Load()
+	u.links.Delete(l.device)
+	r, ok := u.o.Announced(l.device)
 	switch {
-	case r == nil: // it was never announced
+	case !ok || r.Down != "": // it was never announced
 	case r.Second: // nobody relied on it
 		u.o.Withdraw(l.device)
 	case cause.Code == fault.Replaced: // by a tunnel at another relay, whose word counts
 		u.o.Withdraw(l.device)
 	default:
-		down := *r
-		down.Fault = ""
-		down.Down, down.Since = cause.Code, time.Now().UTC()
-		u.o.Announce(down)
+		r.Fault = ""
+		r.Down, r.Since = cause.Code, time.Now().UTC()
+		u.o.Announce(r)
 	}
 }
 
 // Dial opens a stream to a device whose tunnel is here; not_connected if it
 // is not.
 func (u *Uplink) Dial(ctx context.Context, d id.Device, h tunnel.Header) (*tunnel.Stream, error) {
-	v, ok := u.links.Load(d)
+	l, ok := u.links.Load(d)
 	if !ok {
 		return nil, fault.New(fault.NotConnected, "The PBX is not connected.")
 	}
-	l := v.(*link)
 	if l.leaving.Load() {
 		return nil, fault.New(fault.NotConnected, "The agent on the PBX is stopping.").After(2 * time.Second)
 	}
@@ -238,8 +244,8 @@ func (u *Uplink) Dial(ctx context.Context, d id.Device, h tunnel.Header) (*tunne
 
 // seconds counts the second tunnels. It is asked when metrics are read.
 func (u *Uplink) seconds() (n float64) {
-	u.links.Range(func(_, v any) bool {
-		if v.(*link).second.Load() {
+	u.links.Range(func(_ id.Device, l *link) bool {
+		if l.second.Load() {
 			n++
 		}
 		return true
@@ -271,8 +277,7 @@ func (u *Uplink) News(a id.Account, d id.Device) {
 
 // End closes the tunnel of d, if its pass was issued until at.
 func (u *Uplink) End(d id.Device, at time.Time, cause *fault.Error) {
-	v, ok := u.links.Load(d)
-	if l, _ := v.(*link); ok && l.issued.Load() <= at.Unix() {
+	if l, ok := u.links.Load(d); ok && l.issued.Load() <= at.Unix() {
 		l.end(cause)
 	}
 }

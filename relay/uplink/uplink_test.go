@@ -83,7 +83,13 @@ func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
 		Refresh: func(pass string, _ id.Device) (token.Pass, error) {
 			return token.Pass{Issued: time.Now().Add(time.Hour), Key: ed25519.PublicKey(pass)}, nil
 		},
-		Announce: func(r bus.Route) *bus.Route { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r; return &r },
+		Announce: func(r bus.Route) { w.mu.Lock(); defer w.mu.Unlock(); w.routes[r.Device] = r },
+		Announced: func(d id.Device) (bus.Route, bool) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			r, ok := w.routes[d]
+			return r, ok
+		},
 		Withdraw: func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); delete(w.routes, d) },
 		Leaving:  func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); w.left = append(w.left, d) },
 		Elsewhere: func(d id.Device) []string {
@@ -114,6 +120,7 @@ func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
 	var stop context.CancelFunc
 	w.ctx, stop = context.WithCancel(context.Background())
 	var wg sync.WaitGroup
+	wg.Go(func() { _ = w.Run(w.ctx) })
 	wg.Go(func() {
 		for {
 			c, err := ln.Accept()

@@ -45,11 +45,10 @@ func (u *Uplink) VisitEnded(d id.Device, v id.Visit, code fault.Code) {
 }
 
 func (u *Uplink) say(d id.Device, w word) {
-	v, ok := u.links.Load(d)
+	l, ok := u.links.Load(d)
 	if !ok {
 		return // it is told when it is back
 	}
-	l := v.(*link)
 	if l.second.Load() {
 		return // its visits go through the first tunnel; once it is that itself, it is told
 	}
