@@ -1,6 +1,9 @@
 package mux
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
 	backlogMax = 256     // streams opened and not acknowledged
@@ -16,12 +19,13 @@ const (
 // core is the session's state. It does nothing by itself, and is told the time,
 // which only ever passes.
 type core struct {
-	client   bool // opens streams of odd ids
-	accepts  bool // the peer may open streams
-	bothWays bool // a close ends both directions
-	window   int  // the largest of a stream
-	most     int  // streams at once
-	growth   int  // of all windows; 0: no bound but the budget
+	client   bool  // opens streams of odd ids
+	accepts  bool  // the peer may open streams
+	bothWays bool  // a close ends both directions
+	ahead    int32 // turns of inFresh since the last of inData
+	window   int32 // the largest of a stream
+	most     int32 // streams at once
+	growth   int   // of all windows; 0: no bound but the budget
 	grown    int
 	budget   *Budget
 	allows   func() bool // a ping or GoAway of the peer's; nil: always
@@ -40,12 +44,9 @@ type core struct {
 	in   *Stream // whose it is; nil: nobody's
 
 	// What goes out.
-	control list // streams with something other than data to send
-	fresh   list // streams that have just got data, and a window for it
-	data    list // those that have more than a turn of it
-	ahead   int  // turns of the fresh since the last of another one
-	pongs   []uint32
-	resets  []reset
+	queues queues
+	pongs  []uint32
+	resets []reset
 
 	// The round-trip time, by pings while there is traffic.
 	rtt      time.Duration // 0: not known
@@ -56,8 +57,6 @@ type core struct {
 
 	peerAway bool // the peer takes no more streams
 	lastWord bool // nothing is added to what goes out, but by urgent streams
-	closing  list // streams that we have closed and the peer has not, the oldest first
-	touched  list // streams with events
 }
 
 // reset is a RST to be sent. The code is in the frame's length, where other
@@ -75,15 +74,14 @@ const (
 func newCore(c Config) core {
 	k := core{
 		client: c.Client, accepts: c.Accept != nil, bothWays: c.BothWays,
-		window: min(max(c.Window, initialWindow), maxWindow), most: c.MaxStreams, growth: c.Growth, budget: c.Budget, allows: c.Control,
-		control: list{at: inControl}, fresh: list{at: inFresh}, data: list{at: inData}, closing: list{at: inClosing}, touched: list{at: inTouched},
+		window: int32(min(max(c.Window, initialWindow), maxWindow)), most: int32(min(c.MaxStreams, math.MaxInt32)), growth: c.Growth, budget: c.Budget, allows: c.Control,
 	}
 	return k
 }
 
 func (c *core) touch(s *Stream, event uint8) {
 	s.events |= event
-	c.touched.push(s)
+	c.queues.push(inTouched, s)
 }
 
 // open makes a stream of ours, whose SYN goes out with what it sends first.
@@ -105,7 +103,7 @@ func (c *core) open(now time.Duration) (*Stream, error) {
 	if c.unacked++; c.unacked == 1 {
 		c.ackedAt = now
 	}
-	c.control.push(s)
+	c.queues.push(inControl, s)
 	return s, nil
 }
 
@@ -135,8 +133,8 @@ func (c *core) forget(s *Stream, now time.Duration) {
 	s.forgotten = true
 	c.ack(s, now)
 	c.dropUnsent(s)
-	c.control.remove(s)
-	c.closing.remove(s)
+	c.queues.remove(inControl, s)
+	c.queues.remove(inClosing, s)
 	if c.in == s {
 		c.in = nil
 	}
@@ -169,7 +167,7 @@ func (c *core) closeWrite(s *Stream, now time.Duration) {
 		return
 	}
 	s.finDue, s.closedAt = true, now
-	c.control.push(s)
+	c.queues.push(inControl, s)
 }
 
 // discard drops what a stream has received, and will.
@@ -184,7 +182,7 @@ func (c *core) discard(s *Stream) {
 // none.
 func (c *core) expire(now time.Duration) time.Duration {
 	for {
-		s := c.closing.first
+		s := c.queues.first(inClosing)
 		if s == nil {
 			return 0
 		}
@@ -192,9 +190,9 @@ func (c *core) expire(now time.Duration) time.Duration {
 			return at
 		}
 		if s.hasTurn() { // the connection is slow, not the peer silent
-			c.closing.remove(s)
+			c.queues.remove(inClosing, s)
 			s.closedAt = now
-			c.closing.push(s)
+			c.queues.push(inClosing, s)
 			continue
 		}
 		c.resets = append(c.resets, reset{id: s.id}) // at most as many as there were streams
@@ -212,5 +210,5 @@ func (c *core) wantRTT(now time.Duration) {
 
 // hasOutput reports whether fill has anything to give.
 func (c *core) hasOutput() bool {
-	return c.pingDue || c.control.first != nil || c.fresh.first != nil || c.data.first != nil || len(c.pongs)+len(c.resets) > 0
+	return c.pingDue || c.queues.first(inControl) != nil || c.queues.first(inFresh) != nil || c.queues.first(inData) != nil || len(c.pongs)+len(c.resets) > 0
 }

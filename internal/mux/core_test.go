@@ -451,7 +451,7 @@ func (w *twoCores) move(i int, now time.Duration) {
 		seg.Release()
 		w.wire[other] = w.wire[other][n:]
 	}
-	for s := w.ends[other].touched.pop(); s != nil; s = w.ends[other].touched.pop() {
+	for s := w.ends[other].queues.pop(inTouched); s != nil; s = w.ends[other].queues.pop(inTouched) {
 		if s.events&opened != 0 {
 			w.of[other][s.id] = s
 		}

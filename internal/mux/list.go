@@ -1,80 +1,82 @@
 package mux
 
-// list is a queue of streams. A stream is in each of the core's lists once at
-// most; which of its links a list uses is its number, and so is the bit of
-// Stream.in that says whether it is there.
-type list struct {
-	at          uint8
-	first, last *Stream
-}
+// queues are queues of streams, each known by its number. A stream is in each of
+// them once at most.
+type queues [lists]struct{ first, last *Stream }
 
 const (
-	inControl = iota
-	inFresh
-	inData
-	inClosing
-	inTouched
+	inControl = iota // streams with something other than data to send
+	inFresh          // those that have just got data, and a window for it
+	inData           // those that have more than a turn of it
+	inClosing        // those that we have closed and the peer has not, the oldest first
+	inTouched        // those with events
 	lists
 )
 
+// link is a stream's place in one of them.
 type link struct{ next, prev *Stream }
 
-func (l *list) has(s *Stream) bool { return s.in&(1<<l.at) != 0 }
+func (q *queues) has(at int, s *Stream) bool { return s.in&(1<<at) != 0 }
+
+// first is nil if there is none.
+func (q *queues) first(at int) *Stream { return q[at].first }
 
 // push appends s, unless it is there already.
-func (l *list) push(s *Stream) {
-	if l.has(s) {
+func (q *queues) push(at int, s *Stream) {
+	if q.has(at, s) {
 		return
 	}
-	s.in |= 1 << l.at
-	s.links[l.at] = link{prev: l.last}
+	l := &q[at]
+	s.in |= 1 << at
+	s.links[at] = link{prev: l.last}
 	if l.last == nil {
 		l.first = s
 	} else {
-		l.last.links[l.at].next = s
+		l.last.links[at].next = s
 	}
 	l.last = s
 }
 
 // pushFront puts s before all others.
-func (l *list) pushFront(s *Stream) {
-	if l.has(s) {
+func (q *queues) pushFront(at int, s *Stream) {
+	if q.has(at, s) {
 		return
 	}
-	s.in |= 1 << l.at
-	s.links[l.at] = link{next: l.first}
+	l := &q[at]
+	s.in |= 1 << at
+	s.links[at] = link{next: l.first}
 	if l.first == nil {
 		l.last = s
 	} else {
-		l.first.links[l.at].prev = s
+		l.first.links[at].prev = s
 	}
 	l.first = s
 }
 
-func (l *list) remove(s *Stream) {
-	if !l.has(s) {
+func (q *queues) remove(at int, s *Stream) {
+	if !q.has(at, s) {
 		return
 	}
-	s.in &^= 1 << l.at
-	k := &s.links[l.at]
+	l, k := &q[at], &s.links[at]
+	s.in &^= 1 << at
 	if k.prev == nil {
 		l.first = k.next
 	} else {
-		k.prev.links[l.at].next = k.next
+		k.prev.links[at].next = k.next
 	}
 	if k.next == nil {
 		l.last = k.prev
 	} else {
-		k.next.links[l.at].prev = k.prev
+		k.next.links[at].prev = k.prev
 	}
 	*k = link{}
 }
 
 // pop takes the first, nil if there is none.
-func (l *list) pop() *Stream {
-	s := l.first
+func (q *queues) pop(at int) *Stream {
+	s := q[at].first
 	if s != nil {
-		l.remove(s)
+		q.remove(at, s)
 	}
 	return s
 }

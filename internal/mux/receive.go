@@ -40,7 +40,7 @@ func (c *core) deliver(seg *Segment, b []byte, now time.Duration) {
 	s := c.in
 	if s != nil && !s.discards {
 		s.queue.add(seg, b, int(c.size))
-		s.unread.Store(int64(s.queue.len))
+		s.unread.Store(int32(s.queue.len))
 		c.touch(s, readable)
 	}
 	if c.body == 0 && s != nil {
@@ -149,7 +149,7 @@ func (c *core) accept(s *Stream, h header) (*Stream, error) {
 		return nil, ErrID
 	case s != nil:
 		return nil, ErrDuplicate
-	case c.streams.len() >= c.most || c.lastWord:
+	case c.streams.len() >= int(c.most) || c.lastWord:
 		if len(c.resets) >= repliesMax {
 			return nil, ErrFlood
 		}
@@ -158,7 +158,7 @@ func (c *core) accept(s *Stream, h header) (*Stream, error) {
 	}
 	s = c.add(h.id)
 	s.ackDue = true
-	c.control.push(s)
+	c.queues.push(inControl, s)
 	c.touch(s, opened)
 	return s, nil
 }

@@ -25,7 +25,7 @@ func (c *core) fill(now time.Duration, b []byte) (n int) {
 		n += header{typ: typePing, flags: flagSYN, length: c.pingID}.put(b[n:])
 	}
 	for len(b)-n >= room {
-		s := c.control.pop()
+		s := c.queues.pop(inControl)
 		if s == nil {
 			break
 		}
@@ -40,7 +40,7 @@ func (c *core) fill(now time.Duration, b []byte) (n int) {
 		if free := len(b) - n - headerLen; free < min(s.unsent(), int(s.allowed), MaxBody) && free < MaxBody/4 {
 			break
 		}
-		if c.fresh.has(s) {
+		if c.queues.has(inFresh, s) {
 			c.ahead++
 		} else {
 			c.ahead = 0
@@ -48,7 +48,7 @@ func (c *core) fill(now time.Duration, b []byte) (n int) {
 		c.unqueue(s)
 		n += c.sendData(s, b[n:], now)
 		if s.hasTurn() && !s.urgent {
-			c.data.push(s)
+			c.queues.push(inData, s)
 		} else {
 			c.queueData(s)
 		}
@@ -71,7 +71,7 @@ func (s *Stream) due() (flags uint16) {
 // sendControl sends all but data: in a frame of its own what cannot ride on
 // data that comes next.
 func (c *core) sendControl(s *Stream, b []byte, now time.Duration) int {
-	rides := c.data.has(s) || c.fresh.has(s)
+	rides := c.queues.has(inData, s) || c.queues.has(inFresh, s)
 	fin := s.finDue && s.unsent() == 0
 	if rides && s.grant == 0 || !fin && s.grant == 0 && !s.synDue && !s.ackDue {
 		return 0
@@ -95,7 +95,7 @@ func (c *core) sentFIN(s *Stream, now time.Duration) {
 		c.forget(s, now)
 	case s.discards: // nobody waits for the far side's end
 		s.closedAt = now
-		c.closing.push(s)
+		c.queues.push(inClosing, s)
 	}
 }
 
@@ -122,12 +122,12 @@ func (c *core) sendData(s *Stream, b []byte, now time.Duration) int {
 	n += header{typ: typeData, flags: s.due(), id: s.id, length: uint32(n)}.put(b)
 	if s.finDue && s.unsent() == 0 {
 		if len(b)-n < headerLen {
-			c.control.push(s)
+			c.queues.push(inControl, s)
 			return n
 		}
 		// In a frame of its own: hashicorp's and libp2p's readers may see a flag
 		// before the body that it stands on, and take that for the end.
-		c.control.remove(s)
+		c.queues.remove(inControl, s)
 		n += header{typ: typeWindow, flags: flagFIN, id: s.id}.put(b[n:])
 		c.sentFIN(s, now)
 	}
@@ -143,17 +143,17 @@ func (s *Stream) hasTurn() bool { return !s.forgotten && s.unsent() > 0 && s.all
 // queueData gives a stream its turn, if it can use one.
 func (c *core) queueData(s *Stream) {
 	switch {
-	case !s.hasTurn() || c.data.has(s):
+	case !s.hasTurn() || c.queues.has(inData, s):
 	case s.urgent:
-		c.fresh.pushFront(s)
+		c.queues.pushFront(inFresh, s)
 	default:
-		c.fresh.push(s)
+		c.queues.push(inFresh, s)
 	}
 }
 
 func (c *core) unqueue(s *Stream) {
-	c.fresh.remove(s)
-	c.data.remove(s)
+	c.queues.remove(inFresh, s)
+	c.queues.remove(inData, s)
 }
 
 // aheadMax bounds how many turns streams that say little get before one that
@@ -163,8 +163,8 @@ const aheadMax = 8
 // turn is whose it is. Who has just got something to send goes before those that
 // send all the time: a page before a recording (as in RFC 8290, section 4.2).
 func (c *core) turn() *Stream {
-	if c.data.first != nil && (c.fresh.first == nil || c.ahead >= aheadMax && !c.fresh.first.urgent) {
-		return c.data.first
+	if c.queues.first(inData) != nil && (c.queues.first(inFresh) == nil || c.ahead >= aheadMax && !c.queues.first(inFresh).urgent) {
+		return c.queues.first(inData)
 	}
-	return c.fresh.first
+	return c.queues.first(inFresh)
 }

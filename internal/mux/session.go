@@ -64,7 +64,7 @@ type Session struct {
 	core     core
 	flushing bool   // somebody writes; others leave what they have to them
 	mute     bool   // nothing can be sent any more
-	batch    int    // what is written at once
+	batch    int32  // what is written at once
 	over     error  // nor received
 	then     func() // of Finish
 	openers  []chan struct{}
@@ -187,7 +187,7 @@ type call struct {
 // dispatchLocked wakes who waits for an event, and notes whom Receive has to
 // call.
 func (s *Session) dispatchLocked() {
-	for st := s.core.touched.pop(); st != nil; st = s.core.touched.pop() {
+	for st := s.core.queues.pop(inTouched); st != nil; st = s.core.queues.pop(inTouched) {
 		e := st.events
 		st.events = 0
 		if e&readable != 0 {
@@ -206,7 +206,7 @@ func (s *Session) dispatchLocked() {
 			s.calls = append(s.calls, call{st, e&opened != 0})
 		}
 	}
-	if s.core.closing.first != nil && s.expiry == nil {
+	if s.core.queues.first(inClosing) != nil && s.expiry == nil {
 		s.expiry = time.AfterFunc(closeTime, s.expire)
 	}
 }

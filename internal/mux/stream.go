@@ -18,6 +18,7 @@ type Stream struct {
 	over    atomic.Bool // notify hears of the session's end too
 	closed  atomic.Bool // by Close
 	id      uint32
+	unread  atomic.Int32 // bytes that wait for a Read
 
 	// The core's, guarded by the session's lock.
 	links [lists]link
@@ -48,7 +49,6 @@ type Stream struct {
 	closedAt               time.Duration
 
 	// Ours.
-	unread          atomic.Int64
 	readMu, writeMu sync.Mutex // who reads, who writes
 	reader, writer  *waiter    // nil: nobody waits
 	readBy, writeBy time.Time
@@ -80,6 +80,9 @@ func (t *Stream) read(b []byte, wait bool) (int, error) {
 
 func (t *Stream) consumedLocked() {
 	s := t.session
+	if t.urgent && t.queue.len == 0 {
+		t.queue = queue{} // it is read seldom
+	}
 	s.core.consumed(t, clock())
 	s.kickLocked()
 }
@@ -267,7 +270,7 @@ func (t *Stream) Close() error {
 	s.core.dropPending(t) // its writer hears of the close instead
 	if !t.finGot && !t.forgotten {
 		t.closedAt = now
-		s.core.closing.push(t)
+		s.core.queues.push(inClosing, t)
 	}
 	s.core.touch(t, readable)
 	s.dispatchLocked()

@@ -66,7 +66,7 @@ func (c *core) shrink(n int) {
 // window free; and doubles a window that was used up within four round trips,
 // since it is the window then that limits the stream.
 func (c *core) consumed(s *Stream, now time.Duration) {
-	s.unread.Store(int64(s.queue.len))
+	s.unread.Store(int32(s.queue.len))
 	if s.finGot || s.forgotten || s.discards {
 		return
 	}
@@ -75,8 +75,8 @@ func (c *core) consumed(s *Stream, now time.Duration) {
 		return
 	}
 	c.wantRTT(now)
-	if fast := c.rtt > 0 && s.granted != 0 && now-s.granted < 4*c.rtt; fast && s.window < c.window {
-		if more := min(s.window, c.window-s.window); c.grow(more) {
+	if fast := c.rtt > 0 && s.granted != 0 && now-s.granted < 4*c.rtt; fast && s.window < int(c.window) {
+		if more := min(s.window, int(c.window)-s.window); c.grow(more) {
 			s.window += more
 			free += more
 		}
@@ -84,5 +84,5 @@ func (c *core) consumed(s *Stream, now time.Duration) {
 	s.granted = max(now, 1)
 	s.grant += uint32(free)
 	s.credit += uint32(free)
-	c.control.push(s)
+	c.queues.push(inControl, s)
 }

@@ -31,7 +31,7 @@ const (
 	leafLife = 90 * 24 * time.Hour
 	// backdate lets in clients whose clocks are behind by hours.
 	backdate = 48 * time.Hour
-	maxCache = 4096
+	maxCache = 512 // names; another one is issued again, for less than its handshake costs
 )
 
 // CA issues leaves for names in its zone. Safe for concurrent use.

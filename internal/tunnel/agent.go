@@ -16,6 +16,7 @@ import (
 type Agent struct {
 	*session
 	welcome  Welcome
+	cfg      Config
 	running  atomic.Int64 // streams
 	stopping atomic.Bool
 	leave    atomic.Pointer[fault.Error] // why the agent itself ends the tunnel

@@ -37,7 +37,7 @@ func dial(ctx context.Context, c *tls.Conn, cfg Config, h Hello, key ed25519.Pri
 	}
 	cfg.Ping = w.Ping
 	cfg = cfg.withDefaults()
-	a := &Agent{welcome: w, idle: make(chan struct{}, 1)}
+	a := &Agent{welcome: w, cfg: cfg, idle: make(chan struct{}, 1)}
 	a.session = newSession(c, cfg, a.arrive)
 	err = bounded(ctx, c.NetConn(), cfg.HelloTimeout, func() error {
 		for a.ctl == nil && !a.ended {

@@ -16,9 +16,9 @@ func (t *session) doubtIn() time.Duration {
 	d := t.doubt
 	if d.asked == 0 || t.heardSince(d.asked) {
 		d.asked = 0
-		return t.cfg.Silence
+		return t.patient
 	}
-	every := t.cfg.Silence * 2 / 9
+	every := t.patient * 2 / 9
 	due := d.asked + every*time.Duration(d.times+1) - time.Since(t.start)
 	if due <= 0 {
 		d.times++

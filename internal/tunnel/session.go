@@ -25,19 +25,20 @@ var past = time.Unix(1, 0)
 // Where the raw connection tells when there is something to read, no goroutine
 // belongs to a tunnel on which nothing happens.
 type session struct {
-	cfg     Config
 	wire    wire
 	mux     *mux.Session
 	ctl     *mux.Stream
 	flood   rate.Limiter // of what the peer may send beside streams' data
 	reader  mux.Reader
-	heard   atomic.Int64 // when bytes last came, since start
 	start   time.Time
-	deaf    bool        // the peer broke the protocol: read on, so that the goodbye is not cut off by a reset, but believe nothing
-	ending  atomic.Bool // set by end
-	asks    bool        // it pings whether or not it has heard something: an agent does
-	watched atomic.Bool // the wire is: it is written to without waiting where that is wished
-	ended   bool        // by the one who reads: there is no more to be read
+	heard   atomic.Int64  // when bytes last came, since start
+	ping    time.Duration // between pings
+	patient time.Duration // for how long nothing may come
+	asks    bool          // it pings whether or not it has heard something: an agent does
+	deaf    bool          // the peer broke the protocol: read on, so that the goodbye is not cut off by a reset, but believe nothing
+	ended   bool          // by the one who reads: there is no more to be read
+	ending  atomic.Bool   // set by end
+	watched atomic.Bool   // the wire is: it is written to without waiting where that is wished
 
 	words  []byte // the beginning of a control message
 	handle func(message)
@@ -63,7 +64,7 @@ type session struct {
 
 func newSession(c *tls.Conn, cfg Config, accept func(*mux.Stream)) *session {
 	t := &session{
-		cfg: cfg, wire: newWire(c), start: time.Now(), asks: accept != nil,
+		wire: newWire(c), start: time.Now(), ping: cfg.Ping, patient: cfg.Silence, asks: accept != nil,
 		// Statuses and passes are rare; the rest is twice what pings cost.
 		flood: *rate.NewLimiter(5+4*rate.Every(cfg.Ping), 60),
 	}
@@ -109,7 +110,7 @@ func (t *session) begin(handle func(message), over func(*fault.Error)) {
 		t.wire.poll.Thrift(t.wire.tls)
 	}
 	if t.wire.poll != nil && t.wire.poll.Watch(t.wire.tls, t.ready) == nil {
-		t.watched.Store(t.wire.try != nil && t.wire.try.Pollable())
+		t.watched.Store(t.wire.poll.Pollable())
 		return
 	}
 	go func() {
@@ -169,14 +170,14 @@ func (t *session) wrote(err error) error {
 
 // tryWrite is write that does not wait; nil if the wire cannot.
 func (t *session) tryWrite() func([]byte) (bool, error) {
-	if t.wire.try == nil {
+	if t.wire.poll == nil {
 		return nil
 	}
 	return func(b []byte) (bool, error) {
 		if !t.watched.Load() {
 			return true, t.write(b)
 		}
-		done, err := t.wire.try.TryWrite(b)
+		done, err := t.wire.poll.TryWrite(b)
 		return done, t.wrote(err)
 	}
 }
@@ -216,26 +217,26 @@ func (t *session) keepAlive() {
 	t.timers.Lock()
 	defer t.timers.Unlock()
 	t.timers.ping = time.Now().Add(t.pingIn())
-	t.timers.next = time.AfterFunc(min(time.Until(t.timers.ping), t.cfg.Silence), t.tick)
+	t.timers.next = time.AfterFunc(min(time.Until(t.timers.ping), t.patient), t.tick)
 }
 
-// patience is how long a side that need not know more than that the other one
-// lives leaves it to that one to ping: a relay, of which agents want to know all
-// the time whether it answers.
-func (t *session) patience() time.Duration {
+// unasked is for how long a side sends no ping if nothing comes. A relay leaves it
+// to agents, who want to know all the time whether it answers; that they live it
+// hears by that.
+func (t *session) unasked() time.Duration {
 	if t.asks {
 		return 0
 	}
-	return t.cfg.Ping * 5 / 4 // an agent's longest pause
+	return t.ping * 5 / 4 // an agent's longest pause
 }
 
-func (t *session) pingIn() time.Duration { return t.cfg.Ping*3/4 + rand.N(t.cfg.Ping/2+1) }
+func (t *session) pingIn() time.Duration { return t.ping*3/4 + rand.N(t.ping/2+1) }
 
 func (t *session) tick() {
-	if t.silence() >= t.cfg.Silence {
-		t.end(fault.New(fault.PeerSilent, "Nothing was heard from the other end for %v.", t.cfg.Silence), true)
+	if t.silence() >= t.patient {
+		t.end(fault.New(fault.PeerSilent, "Nothing was heard from the other end for %v.", t.patient), true)
 	}
-	if t.mux.Unacknowledged() >= t.cfg.Silence {
+	if t.mux.Unacknowledged() >= t.patient {
 		t.end(fault.New(fault.PeerSilent, "The other end takes no streams."), true)
 	}
 	t.timers.Lock()
@@ -244,7 +245,7 @@ func (t *session) tick() {
 		return
 	}
 	if now := time.Now(); !now.Before(t.timers.ping) {
-		if later := t.patience() - t.silence(); later > 0 {
+		if later := t.unasked() - t.silence(); later > 0 {
 			t.timers.ping = now.Add(later)
 		} else {
 			_ = t.post(message{Type: typePing}) // if it finds no room, enough is waiting to be sent
@@ -254,7 +255,7 @@ func (t *session) tick() {
 			d.asked, d.times = time.Since(t.start), 0
 		}
 	}
-	wait := min(time.Until(t.timers.ping), max(t.cfg.Silence-t.silence(), time.Millisecond))
+	wait := min(time.Until(t.timers.ping), max(t.patient-t.silence(), time.Millisecond))
 	if t.doubt != nil {
 		wait = min(wait, t.doubtIn())
 	}

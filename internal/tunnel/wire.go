@@ -12,24 +12,21 @@ import (
 type wire struct {
 	tls  *tls.Conn
 	raw  net.Conn
-	lean leanReader // nil: it cannot
-	poll poller
-	cork corker
-	try  trier // cork is there too then
+	poll poller // nil: it cannot
+	cork corker // is there if poll is
 }
 
 type (
-	// leanReader is a raw connection that lets TLS have no buffer while its
-	// reader waits.
-	leanReader interface {
-		ReadLean(t *tls.Conn, b []byte) (int, error)
-	}
-	// poller is one that says when there is something to read, so that nobody
-	// has to wait. TryRead's error is Temporary when there is nothing.
+	// poller is a raw connection that says when there is something to read, so that
+	// nobody has to wait. TryRead's error is Temporary when there is nothing.
 	poller interface {
-		Thrift(t *tls.Conn) // has TLS hold less while nothing comes
+		corker
+		ReadLean(t *tls.Conn, b []byte) (int, error) // lets TLS have no buffer while its reader waits
+		Thrift(t *tls.Conn)                          // has TLS hold less while nothing comes
 		Watch(t *tls.Conn, ready func() (again bool)) error
 		TryRead(b []byte) (int, error)
+		Pollable() bool                           // Watch takes no goroutine
+		TryWrite(b []byte) (done bool, err error) // does not wait, if it is Pollable and watched; Uncork waits for what is left
 	}
 	// corker is one that takes the records of a write in one system call.
 	corker interface {
@@ -37,27 +34,19 @@ type (
 		Uncork() error
 		HangUp(t *tls.Conn, deadline time.Time) error
 	}
-	// trier is one that can be written to without waiting while it is watched,
-	// if it is Pollable; Uncork waits for what is left.
-	trier interface {
-		Pollable() bool
-		TryWrite(b []byte) (done bool, err error)
-	}
 )
 
 func newWire(c *tls.Conn) wire {
 	w := wire{tls: c, raw: c.NetConn()}
-	w.lean, _ = w.raw.(leanReader)
 	w.poll, _ = w.raw.(poller)
 	w.cork, _ = w.raw.(corker)
-	w.try, _ = w.raw.(trier)
 	return w
 }
 
 // Read waits for bytes.
 func (w *wire) Read(b []byte) (int, error) {
-	if w.lean != nil {
-		return w.lean.ReadLean(w.tls, b)
+	if w.poll != nil {
+		return w.poll.ReadLean(w.tls, b)
 	}
 	return w.tls.Read(b)
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/fault"
 	"trunkline/internal/token"
 )
 
@@ -30,9 +31,10 @@ func (s *seat) overdue(now instant) bool {
 	return now > s.ends || now > instant(s.seen.Load())+instant(s.visit.Idle)
 }
 
-// revoked is a revocation and how long it is kept.
+// revoked is a revocation, in little memory: each visit that ended leaves one.
 type revoked struct {
-	bus.Revocation
+	code  fault.Code
+	at    int64 // microseconds since 1970: passes issued until then are void
 	until instant
 }
 
@@ -44,5 +46,5 @@ const longest = 366 * 24 * time.Hour
 // and what it revokes be good again when the clock is set right.
 func (t *Trust) revokeLocked(key string, r bus.Revocation) {
 	keep := min(max(r.Until.Sub(r.At), 0), longest) + token.Astray
-	t.revocations[key] = revoked{r, t.instant(t.o.Now()) + instant(keep)}
+	t.revocations[key] = revoked{r.Code, r.At.UnixMicro(), t.instant(t.o.Now()) + instant(keep)}
 }

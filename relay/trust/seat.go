@@ -13,8 +13,8 @@ func (t *Trust) seat(v token.Visit) (*seat, *fault.Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r, revoked := t.revocations["visit."+string(v.ID)]; revoked {
-		if r.Code == fault.EndedByPBX {
-			return nil, fault.New(r.Code, "The visit was ended at the PBX.")
+		if r.code == fault.EndedByPBX {
+			return nil, fault.New(r.code, "The visit was ended at the PBX.")
 		}
 		return nil, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
 	}

@@ -120,8 +120,10 @@ func (t *Trust) AdmitTunnel(pass string, exporter, proof []byte) (token.Pass, er
 
 // Revoked says why a pass of device, issued then, is void; nil if it is not.
 func (t *Trust) Revoked(device id.Device, issued time.Time) *fault.Error {
-	if r, ok := t.revocation("device." + string(device)); ok && !issued.After(r.At) {
-		return fault.New(r.Code, "%s", fault.Reason(r.Code))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r, ok := t.revocations["device."+string(device)]; ok && issued.UnixMicro() <= r.at {
+		return fault.New(r.code, "%s", fault.Reason(r.code))
 	}
 	return nil
 }
@@ -133,11 +135,4 @@ func (t *Trust) Refresh(pass string, device id.Device) (token.Pass, error) {
 		p, err = token.Pass{}, fault.New(fault.PassInvalid, "The pass is another device's.")
 	}
 	return p, err
-}
-
-func (t *Trust) revocation(key string) (bus.Revocation, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r, ok := t.revocations[key]
-	return r.Revocation, ok
 }

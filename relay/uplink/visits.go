@@ -4,8 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/tunnel"
@@ -29,7 +27,7 @@ type word struct {
 type words struct {
 	mu      sync.Mutex
 	queue   []word
-	pace    *rate.Limiter
+	paid    time.Duration // since the tunnel is up: until when words have been said at wordsASecond
 	telling bool
 	closed  bool
 	wg      sync.WaitGroup // of tell
@@ -60,9 +58,6 @@ func (u *Uplink) say(d id.Device, w word) {
 	if l.words.telling || l.words.closed {
 		return
 	}
-	if l.words.pace == nil {
-		l.words.pace = rate.NewLimiter(wordsASecond, wordsAtOnce)
-	}
 	l.words.telling = true
 	l.words.wg.Go(l.tell)
 }
@@ -70,8 +65,8 @@ func (u *Uplink) say(d id.Device, w word) {
 // tell ends when all is told, or with the tunnel.
 func (l *link) tell() {
 	for {
-		w, ok := l.words.next()
-		if !ok || !l.pause(l.words.pace.Reserve().Delay()) {
+		w, wait, ok := l.words.next(time.Since(l.since))
+		if !ok || !l.pause(wait) {
 			return
 		}
 		// Full is a matter of milliseconds: the socket is slow, or has to wait
@@ -115,14 +110,17 @@ func (w *words) close() {
 	w.wg.Wait()
 }
 
-func (w *words) next() (word, bool) {
+// next is a word, and how long it has to wait. The pace is that of a rate.Limiter,
+// which a tunnel that was visited once would keep.
+func (w *words) next(now time.Duration) (next word, wait time.Duration, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.queue) == 0 {
 		w.queue, w.telling = nil, false
-		return word{}, false
+		return word{}, 0, false
 	}
-	next := w.queue[0]
+	next = w.queue[0]
 	w.queue = w.queue[1:]
-	return next, true
+	w.paid = max(w.paid, now) + time.Second/wordsASecond
+	return next, w.paid - now - wordsAtOnce*time.Second/wordsASecond, true
 }
