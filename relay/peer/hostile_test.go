@@ -111,9 +111,7 @@ func TestJunkEndsItsLink(t *testing.T) {
 	a, first, second := pair(t)
 	second.admits(device(t, echo))
 	c := hostile(t, a, second)
-	if _, err := c.Write(bytes.Repeat([]byte("junk"), 1000)); err != nil {
-		t.Fatal(err)
-	}
+	_, _ = c.Write(bytes.Repeat([]byte("junk"), 1000)) // the link may be over before all of it is written
 	if _, err := io.Copy(io.Discard, c); errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the link goes on: %v", err)
 	}

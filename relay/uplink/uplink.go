@@ -262,8 +262,7 @@ const newsEvery = 20 * time.Millisecond
 // other. One that is not here, or cannot be told, learns of it as it always did.
 func (u *Uplink) News(a id.Account, d id.Device) {
 	var all []*link
-	u.links.Range(func(_, v any) bool {
-		l := v.(*link)
+	u.links.Range(func(_ id.Device, l *link) bool {
 		if (l.device == d || d == "" && l.account == a) && !l.second.Load() {
 			all = append(all, l)
 		}
