@@ -5,10 +5,13 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"trunkline/internal/controlapi"
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/loadtest/clock"
 )
@@ -76,6 +79,40 @@ func (s *Scene) activating(ctx context.Context, happens func() error) error {
 		return fmt.Errorf("%d PBXs were activated, and control knows %d", len(made), len(found))
 	}
 	s.fact("%d PBXs were activated meanwhile, %d requests were repeated; none is lost, none there twice", len(made), again)
+	return s.remove(ctx, slices.Collect(maps.Values(made)))
+}
+
+// removedAtOnce is as many as control removes by one request.
+const removedAtOnce = 200
+
+// remove takes PBXs back, so that what comes next finds their connections free.
+func (s *Scene) remove(ctx context.Context, all []id.Device) error {
+	for some := range slices.Chunk(all, removedAtOnce) {
+		for late := time.Now().Add(patience); ; {
+			err := s.removeOnce(ctx, some)
+			if err == nil {
+				break
+			}
+			if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
+				return fmt.Errorf("remove PBXs that were activated meanwhile: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Scene) removeOnce(ctx context.Context, some []id.Device) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	done, err := s.API.RemoveDevices(ctx, some)
+	if err != nil {
+		return err
+	}
+	for _, r := range done {
+		if r.Code != "" && r.Code != fault.NotFound { // removed by a request whose answer was lost
+			return fmt.Errorf("%s: %s", r.Device, r.Detail)
+		}
+	}
 	return nil
 }
 
