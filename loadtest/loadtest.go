@@ -44,6 +44,10 @@ type Options struct {
 	// nil where it is somebody else's.
 	Open func(context.Context) (t *target.Target, own *target.Own, err error)
 
+	// Report gets the result as soon as there is one: what comes after the load
+	// asks an installation that may be gone by then. Nil: nobody waits for it.
+	Report func(*result.Result) error
+
 	Crew       Crew // nil: this process makes the load
 	Live       func(Live)
 	Log        *zap.Logger

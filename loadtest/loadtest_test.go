@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	trunkline "trunkline/cmd/trunkline/cli"
+	"trunkline/internal/controlapi"
 	"trunkline/internal/service"
 	"trunkline/loadtest"
 	"trunkline/loadtest/result"
@@ -47,6 +48,8 @@ func run(t *testing.T, ctx context.Context, text string) *result.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var at *target.Target
+	var reported *result.Result
 	r, err := loadtest.Run(ctx, loadtest.Options{
 		Scenario: s, Text: text, Log: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)), Registerer: prometheus.NewRegistry(),
 
@@ -55,11 +58,24 @@ func run(t *testing.T, ctx context.Context, text string) *result.Result {
 			if err != nil {
 				return nil, nil, err
 			}
+			at = own.Target
 			return own.Target, own, nil
+		},
+		// It does not wait for the PBXs to be removed: the installation may be gone.
+		Report: func(r *result.Result) error {
+			left, err := at.API.Devices(ctx, controlapi.DeviceQuery{})
+			if err != nil || len(left.Items) == 0 {
+				t.Errorf("reported when %d PBXs were left: %v", len(left.Items), err)
+			}
+			reported = r
+			return nil
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if reported != r {
+		t.Errorf("reported was %v", reported)
 	}
 	for _, o := range r.Thresholds {
 		if !o.Passed {

@@ -48,6 +48,9 @@ func (r *run) run(ctx context.Context) (*result.Result, error) {
 	} else {
 		res, err = r.alone(ctx, tag)
 	}
+	if res != nil && r.o.Report != nil {
+		err = errors.Join(err, r.o.Report(res))
+	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
 	return res, errors.Join(err, r.failed, fleet.Remove(end, r.target.API, tag))

@@ -103,16 +103,15 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 	}
 	reg := service.Registry()
 	screen := newScreen(c.ErrOrStderr())
-	var r *result.Result
-	err = observed(c.Context(), f.admin, reg, log, func(ctx context.Context) (err error) {
-		r, err = loadtest.Run(ctx, loadtest.Options{Scenario: s, Text: text, Open: open, Crew: crew, Live: screen.show, Log: log, Registerer: reg})
+	report := func(r *result.Result) error {
+		defer c.PrintErrln("removing the PBXs")
+		return f.write(c, r)
+	}
+	err = observed(c.Context(), f.admin, reg, log, func(ctx context.Context) error {
+		_, err := loadtest.Run(ctx, loadtest.Options{Scenario: s, Text: text, Open: open, Report: report, Crew: crew, Live: screen.show, Log: log, Registerer: reg})
 		return err
 	})
-	err = errors.Join(err, leave())
-	if r == nil {
-		return err
-	}
-	return errors.Join(f.write(c, r), err)
+	return errors.Join(err, leave())
 }
 
 // scenario is the one of that name, as the flags change it.
