@@ -23,7 +23,7 @@ type gateWorld struct {
 	relay  *child
 	device id.Device // with a portal behind it
 	idle   counts    // what reading counts itself counts
-	empty  counts    // before there was any idle tunnel
+	empty  counts    // before the idle tunnels that are counted
 	fleet  fleet     // for idle tunnels
 	spent  spent     // on the last work
 }
@@ -147,8 +147,8 @@ func countIdle(ctx context.Context, g *gateWorld) ([]entry, error) {
 		return nil, err
 	}
 	h.stop()
-	_, err = g.quiet(ctx)
 	c := full.less(g.empty)
+	g.empty, err = g.quiet(ctx) // what tunnels that have ended leave is not the next ones'
 	return []entry{
 		count(name, "goroutines/tunnel", c.goroutines, gateTunnels),
 		count(name, "heap-B/tunnel", c.heap, gateTunnels),
