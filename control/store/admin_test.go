@@ -61,7 +61,7 @@ func TestSeedBesideAWriter(t *testing.T) {
 	}
 	defer beside.Close()
 	for range 10 {
-		if err := beside.Seed(t.Context(), 20, 2, at(0), func(int) {}); err != nil {
+		if err := beside.Seed(t.Context(), 5, 2, at(0), func(int) {}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,10 +162,10 @@ func TestVerifyFindsWhatDoesNotAddUp(t *testing.T) {
 	if found, err := s.Verify(t.Context()); err != nil || len(found) > 0 {
 		t.Fatalf("%v, %v", found, err)
 	}
-	raw(t, path, "UPDATE accounts SET used = 9 WHERE parent IS NULL; UPDATE accounts SET path = 'x' WHERE parent IS NOT NULL; DELETE FROM devices WHERE id = (SELECT MIN(id) FROM devices); UPDATE devices SET grp = 'grp_none'")
+	raw(t, path, "UPDATE accounts SET used = 9 WHERE parent IS NULL; UPDATE accounts SET path = 'x' WHERE parent IS NOT NULL; DELETE FROM devices WHERE id = (SELECT MIN(id) FROM devices); UPDATE devices SET grp = 'grp_none', place = (9 - place) << 6")
 	found, err := s.Verify(t.Context())
 	text := strings.Join(found, "\n")
-	for _, want := range []string{"counts 9, has 2", "path is not", "a site without a device", "in a group that is not"} {
+	for _, want := range []string{"counts 9, has 2", "path is not", "a site without a device", "in a group that is not", "place is not in the order of names", "searches do not find", "a device that is not there"} {
 		if err != nil || !strings.Contains(text, want) {
 			t.Errorf("%v; no %q in\n%s", err, want, text)
 		}

@@ -37,7 +37,7 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 	var w where
 	if q.Search != "" {
 		w.scan = !f.named
-		w.and(f.cond, f.arg)
+		w.and(f.cond, f.args...)
 	}
 	column := func(name string) string { // what the search's index found is not looked for on another
 		if f.named {

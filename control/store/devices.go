@@ -117,7 +117,7 @@ func (t *tx) CountSites() (int, error) { return t.count("SELECT COALESCE(SUM(use
 
 func (t *tx) AddDevice(d fleet.Device) error {
 	h, p, c := d.HotStandby, d.Presence, d.Code
-	return t.unique(`INSERT INTO devices (id, account, site, serial, name, sort_name, search, grp, comment, passwordless, model, firmware, public_key,
+	err := t.unique(`INSERT INTO devices (id, account, site, serial, name, sort_name, search, grp, comment, passwordless, model, firmware, public_key,
 		created, activated, code, code_expires, code_used, hs_enabled, hs_type, hs_role, hs_peer, hs_claim, joined, issued, void,
 		status, reason, since, relay, remote, agent, l_account, l_passwordless, l_auto_logout, region, second)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26,
@@ -127,16 +127,28 @@ func (t *tx) AddDevice(d fleet.Device) error {
 		number(h.Enabled), h.Type, h.Role, h.Peer, int64(h.Claim), micros(d.Joined), micros(d.Issued), micros(d.Void),
 		p.Status, p.Reason, micros(p.Since), p.Relay, p.Remote, p.Agent,
 		number(p.Logins.Account), number(p.Logins.Passwordless), p.Logins.AutoLogout, d.Region, d.Second)
+	if err != nil {
+		return err
+	}
+	return t.index(d)
 }
 
 func (t *tx) UpdateDevice(d fleet.Device) error {
 	h, c := d.HotStandby, d.Code
-	return t.unique(`UPDATE devices SET site = $2, serial = $3, name = $4, sort_name = $5, search = $6, grp = $7, comment = $8, passwordless = $9,
+	was, err := t.wasIndexed(d.ID)
+	if err != nil {
+		return err
+	}
+	err = t.unique(`UPDATE devices SET site = $2, serial = $3, name = $4, sort_name = $5, search = $6, grp = $7, comment = $8, passwordless = $9,
 		model = $10, firmware = $11, public_key = $12, activated = $13, code = $14, code_expires = $15, code_used = $16,
 		hs_enabled = $17, hs_type = $18, hs_role = $19, hs_peer = $20, hs_claim = $21, joined = $22, issued = $23, void = $24, region = $25, second = $26 WHERE id = $1`,
 		d.ID, optional(d.Site), optional(d.Serial), d.Name, sortName(d), searchText(d), d.Group, d.Comment, number(d.Passwordless),
 		d.Model, d.Firmware, []byte(d.Key), micros(d.Activated), optional(c.Hash), micros(c.Expires), micros(c.Used),
 		number(h.Enabled), h.Type, h.Role, h.Peer, int64(h.Claim), micros(d.Joined), micros(d.Issued), micros(d.Void), d.Region, d.Second)
+	if err != nil {
+		return err
+	}
+	return t.reindex(was, d)
 }
 
 func (t *tx) SavePresence(d id.Device, p fleet.Presence) error {
@@ -151,7 +163,11 @@ func (t *tx) RemoveDevice(d id.Device) error {
 	if err != nil {
 		return err
 	}
-	if err := t.change("DELETE FROM devices WHERE id = $1", d); err != nil || dev.Site == "" {
+	was, err := t.wasIndexed(d)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(t.change("DELETE FROM devices WHERE id = $1", d), t.unindex(was)); err != nil || dev.Site == "" {
 		return err
 	}
 	if _, err := t.DeviceBySite(dev.Site); !errors.Is(err, fleet.ErrNoRow) {

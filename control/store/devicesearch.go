@@ -43,9 +43,13 @@ func readPlace(s string, value any) (p place, err error) {
 
 // searchDevices finds the ids of a page and then reads those devices: what is
 // sorted or walked is narrow.
-func (t *tx) searchDevices(account id.Account, q fleet.DeviceQuery) (out fleet.Page[fleet.Device], err error) {
-	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName}
-	first := q.Cursor == ""
+func (t *tx) searchDevices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error) {
+	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, walk: searchWalk}
+	return s.run()
+}
+
+func (s *deviceSearch) run() (out fleet.Page[fleet.Device], err error) {
+	q, first := s.q, s.q.Cursor == ""
 	if !first {
 		if s.at, err = readPlace(q.Cursor, orders[q.Sort].read()); err != nil {
 			return out, err
@@ -65,8 +69,9 @@ func (t *tx) searchDevices(account id.Account, q fleet.DeviceQuery) (out fleet.P
 		return out, err
 	}
 	if first {
-		s.at.total, s.at.more = len(hits), !few && len(hits) > searchTotal
-		if few && len(hits) > 0 {
+		counted := few && !s.find.sorted
+		s.at.total, s.at.more = len(hits), !counted && len(hits) > searchTotal
+		if counted && len(hits) > 0 {
 			s.at.total = hits[0].total
 		} else if s.at.more {
 			s.at.total = searchTotal
@@ -81,11 +86,13 @@ type deviceSearch struct {
 	account id.Account
 	q       fleet.DeviceQuery
 	named   bool // in the order of names: those that begin with it come first
+	walk    int  // up to how many devices that have what else is asked for are gone through
 	find    finding
+	words   string // what SQLite's index of searches is asked for
 	at      place
 }
 
-// hit is a row of a search: total is how many there are, if they were sorted.
+// hit is a row of a search: total is how many there are, if they were counted.
 type hit struct {
 	id    id.Device
 	part  int
@@ -115,7 +122,14 @@ func (s *deviceSearch) few() (bool, error) {
 	if n == 0 && s.at.part == begins {
 		s.at.part, s.at.last = others, ""
 	}
-	s.find, err = s.tx.find(devicesSearched, s.q.Search)
+	if s.tx.postgres {
+		s.find, err = s.tx.find(devicesSearched, s.q.Search)
+		return s.find.named || s.find.sorted, err
+	}
+	if err := s.ask(); err != nil {
+		return false, err
+	}
+	s.find, err = s.tx.named(s.find, devicesSearched, s.words)
 	return s.find.named, err
 }
 
@@ -145,14 +159,14 @@ func (s *deviceSearch) sorted() ([]hit, error) {
 
 func (s *deviceSearch) sorting() (query string, args []any, err error) {
 	how := byConditions
-	if s.find.named {
+	if s.find.named || s.find.sorted {
 		how = byKey
 	}
 	w, err := s.tx.selected(s.account, s.q, how)
 	if err != nil {
 		return "", nil, err
 	}
-	w.and(s.find.cond, s.find.arg)
+	w.and(s.find.cond, s.find.args...)
 	part := strconv.Itoa(others)
 	if s.named {
 		low, high := s.bounds()
@@ -165,7 +179,11 @@ func (s *deviceSearch) sorting() (query string, args []any, err error) {
 		w.and("("+part+" > ? OR "+part+" = ? AND ("+column+", d.id) "+after(s.q)+" (?, ?))", s.at.part, s.at.part, s.at.value, s.at.last)
 	}
 	order := strings.Replace(ordered(column, s.q, s.limit()), "ORDER BY", "ORDER BY part,", 1)
-	return "SELECT d.id, " + part + " AS part, COUNT(*) OVER () FROM devices d" + w.String() + order, w.args, nil
+	total := "COUNT(*) OVER ()"
+	if s.find.sorted { // more than is counted
+		total = "0"
+	}
+	return "SELECT d.id, " + part + " AS part, " + total + " FROM devices d" + w.String() + order, w.args, nil
 }
 
 // limit is how many hits are wanted: a page and one more, or as far as the
@@ -186,11 +204,7 @@ func (s *deviceSearch) walked() (hits []hit, err error) {
 		if part == begins && !s.named {
 			continue
 		}
-		query, args, err := s.walking(part, s.limit()-len(hits))
-		if err != nil {
-			return nil, err
-		}
-		more, err := all(s.tx, scanHit, query, args...)
+		more, err := s.gone(part, s.limit()-len(hits))
 		if hits = append(hits, more...); err != nil || len(hits) >= s.limit() {
 			return hits, err
 		}
@@ -198,12 +212,28 @@ func (s *deviceSearch) walked() (hits []hit, err error) {
 	return hits, nil
 }
 
+// gone are up to limit hits of a part.
+func (s *deviceSearch) gone(part, limit int) ([]hit, error) {
+	if part == others && s.named && !s.tx.postgres {
+		if many, err := s.many(); err != nil {
+			return nil, err
+		} else if many {
+			return s.streamed(limit)
+		}
+	}
+	query, args, err := s.walking(part, limit)
+	if err != nil {
+		return nil, err
+	}
+	return all(s.tx, scanHit, query, args...)
+}
+
 func (s *deviceSearch) walking(part, limit int) (query string, args []any, err error) {
 	w, err := s.tx.selected(s.account, s.q, byOrder)
 	if err != nil {
 		return "", nil, err
 	}
-	w.and(s.find.cond, s.find.arg)
+	w.and(s.find.cond, s.find.args...)
 	if s.named {
 		low, high := s.bounds()
 		if part == begins {

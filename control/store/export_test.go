@@ -135,15 +135,19 @@ func Plans(t *testing.T, s *Store, account id.Account, q fleet.DeviceQuery) (wal
 }
 
 // SearchPlans are how SQLite comes by the devices of a search: those that the
-// index finds, those whose name begins with it, and the others.
-func SearchPlans(t *testing.T, s *Store, account id.Account, q fleet.DeviceQuery) (found, begin, other string) {
+// index finds, those whose name begins with it, and the others, gone through or
+// read from the index.
+func SearchPlans(t *testing.T, s *Store, account id.Account, q fleet.DeviceQuery) (found, begin, other, stream string) {
 	t.Helper()
 	explained(t, s, func(x *tx) error {
-		f, err := x.find(devicesSearched, q.Search)
+		ds := deviceSearch{tx: x, account: account, q: q, named: true}
+		err := ds.ask()
 		if err != nil {
 			return err
 		}
-		ds := deviceSearch{tx: x, account: account, q: q, named: true, find: f}
+		if ds.find, err = x.named(looking(devicesSearched, q.Search), devicesSearched, ds.words); err != nil {
+			return err
+		}
 		plan := func(query string, args []any, err error) (string, error) {
 			if err != nil {
 				return "", err
@@ -157,10 +161,36 @@ func SearchPlans(t *testing.T, s *Store, account id.Account, q fleet.DeviceQuery
 		if begin, err = plan(ds.walking(begins, 50)); err != nil {
 			return err
 		}
-		other, err = plan(ds.walking(others, 50))
+		if other, err = plan(ds.walking(others, 50)); err != nil {
+			return err
+		}
+		stream, err = plan(ds.streaming())
 		return err
 	})
-	return found, begin, other
+	return found, begin, other, stream
+}
+
+// Crowd gives devices places with so little room that many must make some.
+func Crowd(s *Store) { s.places = numbering{slots: 4, stride: 8, sparse: 2} }
+
+// Places are of all devices.
+func Places(t *testing.T, s *Store) map[id.Device]int64 {
+	t.Helper()
+	out := make(map[id.Device]int64)
+	explained(t, s, func(x *tx) error {
+		ds, err := all(x, scanIndexed, selectIndexed)
+		for _, d := range ds {
+			out[d.id] = d.place
+		}
+		return err
+	})
+	return out
+}
+
+// Streamed is what a search finds whose other conditions all is taken to have.
+func Streamed(x fleet.Tx, account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error) {
+	s := deviceSearch{tx: x.(*tx), account: account, q: q, named: true}
+	return s.run()
 }
 
 func explained(t *testing.T, s *Store, read func(*tx) error) {

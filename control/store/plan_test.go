@@ -39,12 +39,12 @@ func TestListsAreReadFromIndexes(t *testing.T) {
 	// leaves to be walked is read from the order's index alone.
 	for _, q := range []fleet.DeviceQuery{{}, {Desc: true}, {Sub: true}} {
 		q.Search, q.Limit, q.Seen = "000001", 50, everything
-		found, begin, other := store.SearchPlans(t, s, root.ID, q)
+		found, begin, other, stream := store.SearchPlans(t, s, root.ID, q)
 		index := "SEARCH d USING COVERING INDEX devices_name (account=?"
 		if q.Sub {
 			index = "d USING COVERING INDEX devices_all"
 		}
-		if !strings.Contains(found, "SEARCH d USING INTEGER PRIMARY KEY") {
+		if !strings.Contains(found, "SEARCH d USING INDEX devices_place (place=?)") {
 			t.Errorf("%+v: searches:\n%s", q, found)
 		}
 		if !strings.Contains(begin, index) || !strings.Contains(begin, "sort_name>?") || strings.Contains(begin, "TEMP B-TREE") {
@@ -52,6 +52,9 @@ func TestListsAreReadFromIndexes(t *testing.T) {
 		}
 		if !strings.Contains(other, index) || strings.Contains(other, "TEMP B-TREE") {
 			t.Errorf("%+v: walks:\n%s", q, other)
+		}
+		if !strings.Contains(stream, "SCAN s VIRTUAL TABLE") || !strings.Contains(stream, "SEARCH d USING INDEX devices_place (place=?)") || strings.Contains(stream, "TEMP B-TREE") {
+			t.Errorf("%+v: streams:\n%s", q, stream)
 		}
 	}
 }

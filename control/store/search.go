@@ -16,6 +16,12 @@ const (
 	searchFew = 500
 	// searchAll is up to how many rows are all looked at, by no index.
 	searchAll = 500
+	// searchSort is up to how many rows PostgreSQL has its index find and sorts:
+	// more are sooner met, mostly, by going through the list.
+	searchSort = 1500
+	// searchWalk is up to how many rows that have what else is asked for are gone
+	// through for what was typed.
+	searchWalk = 2500
 	// searchTotal is how far such a search is counted: each row that matches
 	// stands among many that are read for it.
 	searchTotal = 50
@@ -28,7 +34,7 @@ type searched struct {
 }
 
 var (
-	devicesSearched = searched{"devices", "d", "id", "num"}
+	devicesSearched = searched{"devices", "d", "id", "place"}
 	auditSearched   = searched{"audit", "audit", "seq", "seq"}
 )
 
@@ -36,49 +42,71 @@ var (
 // names the rows, few that an index found, or each row is looked at.
 type finding struct {
 	cond  string
-	arg   any
+	args  []any
 	named bool
+
+	// sorted has PostgreSQL find all by an index and sort them.
+	sorted bool
 }
 
 // find asks the index of a search for the rows that have typed in them, the
 // case aside, anywhere in the installation: once, however many statements are
 // then built on it.
 func (t *tx) find(in searched, typed string) (finding, error) {
+	if t.postgres {
+		return t.expected(in, typed)
+	}
 	f := looking(in, typed)
 	if utf8.RuneCountInString(typed) < trigram {
 		return f, nil
 	}
-	typed = strings.ToLower(typed)
-	var query string
-	var arg any
-	if t.postgres {
-		if common, err := t.common(in, typed); err != nil || common {
-			return f, err
-		}
-		query = fmt.Sprintf(`SELECT COUNT(*), COALESCE(array_agg(f.key)::text, '{}') FROM (SELECT f.%s AS key FROM %s f WHERE f.search LIKE $1 ESCAPE '\' LIMIT %d) f`,
-			in.key, in.table, searchFew+1)
-		arg = like(typed)
-	} else {
-		query = fmt.Sprintf("SELECT COUNT(*), json_group_array(rowid) FROM (SELECT rowid FROM %[1]s_search WHERE %[1]s_search MATCH $1 LIMIT %[2]d)", in.table, searchFew+1)
-		arg = `"` + strings.ReplaceAll(typed, `"`, `""`) + `"`
-	}
-	var n int
-	var keys string
-	if err := t.sql.QueryRowContext(t.ctx, query, arg).Scan(&n, &keys); err != nil {
-		return f, classified(err)
-	}
-	switch {
-	case n > searchFew:
+	return t.named(f, in, `"`+strings.ReplaceAll(strings.ToLower(typed), `"`, `""`)+`"`)
+}
+
+// expected is what to do about rows of which PostgreSQL expects so many.
+func (t *tx) expected(in searched, typed string) (finding, error) {
+	f := looking(in, typed)
+	if utf8.RuneCountInString(typed) < trigram {
 		return f, nil
-	case t.postgres:
-		return finding{in.alias + "." + in.key + " = ANY (CAST(? AS " + map[bool]string{true: "bigint", false: "text"}[in.key == "seq"] + "[]))", keys, true}, nil
 	}
-	return finding{in.alias + "." + in.num + " IN (SELECT value FROM json_each(?))", keys, true}, nil
+	var w where
+	w.and(f.cond, f.args...)
+	from := fmt.Sprintf("FROM %s %s%s", in.table, in.alias, w.String())
+	n, err := t.estimate("SELECT 1 "+from, w.args...)
+	switch {
+	case err != nil || n > searchSort:
+		return f, err
+	case n > searchFew:
+		f.sorted = true
+		return f, nil
+	}
+	keys, few, err := t.keys(fmt.Sprintf("SELECT COUNT(*), COALESCE(array_agg(key)::text, '{}') FROM (SELECT %s.%s AS key %s LIMIT %d) f", in.alias, in.key, from, searchFew+1), w.args...)
+	if err != nil || !few {
+		return f, err
+	}
+	kind := map[bool]string{true: "bigint", false: "text"}[in.key == "seq"]
+	return finding{cond: in.alias + "." + in.key + " = ANY (CAST(? AS " + kind + "[]))", args: []any{keys}, named: true}, nil
+}
+
+// named is f for the rows alone that match in SQLite's index, if these are few.
+func (t *tx) named(f finding, in searched, match string) (finding, error) {
+	keys, few, err := t.keys(fmt.Sprintf("SELECT COUNT(*), json_group_array(rowid) FROM (SELECT rowid FROM %[1]s_search WHERE %[1]s_search MATCH $1 LIMIT %[2]d)", in.table, searchFew+1), match)
+	if err != nil || !few {
+		return f, err
+	}
+	return finding{cond: in.alias + "." + in.num + " IN (SELECT value FROM json_each(?)) AND " + f.cond, args: append([]any{keys}, f.args...), named: true}, nil
+}
+
+// keys are what an index found, if it is few.
+func (t *tx) keys(query string, args ...any) (keys string, few bool, err error) {
+	var n int
+	err = t.sql.QueryRowContext(t.ctx, query, args...).Scan(&n, &keys)
+	return keys, n <= searchFew, classified(err)
 }
 
 // looking is the condition for rows one by one.
 func looking(in searched, typed string) finding {
-	return finding{cond: in.alias + `.search LIKE ? ESCAPE '\'`, arg: like(strings.ToLower(typed))}
+	return finding{cond: in.alias + `.search LIKE ? ESCAPE '\'`, args: []any{like(strings.ToLower(typed))}}
 }
 
 // inOrder has PostgreSQL go through rows by the index of their order for the
@@ -92,14 +120,13 @@ func (t *tx) inOrder() error {
 	return classified(err)
 }
 
-// common says whether PostgreSQL expects more than few rows. Its index finds
-// all before it gives the first, so asking that is dear where many match;
-// what it has sampled of the column is not.
-func (t *tx) common(in searched, typed string) (bool, error) {
+// estimate is how many rows PostgreSQL expects. Its indexes of texts find all
+// before they give the first, so asking that is dear where many match; what it has
+// sampled of the column is not.
+func (t *tx) estimate(query string, args ...any) (float64, error) {
 	var plan []byte
-	err := t.sql.QueryRowContext(t.ctx, fmt.Sprintf(`EXPLAIN (FORMAT JSON) SELECT 1 FROM %s f WHERE f.search LIKE $1 ESCAPE '\'`, in.table), like(typed)).Scan(&plan)
-	if err != nil {
-		return false, classified(err)
+	if err := t.sql.QueryRowContext(t.ctx, "EXPLAIN (FORMAT JSON) "+query, args...).Scan(&plan); err != nil {
+		return 0, classified(err)
 	}
 	var expected []struct {
 		Plan struct {
@@ -107,9 +134,9 @@ func (t *tx) common(in searched, typed string) (bool, error) {
 		}
 	}
 	if err := json.Unmarshal(plan, &expected); err != nil || len(expected) != 1 {
-		return false, err // it will be found out by counting
+		return 0, err // it will be found out by counting
 	}
-	return expected[0].Plan.Rows > searchFew, nil
+	return expected[0].Plan.Rows, nil
 }
 
 // like is the pattern of what holds typed.

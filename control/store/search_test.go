@@ -16,7 +16,7 @@ import (
 // pages give what matches once and in order: by name, first what begins so.
 func TestSearchPages(t *testing.T) {
 	onEach(t, func(w *world) {
-		if err := w.Store.(*store.Store).Seed(t.Context(), 1100, 0, at(0), func(int) {}); err != nil {
+		if err := w.Store.(*store.Store).Seed(t.Context(), 650, 0, at(0), func(int) {}); err != nil {
 			t.Fatal(err)
 		}
 		all := w.devices(fleet.DeviceQuery{Limit: 2000, Seen: everything}).Items

@@ -94,17 +94,34 @@ func (t *tx) plant(batch []seedling) error {
 			return err
 		}
 	}
-	for _, part := range []struct {
-		into string
-		rows [][]any
-	}{
-		{"sites (id, account, created)", sites},
-		{`devices (id, account, site, serial, name, sort_name, search, grp, comment, passwordless, model, firmware, created, activated, code_expires, code_used,
-			hs_enabled, hs_type, hs_role, hs_peer, hs_claim, joined, issued, void, status, reason, since, relay, remote, agent, l_account, l_passwordless, l_auto_logout)`, devices},
-		{"visits (id, account, site, device, device_name, user_id, who, method, idle, started, expires, handover, opened, ended, end_code, remote)", visits},
-		{"audit (at, account, actor, remote, action, object, outcome, detail, search)", audits},
-	} {
-		if err := t.insertMany(part.into, part.rows); err != nil {
+	if err := t.insertMany("sites (id, account, created)", sites); err != nil {
+		return err
+	}
+	if err := t.plantDevices(batch, devices); err != nil {
+		return err
+	}
+	if err := t.insertMany("visits (id, account, site, device, device_name, user_id, who, method, idle, started, expires, handover, opened, ended, end_code, remote)", visits); err != nil {
+		return err
+	}
+	return t.insertMany("audit (at, account, actor, remote, action, object, outcome, detail, search)", audits)
+}
+
+func (t *tx) plantDevices(batch []seedling, rows [][]any) error {
+	const into = `devices (id, account, site, serial, name, sort_name, search, grp, comment, passwordless, model, firmware, created, activated, code_expires, code_used,
+		hs_enabled, hs_type, hs_role, hs_peer, hs_claim, joined, issued, void, status, reason, since, relay, remote, agent, l_account, l_passwordless, l_auto_logout)`
+	if t.postgres {
+		return t.insertMany(into, rows)
+	}
+	order := make([]int, len(batch)) // of names, in which the index of searches is written fastest
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(sortName(batch[a].device), sortName(batch[b].device)) })
+	for _, i := range order { // one by one: a place is between those that have theirs
+		if err := t.insertSome(into, rows[i:i+1]); err != nil {
+			return err
+		}
+		if err := t.index(batch[i].device); err != nil {
 			return err
 		}
 	}

@@ -41,6 +41,7 @@ type Store struct {
 	read  *sql.DB
 
 	postgres bool
+	places   numbering
 	again    sync.Mutex // transactions that are run again take turns
 	retries  atomic.Int64
 }
@@ -64,7 +65,7 @@ func OpenSQLite(ctx context.Context, path string, log *zap.Logger) (*Store, erro
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), write.Close())
 	}
-	s := &Store{write: write, read: read}
+	s := &Store{write: write, read: read, places: roomy}
 	if err := migrate(ctx, write, goose.DialectSQLite3, "migrations/sqlite", log); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate database: %w", classified(err)), s.Close())
 	}
@@ -117,7 +118,11 @@ func provider(db *sql.DB, dialect goose.Dialect, dir string, more ...goose.Provi
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(dialect, db, sub, append(more, goose.WithDisableGlobalRegistry(true))...)
+	more = append(more, goose.WithDisableGlobalRegistry(true))
+	if dialect == goose.DialectSQLite3 {
+		more = append(more, goose.WithGoMigrations(goose.NewGoMigration(8, &goose.GoFunc{RunTx: indexAll}, nil)))
+	}
+	return goose.NewProvider(dialect, db, sub, more...)
 }
 
 // versions are the schema of the SQLite database, 0 if it has none, and the newest
@@ -165,7 +170,7 @@ func run(ctx context.Context, s *Store, db *sql.DB, opts *sql.TxOptions, fn func
 		return fmt.Errorf("begin: %w", classified(err))
 	}
 	defer func() { _ = t.Rollback() }() // after a commit it does nothing
-	if err := fn(&tx{ctx: ctx, sql: t, postgres: s.postgres}); err != nil {
+	if err := fn(&tx{ctx: ctx, sql: t, postgres: s.postgres, numbering: s.places}); err != nil {
 		return err
 	}
 	if err := t.Commit(); err != nil {

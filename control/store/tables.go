@@ -56,7 +56,7 @@ func ReadSQLite(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{write: write, read: db}, nil
+	return &Store{write: write, read: db, places: roomy}, nil
 }
 
 // SQLite's result codes of a file that is damaged, or none of its own.

@@ -20,6 +20,7 @@ type tx struct {
 	ctx      context.Context
 	sql      *sql.Tx
 	postgres bool
+	numbering
 }
 
 func (t *tx) exec(query string, args ...any) (int, error) {

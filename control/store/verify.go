@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 )
 
 // check is a statement that must find nothing; each row says what is wrong.
@@ -19,6 +20,14 @@ var checks = []check{
 	{"a device and its site in two accounts", "SELECT d.id FROM devices d JOIN sites s ON s.id = d.site WHERE s.account <> d.account"},
 	{"a device in a group that is not its account's", `SELECT d.id FROM devices d WHERE d.grp <> '' AND NOT EXISTS
 		(SELECT 1 FROM device_groups g WHERE g.id = d.grp AND g.account = d.account)`},
+}
+
+// checksSQLite are of what SQLite alone has: the index of searches.
+var checksSQLite = []check{
+	{"a device whose place is not in the order of names", fmt.Sprintf(`SELECT id FROM
+		(SELECT id, sort_name, place >> %[1]d AS label, LAG(place >> %[1]d) OVER (ORDER BY sort_name, id) AS before FROM devices) WHERE label IS NULL OR label < before`, slotBits)},
+	{"a device that searches do not find", "SELECT d.id FROM devices d WHERE NOT EXISTS (SELECT 1 FROM devices_search s WHERE s.rowid = d.place)"},
+	{"searches find a device that is not there, at place", "SELECT CAST(s.rowid AS TEXT) FROM devices_search s WHERE NOT EXISTS (SELECT 1 FROM devices d WHERE d.place = s.rowid)"},
 }
 
 // maxFindings bounds what one check says.
@@ -51,7 +60,11 @@ func (s *Store) Verify(ctx context.Context) (findings []string, err error) {
 	} else if err := dangling(ctx, t, &findings); err != nil {
 		return nil, err
 	}
-	for _, c := range checks {
+	of := checks
+	if !s.postgres {
+		of = slices.Concat(checks, checksSQLite)
+	}
+	for _, c := range of {
 		if err := c.run(ctx, t, &findings); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,148 @@
+package store_test
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"trunkline/control/fleet"
+	"trunkline/control/store"
+	"trunkline/internal/id"
+)
+
+// A search is a filter and a sort, whatever index answers it: of devices with
+// names of few letters, added, renamed and removed at random, in two accounts,
+// groups and states.
+func TestSearchIsAFilterAndASort(t *testing.T) {
+	onEach(t, func(w *world) {
+		store.Crowd(w.Store.(*store.Store))
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		r := rand.New(rand.NewPCG(seed, 0))
+		below := fleet.Account{ID: id.NewAccount(), Parent: w.account.ID, Name: "Below", Created: at(0)}
+		groups := []id.Group{"", "grp_one", "grp_two"}
+		w.do(func(tx fleet.Tx) error {
+			for _, g := range groups[1:] {
+				if err := tx.AddGroup(fleet.Group{ID: g, Account: w.account.ID, Name: string(g), Created: at(0)}); err != nil {
+					return err
+				}
+			}
+			return tx.AddAccount(below)
+		})
+		there := []fleet.Device{w.device}
+		w.do(func(tx fleet.Tx) error {
+			for i := range 1060 { // more than are all looked at, in each account
+				d := fleet.Device{ID: id.NewDevice(), Account: w.account.ID, Name: someName(r), Comment: someName(r), Created: at(i), Group: groups[r.IntN(3)],
+					Presence: fleet.Presence{Status: []fleet.Status{fleet.StatusConnected, fleet.StatusNever}[r.IntN(2)], Since: at(r.IntN(50))}}
+				if i%2 == 0 {
+					d.Account, d.Group = below.ID, ""
+				}
+				there = append(there, d)
+				if err := tx.AddDevice(d); err != nil {
+					return err
+				}
+			}
+			for i := range there { // the last ones go
+				if d := &there[i]; i >= 1040 {
+					if err := tx.RemoveDevice(d.ID); err != nil {
+						return err
+					}
+				} else if i%7 == 0 {
+					d.Name, d.Comment = someName(r), someName(r)
+					if err := tx.UpdateDevice(*d); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		there = there[:1040]
+		for range 10 {
+			q := fleet.DeviceQuery{Search: someName(r), Desc: r.IntN(2) == 0, Sub: r.IntN(3) == 0, Seen: everything,
+				Sort: []string{"", fleet.SortName, fleet.SortName, fleet.SortSince}[r.IntN(4)]}
+			if cut := r.IntN(4) + 1; len(q.Search) > cut && r.IntN(4) > 0 {
+				q.Search = strings.ToValidUTF8(q.Search[:cut], "")
+			}
+			if r.IntN(4) == 0 {
+				q.Status = fleet.StatusConnected
+			}
+			switch r.IntN(8) {
+			case 0:
+				q.Group = string(groups[1])
+			case 1:
+				q.Group = fleet.GroupNone
+			case 2:
+				q.Seen = fleet.GroupFilter{Except: true, Groups: groups[2:]}
+			}
+			if q.Search != "" {
+				w.filtersAndSorts(there, q)
+			}
+		}
+	})
+}
+
+func someName(r *rand.Rand) string {
+	letters := []string{"a", "b", "A", "é", " ", "_", "%", `"`}
+	var name strings.Builder
+	for range 1 + r.IntN(7) {
+		name.WriteString(letters[r.IntN(len(letters))])
+	}
+	return name.String()
+}
+
+// filtersAndSorts reads all pages of a search, by each way there is.
+func (w *world) filtersAndSorts(there []fleet.Device, q fleet.DeviceQuery) {
+	w.Helper()
+	typed := strings.ToLower(q.Search)
+	var want []fleet.Device
+	for _, d := range there {
+		if strings.Contains(store.SearchText(d), typed) && q.Sub == (d.Account != w.account.ID) && (q.Status == "" || d.Presence.Status == q.Status) &&
+			(q.Group == "" || q.Group == fleet.GroupNone && d.Group == "" || q.Group == string(d.Group)) && !slices.Contains(q.Seen.Groups, d.Group) {
+			want = append(want, d)
+		}
+	}
+	slices.SortFunc(want, func(a, b fleet.Device) int {
+		begins, order := 0, 0
+		if q.Sort == fleet.SortSince {
+			order = a.Presence.Since.Compare(b.Presence.Since)
+		} else {
+			begins, order = beginning(b, typed)-beginning(a, typed), cmp.Compare(store.SortName(a), store.SortName(b))
+		}
+		order = cmp.Or(order, cmp.Compare(a.ID, b.ID))
+		if q.Desc {
+			order = -order
+		}
+		return cmp.Or(begins, order)
+	})
+	ways := []func(fleet.Tx, id.Account, fleet.DeviceQuery) (fleet.Page[fleet.Device], error){fleet.Tx.Devices}
+	if q.Sort != fleet.SortSince {
+		ways = append(ways, store.Streamed)
+	}
+	for way, read := range ways {
+		var got []fleet.Device
+		for q, more := q, true; more; more = q.Cursor != "" {
+			q.Limit = 90
+			var p fleet.Page[fleet.Device]
+			w.see(func(tx fleet.Tx) (err error) { p, err = read(tx, w.account.ID, q); return err })
+			if p.More && (p.Total > len(want) || p.Total == 0) || !p.More && p.Total != len(want) {
+				w.Errorf("way %d, %+v: %d in all (more: %t), want %d", way, q, p.Total, p.More, len(want))
+			}
+			got, q.Cursor = append(got, p.Items...), p.Next
+		}
+		same := func(a, b fleet.Device) bool { return a.ID == b.ID }
+		if !slices.EqualFunc(got, want, same) {
+			w.Fatalf("way %d, %+v: %d devices, want %d:\n%s\nwant\n%s", way, q, len(got), len(want), names(got), names(want))
+		}
+	}
+}
+
+func names(ds []fleet.Device) string {
+	var b strings.Builder
+	for _, d := range ds {
+		fmt.Fprintf(&b, "%q %s, ", d.Name, d.ID)
+	}
+	return b.String()
+}
