@@ -3,9 +3,12 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	neturl "net/url"
 	"os"
 	"strings"
@@ -139,7 +142,9 @@ func classifiedPostgres(err error) error {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
 		var connect *pgconn.ConnectError
-		if errors.As(err, &connect) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) && !errors.Is(err, context.DeadlineExceeded) {
+		var network net.Error // of a connection that broke
+		if errors.As(err, &connect) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err) ||
+			(errors.As(err, &network) || pgconn.Timeout(err)) && !errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("%w: %w", fleet.ErrUnavailable, err)
 		}
 		return err
