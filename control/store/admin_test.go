@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -237,5 +238,24 @@ func old(t *testing.T, s *store.Store) {
 	}
 	if found, err := s.Verify(t.Context()); err != nil || len(found) > 0 {
 		t.Errorf("%v, %v", found, err)
+	}
+}
+
+// PostgreSQL's texts for searches are apart from the devices.
+func TestVerifyFindsDevicesThatSearchesMiss(t *testing.T) {
+	url := pgtest.URL(t)
+	s := openPostgres(t, url)
+	seed(t, s, 3, 0)
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("UPDATE device_texts SET search = 'x' WHERE id = (SELECT MIN(id) FROM device_texts); DELETE FROM device_texts WHERE id = (SELECT MAX(id) FROM device_texts)"); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.Verify(t.Context())
+	if err != nil || len(found) != 2 || !strings.HasPrefix(found[0], "a device that searches do not find") {
+		t.Errorf("%v, %v; want the two", found, err)
 	}
 }

@@ -30,7 +30,7 @@ func (t *tx) addAudit(once sql.NullString, e fleet.AuditEntry) error {
 }
 
 func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error) {
-	f, err := t.find(auditSearched, q.Search)
+	f, err := t.find(auditSearched, q.Search, false)
 	if err != nil {
 		return fleet.Page[fleet.AuditEntry]{}, err
 	}

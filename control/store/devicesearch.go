@@ -69,11 +69,9 @@ func (s *deviceSearch) run() (out fleet.Page[fleet.Device], err error) {
 		return out, err
 	}
 	if first {
-		counted := few && !s.find.sorted
-		s.at.total, s.at.more = len(hits), !counted && len(hits) > searchTotal
-		if counted && len(hits) > 0 {
+		if counted := few && (!s.find.sorted || s.find.counted); counted && len(hits) > 0 && hits[0].total <= searchFew {
 			s.at.total = hits[0].total
-		} else if s.at.more {
+		} else if s.at.total, s.at.more = len(hits), len(hits) > searchTotal; s.at.more {
 			s.at.total = searchTotal
 		}
 	}
@@ -123,7 +121,8 @@ func (s *deviceSearch) few() (bool, error) {
 		s.at.part, s.at.last = others, ""
 	}
 	if s.tx.postgres {
-		s.find, err = s.tx.find(devicesSearched, s.q.Search)
+		// The texts know of names and accounts alone.
+		s.find, err = s.tx.find(devicesSearched, s.q.Search, s.named && s.unfiltered())
 		return s.find.named || s.find.sorted, err
 	}
 	if err := s.ask(); err != nil {
@@ -166,6 +165,17 @@ func (s *deviceSearch) sorting() (query string, args []any, err error) {
 	if err != nil {
 		return "", nil, err
 	}
+	from, total := "devices d", "COUNT(*) OVER ()"
+	switch {
+	case s.find.sorted:
+		from = "device_texts d"
+		if !s.find.counted {
+			total = "0"
+		}
+	case s.tx.postgres && how == byConditions:
+		// They are at most so many. Without a limit it would read all devices.
+		from, w.parts = fmt.Sprintf("(SELECT * FROM devices d%s LIMIT %d) d", w.String(), searchAll+1), nil
+	}
 	w.and(s.find.cond, s.find.args...)
 	part := strconv.Itoa(others)
 	if s.named {
@@ -179,11 +189,7 @@ func (s *deviceSearch) sorting() (query string, args []any, err error) {
 		w.and("("+part+" > ? OR "+part+" = ? AND ("+column+", d.id) "+after(s.q)+" (?, ?))", s.at.part, s.at.part, s.at.value, s.at.last)
 	}
 	order := strings.Replace(ordered(column, s.q, s.limit()), "ORDER BY", "ORDER BY part,", 1)
-	total := "COUNT(*) OVER ()"
-	if s.find.sorted { // more than is counted
-		total = "0"
-	}
-	return "SELECT d.id, " + part + " AS part, " + total + " FROM devices d" + w.String() + order, w.args, nil
+	return "SELECT d.id, " + part + " AS part, " + total + " FROM " + from + w.String() + order, w.args, nil
 }
 
 // limit is how many hits are wanted: a page and one more, or as far as the

@@ -13,7 +13,7 @@ import (
 // whose text matches are soon met with it: the index of searches does not know
 // of it.
 func (s *deviceSearch) many() (bool, error) {
-	if s.q.Status == "" && s.q.Group == "" && s.q.Seen.Except && len(s.q.Seen.Groups) == 0 {
+	if s.unfiltered() {
 		return true, nil
 	}
 	w, err := s.tx.selected(s.account, s.q, byConditions)
@@ -22,6 +22,11 @@ func (s *deviceSearch) many() (bool, error) {
 	}
 	n, err := s.tx.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM devices d%s LIMIT %d) AS n", w.String(), s.walk+1), w.args...)
 	return n > s.walk, err
+}
+
+// unfiltered says whether all devices of the accounts are asked for.
+func (s *deviceSearch) unfiltered() bool {
+	return s.q.Status == "" && s.q.Group == "" && s.q.Seen.Except && len(s.q.Seen.Groups) == 0
 }
 
 // ask makes the words for SQLite's index of searches: of the pieces of what was

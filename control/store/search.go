@@ -16,9 +16,9 @@ const (
 	searchFew = 500
 	// searchAll is up to how many rows are all looked at, by no index.
 	searchAll = 500
-	// searchSort is up to how many rows PostgreSQL has its index find and sorts:
-	// more are sooner met, mostly, by going through the list.
-	searchSort = 1500
+	// searchSort is up to how many devices PostgreSQL has its index find and sorts
+	// by name: more are sooner met, mostly, by going through the list.
+	searchSort = 5000
 	// searchWalk is up to how many rows that have what else is asked for are gone
 	// through for what was typed.
 	searchWalk = 2500
@@ -30,12 +30,13 @@ const (
 // searched is a table with a column that searches look in.
 type searched struct {
 	table, alias string
+	texts        string // where PostgreSQL has that column indexed
 	key, num     string // in PostgreSQL and in SQLite, whose index has numbers
 }
 
 var (
-	devicesSearched = searched{"devices", "d", "id", "place"}
-	auditSearched   = searched{"audit", "audit", "seq", "seq"}
+	devicesSearched = searched{"devices", "d", "device_texts", "id", "place"}
+	auditSearched   = searched{"audit", "audit", "audit", "seq", "seq"}
 )
 
 // finding is the condition that a row has in it what was typed. Either it
@@ -45,16 +46,17 @@ type finding struct {
 	args  []any
 	named bool
 
-	// sorted has PostgreSQL find all by an index and sort them.
-	sorted bool
+	// sorted says that PostgreSQL has an index of so many that they are better
+	// sorted than gone through; counted, that they are so few that they are.
+	sorted, counted bool
 }
 
 // find asks the index of a search for the rows that have typed in them, the
 // case aside, anywhere in the installation: once, however many statements are
-// then built on it.
-func (t *tx) find(in searched, typed string) (finding, error) {
+// then built on it. With sort, PostgreSQL may say instead that it sorts its texts.
+func (t *tx) find(in searched, typed string, sort bool) (finding, error) {
 	if t.postgres {
-		return t.expected(in, typed)
+		return t.expected(in, typed, sort)
 	}
 	f := looking(in, typed)
 	if utf8.RuneCountInString(typed) < trigram {
@@ -64,20 +66,25 @@ func (t *tx) find(in searched, typed string) (finding, error) {
 }
 
 // expected is what to do about rows of which PostgreSQL expects so many.
-func (t *tx) expected(in searched, typed string) (finding, error) {
-	f := looking(in, typed)
+func (t *tx) expected(in searched, typed string, sort bool) (finding, error) {
+	f, indexed := looking(in, typed), looking(in, typed)
 	if utf8.RuneCountInString(typed) < trigram {
-		return f, nil
+		if in.texts == in.table { // there are trigrams alone
+			return f, nil
+		}
+		indexed.cond, indexed.args = "short_grams("+in.alias+".search) @> ARRAY[CAST(? AS text)]", []any{strings.ToLower(typed)}
 	}
 	var w where
-	w.and(f.cond, f.args...)
-	from := fmt.Sprintf("FROM %s %s%s", in.table, in.alias, w.String())
+	w.and(indexed.cond, indexed.args...)
+	from := fmt.Sprintf("FROM %s %s%s", in.texts, in.alias, w.String())
 	n, err := t.estimate("SELECT 1 "+from, w.args...)
 	switch {
 	case err != nil || n > searchSort:
 		return f, err
+	case sort:
+		indexed.sorted, indexed.counted = true, n <= searchFew
+		return indexed, nil
 	case n > searchFew:
-		f.sorted = true
 		return f, nil
 	}
 	keys, few, err := t.keys(fmt.Sprintf("SELECT COUNT(*), COALESCE(array_agg(key)::text, '{}') FROM (SELECT %s.%s AS key %s LIMIT %d) f", in.alias, in.key, from, searchFew+1), w.args...)

@@ -30,6 +30,12 @@ var checksSQLite = []check{
 	{"searches find a device that is not there, at place", "SELECT CAST(s.rowid AS TEXT) FROM devices_search s WHERE NOT EXISTS (SELECT 1 FROM devices d WHERE d.place = s.rowid)"},
 }
 
+// checksPostgres are of the texts that searches look in.
+var checksPostgres = []check{
+	{"a device that searches do not find", `SELECT d.id FROM devices d LEFT JOIN device_texts x ON x.id = d.id
+		WHERE x.id IS NULL OR x.account <> d.account OR x.sort_name <> d.sort_name OR x.search <> d.search`},
+}
+
 // maxFindings bounds what one check says.
 const maxFindings = 10
 
@@ -60,11 +66,11 @@ func (s *Store) Verify(ctx context.Context) (findings []string, err error) {
 	} else if err := dangling(ctx, t, &findings); err != nil {
 		return nil, err
 	}
-	of := checks
-	if !s.postgres {
-		of = slices.Concat(checks, checksSQLite)
+	own := checksSQLite
+	if s.postgres {
+		own = checksPostgres
 	}
-	for _, c := range of {
+	for _, c := range slices.Concat(checks, own) {
 		if err := c.run(ctx, t, &findings); err != nil {
 			return nil, err
 		}
