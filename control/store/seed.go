@@ -52,7 +52,37 @@ func (s *Store) Seed(ctx context.Context, devices, resellers int, now time.Time,
 		}
 		done(n + len(batch))
 	}
-	return nil
+	return s.mergeIndex(ctx)
+}
+
+// mergePages are what a step of mergeIndex writes: control, which may run, has
+// its turn after each.
+const mergePages = 500
+
+// mergeIndex makes one part of SQLite's index of searches, as its documentation
+// has it (sqlite.org/fts5.html, section 6.8): of so many that come at once, and
+// make room for others, much is in it twice.
+func (s *Store) mergeIndex(ctx context.Context) error {
+	if s.postgres {
+		return nil
+	}
+	for pages := -mergePages; ; pages = mergePages {
+		before, after := 0, 0
+		err := s.Tx(ctx, func(ft fleet.Tx) (err error) {
+			t := ft.(*tx)
+			if before, err = t.count("SELECT total_changes()"); err != nil {
+				return err
+			}
+			if err := t.insert("INSERT INTO devices_search (devices_search, rank) VALUES ('merge', $1)", pages); err != nil {
+				return err
+			}
+			after, err = t.count("SELECT total_changes()")
+			return err
+		})
+		if err != nil || after-before < 2 {
+			return err
+		}
+	}
 }
 
 type seedling struct {
