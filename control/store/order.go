@@ -131,7 +131,7 @@ func (t *tx) split(label int64, name string, d id.Device) error {
 	}
 	low, high, moved := label, label, after
 	if len(before) < len(after) {
-		low, moved = 0, before
+		moved = before
 		low, err = t.nextLabel(label, -1)
 	} else {
 		high, err = t.nextLabel(label, 1)
