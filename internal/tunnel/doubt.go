@@ -28,7 +28,7 @@ func (t *session) doubtIn() time.Duration {
 	return max(due, time.Millisecond)
 }
 
-func (t *session) heardSince(at time.Duration) bool { return time.Duration(t.heard.Load()) > at }
+func (t *session) heardSince(at time.Duration) bool { return time.Duration(t.heard.Load()) >= at }
 
 // isDoubtful reports whether the last ping has been without an answer for longer
 // than a line takes that is only slow.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"trunkline/internal/fault"
@@ -509,4 +510,21 @@ func TestThousandAbortedDownloadsLeaveNothing(t *testing.T) {
 	if s := w.open(t); s.Close() != nil {
 		t.Error("the tunnel is of no more use")
 	}
+}
+
+// A ping may be answered before its sender has noted that it went: that is an
+// answer. In the bubble all answers come at the very moment of the question.
+func TestARelayThatAnswersAtOnceIsNotDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		doubts := 0
+		w := start(t, setup{
+			onDoubt: func(int) { doubts++ },
+			conns:   func(testing.TB) (net.Conn, net.Conn) { return net.Pipe() },
+		})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if doubts > 0 || w.agent.Doubtful() {
+			t.Errorf("doubted %d times in an hour", doubts)
+		}
+	})
 }

@@ -245,14 +245,14 @@ func (t *session) tick() {
 		return
 	}
 	if now := time.Now(); !now.Before(t.timers.ping) {
+		if d := t.doubt; d != nil && d.asked == 0 { // before it goes: its answer may be here before post has returned
+			d.asked, d.times = now.Sub(t.start), 0
+		}
 		if later := t.unasked() - t.silence(); later > 0 {
 			t.timers.ping = now.Add(later)
 		} else {
 			_ = t.post(message{Type: typePing}) // if it finds no room, enough is waiting to be sent
 			t.timers.ping = now.Add(t.pingIn())
-		}
-		if d := t.doubt; d != nil && d.asked == 0 {
-			d.asked, d.times = time.Since(t.start), 0
 		}
 	}
 	wait := min(time.Until(t.timers.ping), max(t.patient-t.silence(), time.Millisecond))
