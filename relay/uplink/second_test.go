@@ -66,6 +66,10 @@ func TestFirstTunnelWhereTheSecondIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	held := "# HELP trunkline_relay_second_tunnels Of these, those that are kept idle for when their device's first tunnel, at another relay, is lost.\n# TYPE trunkline_relay_second_tunnels gauge\ntrunkline_relay_second_tunnels 1\n"
+	w.eventually("the second tunnel is held", func() bool {
+		return testutil.GatherAndCompare(w.reg, strings.NewReader(held), "trunkline_relay_second_tunnels") == nil
+	})
 	first, err := w.dial(d)
 	if err != nil {
 		t.Fatal(err)
