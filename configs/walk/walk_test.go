@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -126,7 +125,7 @@ func walk(t *testing.T) {
 		for _, m := range []string{"a", "b", "c"} {
 			machines[m].run("/", line)
 			if strings.Contains(line, "control") && m == "a" {
-				eventually(t, "control of a", func() error { return service.Ready(t.Context(), addresses["a"]+":9701") })
+				testnet.Eventually(t, "control of a", func() error { return service.Ready(t.Context(), addresses["a"]+":9701") })
 			}
 		}
 	}
@@ -139,7 +138,7 @@ func walk(t *testing.T) {
 	lb.run("/", doc.within("haproxy -c"))
 
 	// 4. Check.
-	eventually(t, "the check of step 4", func() error {
+	testnet.Eventually(t, "the check of step 4", func() error {
 		out, err := lb.try("/", check)
 		if err == nil && !strings.HasSuffix(out, "console\n") {
 			err = errors.New("it does not say console")
@@ -150,7 +149,7 @@ func walk(t *testing.T) {
 		return err
 	})
 	for m, addr := range addresses {
-		eventually(t, "links of "+m, func() error { return linked(t.Context(), addr) })
+		testnet.Eventually(t, "links of "+m, func() error { return linked(t.Context(), addr) })
 	}
 
 	// A PBX, by README.md.
@@ -200,7 +199,7 @@ func startDatabase(t *testing.T, parent string, m *machine, ca *authority, passw
 	if err := exec.Command(args[0], args[1:]...).Start(); err != nil { // it ends with the namespace
 		t.Fatal(err)
 	}
-	eventually(t, "the database", s.Ready)
+	testnet.Eventually(t, "the database", s.Ready)
 	if err := errors.Join(s.CreateDatabase("trunkline"), s.Run("psql", "-h", dir, "-U", pgserver.User, "-d", "trunkline", "-qc", "ALTER ROLE trunkline PASSWORD '"+password+"'")); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +243,7 @@ func connectPBX(t *testing.T, m *machine, login string) {
 	typed = with(t, typed, ":8443", "", "you@example.com", owner, "https://127.0.0.1:8088", portal.URL()) + " --password-file /root/password"
 	m.run("/root", typed)
 	m.run("/root", "setsid trunkline-agent run >/var/log/agent.log 2>&1 </dev/null &")
-	eventually(t, "trunkline-agent status", func() error {
+	testnet.Eventually(t, "trunkline-agent status", func() error {
 		out, err := m.try("/root", "trunkline-agent status")
 		if err != nil {
 			err = fmt.Errorf("%w: %s", err, out)
@@ -319,20 +318,6 @@ func visit(t *testing.T, ca *authority, login string) {
 		if id.Relay("relay-"+m) != d.Relay {
 			v.Transport = to(addr)
 			sees("relay-" + m)
-		}
-	}
-}
-
-// eventually waits with patience for what other machines have to do.
-func eventually(t *testing.T, what string, ok func() error) {
-	t.Helper()
-	for late := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		err := ok()
-		if err == nil {
-			return
-		}
-		if time.Now().After(late) {
-			t.Fatalf("%s: %v", what, err)
 		}
 	}
 }

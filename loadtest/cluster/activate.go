@@ -88,14 +88,8 @@ const removedAtOnce = 200
 // remove takes PBXs back, so that what comes next finds their connections free.
 func (s *Scene) remove(ctx context.Context, all []id.Device) error {
 	for some := range slices.Chunk(all, removedAtOnce) {
-		for late := time.Now().Add(patience); ; {
-			err := s.removeOnce(ctx, some)
-			if err == nil {
-				break
-			}
-			if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
-				return fmt.Errorf("remove PBXs that were activated meanwhile: %w", err)
-			}
+		if err := clock.Again(ctx, patience, lookEvery, func() error { return s.removeOnce(ctx, some) }); err != nil {
+			return fmt.Errorf("remove PBXs that were activated meanwhile: %w", err)
 		}
 	}
 	return nil

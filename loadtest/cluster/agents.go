@@ -160,19 +160,16 @@ func (a *agents) visited(ctx context.Context, happens func() error) error {
 }
 
 // enter opens a visit; relays hear of a new tunnel a moment after control does.
-func (a *agents) enter(ctx context.Context, d id.Device) (*visitor.Visitor, error) {
-	for late := time.Now().Add(startPatience); ; {
+func (a *agents) enter(ctx context.Context, d id.Device) (v *visitor.Visitor, err error) {
+	err = clock.Again(ctx, startPatience, lookEvery, func() error {
 		start, err := a.s.API.StartVisit(ctx, controlapi.VisitRequest{Device: d})
-		if err == nil {
-			var v *visitor.Visitor
-			if v, err = visitor.Enter(ctx, a.s.TLS, a.s.Server, start); err == nil {
-				return v, nil
-			}
+		if err != nil {
+			return err
 		}
-		if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
-			return nil, err
-		}
-	}
+		v, err = visitor.Enter(ctx, a.s.TLS, a.s.Server, start)
+		return err
+	})
+	return v, err
 }
 
 // close ends the agents and takes their PBXs back.

@@ -57,21 +57,25 @@ func (s *Scene) secondTunnels(ctx context.Context, on bool) error {
 	if _, err := s.API.EditTunnelSettings(ctx, controlapi.TunnelSettingsEdit{SecondTunnel: &on}); err != nil {
 		return err
 	}
-	for late := time.Now().Add(patience); ; {
-		var n float64
-		var errs []error
-		for _, m := range s.relays {
-			once, cancel := context.WithTimeout(ctx, answersIn)
-			have, err := target.Metric(once, "http://"+s.at(m.node, portAdmin)+"/metrics", "trunkline_relay_second_tunnels")
-			cancel()
-			n, errs = n+have, append(errs, err)
+	return clock.Again(ctx, patience, lookEvery, func() error {
+		n, err := s.haveSecond(ctx)
+		if all := len(s.Generator.PBXs()); err == nil && !(on && n >= all || !on && n == 0) {
+			err = fmt.Errorf("%d second tunnels, and the account's wish for them is %t", n, on)
 		}
-		err := errors.Join(errs...)
-		if all := len(s.Generator.PBXs()); err == nil && (on && int(n) >= all || !on && n == 0) {
-			return nil
+		return err
+	})
+}
+
+// haveSecond is how many second tunnels the relays hold.
+func (s *Scene) haveSecond(ctx context.Context) (n int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answersIn)
+	defer cancel()
+	for _, m := range s.relays {
+		have, err := target.Metric(ctx, "http://"+s.at(m.node, portAdmin)+"/metrics", "trunkline_relay_second_tunnels")
+		if err != nil {
+			return 0, err
 		}
-		if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
-			return errors.Join(fmt.Errorf("%.0f second tunnels, and the account's wish for them is %t", n, on), err)
-		}
+		n += int(have)
 	}
+	return n, nil
 }

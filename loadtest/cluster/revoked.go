@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"trunkline/internal/id"
 	"trunkline/internal/visitor"
 	"trunkline/loadtest/clock"
 )
@@ -28,15 +29,13 @@ func (s *Scene) endedVisit(ctx context.Context) (*visitor.Visitor, error) {
 
 // refused waits until a visit is.
 func (s *Scene) refused(ctx context.Context, v *visitor.Visitor) error {
-	for late := time.Now().Add(patience); ; {
+	return clock.Again(ctx, patience, lookEvery, func() error {
 		status, err := look(ctx, v)
 		if err == nil && status != http.StatusOK {
 			return nil
 		}
-		if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
-			return fmt.Errorf("a visit that was ended: status %d: %w", status, cmp.Or(err, errServed))
-		}
-	}
+		return fmt.Errorf("a visit that was ended: status %d: %w", status, cmp.Or(err, errServed))
+	})
 }
 
 var errServed = errors.New("it is served")
@@ -60,21 +59,20 @@ func look(ctx context.Context, v *visitor.Visitor) (status int, err error) {
 // when names: a visit that was ended stays so, and a new one can be opened.
 func (s *Scene) stillHolds(ctx context.Context, ended *visitor.Visitor, when string) error {
 	began := time.Now()
-	for late := began.Add(patience); ; {
-		_, start, err := s.Generator.Enter(ctx, s.Generator.PBXs()[0])
-		if err == nil {
-			s.fact("a new visit could be opened within %.1f s when %s; one that was ended before is still refused", time.Since(began).Seconds(), when)
-			if err := s.API.EndVisit(ctx, start); err != nil {
-				return err
-			}
-			break
-		}
-		if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
-			return fmt.Errorf("no visit can be opened: %w", err)
-		}
+	var start id.Visit
+	if err := clock.Again(ctx, patience, lookEvery, func() (err error) {
+		_, start, err = s.Generator.Enter(ctx, s.Generator.PBXs()[0])
+		return err
+	}); err != nil {
+		return fmt.Errorf("no visit can be opened: %w", err)
+	}
+	took := time.Since(began)
+	if err := s.API.EndVisit(ctx, start); err != nil {
+		return err
 	}
 	if status, err := look(ctx, ended); err != nil || status == http.StatusOK {
 		return fmt.Errorf("a visit that was ended before: status %d: %w", status, cmp.Or(err, errServed))
 	}
+	s.fact("a new visit could be opened within %.1f s when %s; one that was ended before is still refused", took.Seconds(), when)
 	return nil
 }

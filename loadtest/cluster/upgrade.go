@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"time"
 
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
@@ -64,14 +63,8 @@ func (s *Scene) upgradeNodes(ctx context.Context) error {
 func (s *Scene) mixed(ctx context.Context) error {
 	fresh, old := s.relays[0], s.relays[1]
 	for _, way := range []struct{ by, at *member }{{fresh, old}, {old, fresh}} {
-		for late := time.Now().Add(patience); ; {
-			err := s.visitBy(ctx, way.by, way.at)
-			if err == nil {
-				break
-			}
-			if time.Now().After(late) || !clock.Sleep(ctx, lookEvery) {
-				return fmt.Errorf("relays of two versions: a visit by %s to a PBX at %s: %w", way.by.name, way.at.name, err)
-			}
+		if err := clock.Again(ctx, patience, lookEvery, func() error { return s.visitBy(ctx, way.by, way.at) }); err != nil {
+			return fmt.Errorf("relays of two versions: a visit by %s to a PBX at %s: %w", way.by.name, way.at.name, err)
 		}
 	}
 	s.fact("%s, new, and %s, old, carried visits for each other", fresh.name, old.name)

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"trunkline/internal/service"
+	"trunkline/loadtest/clock"
 	"trunkline/loadtest/target"
 )
 
@@ -139,17 +140,8 @@ func (s *scene) learned(ctx context.Context) error {
 func await(ctx context.Context, ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ask(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%w after %v", err, patience)
-		}
+	if err := clock.Again(ctx, patience, 20*time.Millisecond, func() error { return ask(ctx) }); err != nil {
+		return fmt.Errorf("%w after %v", err, patience)
 	}
+	return nil
 }
