@@ -93,7 +93,7 @@ BENCH_HISTORY ?= bin/bench/history.jsonl
 bench-ci: build ## fails if the relay does worse than where this branch left BASE, beyond the noise
 	$(GO) run ./bench ci --base "$(BASE)" --history "$(BENCH_HISTORY)" --summary "$(GITHUB_STEP_SUMMARY)"
 
-bench-ci-proof: build ## shows that bench-ci sees a sleep and an allocation in the relay's copy loop
+bench-ci-proof: build ## shows that bench-ci sees a sleep and allocations in the relay's copy loop
 	@for p in bench/ci/*.patch; do echo "== $$p"; \
 	  if $(GO) run ./bench ci --patch $$p --only 'way=down/edge=http$$' --history bin/bench/proof.jsonl; then echo "$$p was not noticed"; exit 1; fi; \
 	done; echo "each was noticed"
