@@ -77,15 +77,17 @@ func TestCardinality(t *testing.T) {
 	t.Logf("%d series of control and relay, with %d devices", len(after), crowd+3)
 }
 
-// announceCrowd has a relay that is not there say that it holds so many tunnels.
-func announceCrowd(t *testing.T, b *bus.Bus) []id.Device {
+// keepLease has a relay that is not there say on the bus that it lives, until the
+// test ends.
+func keepLease(t testing.TB, b *bus.Bus, l bus.Lease) {
 	t.Helper()
+	l.Started = time.Now()
 	lease := func() error {
-		_, err := bus.NewBucket[bus.Lease](b, bus.Relays).Put(t.Context(), "crowd", bus.Lease{Relay: "crowd", Started: time.Now()})
+		_, err := bus.NewBucket[bus.Lease](b, bus.Relays).Put(t.Context(), string(l.Relay), l)
 		return err
 	}
-	testnet.Eventually(t, "the crowd's relay is on the bus", lease)
-	testnet.Go(t, "the crowd's relay", func(ctx context.Context) error {
+	testnet.Eventually(t, string(l.Relay)+" is on the bus", lease)
+	testnet.Go(t, string(l.Relay), func(ctx context.Context) error {
 		tick := time.NewTicker(bus.LeaseEvery / 2)
 		defer tick.Stop()
 		for {
@@ -97,6 +99,12 @@ func announceCrowd(t *testing.T, b *bus.Bus) []id.Device {
 			}
 		}
 	})
+}
+
+// announceCrowd has a relay that is not there say that it holds so many tunnels.
+func announceCrowd(t *testing.T, b *bus.Bus) []id.Device {
+	t.Helper()
+	keepLease(t, b, bus.Lease{Relay: "crowd"})
 	routes := bus.NewBucket[bus.Route](b, bus.Routes)
 	devices := make([]id.Device, crowd)
 	var g errgroup.Group

@@ -23,8 +23,11 @@ type scraper struct {
 	addr string
 }
 
-// job is a target's address by the name of its job.
-type job struct{ name, addr string }
+// job is its targets' addresses by its name.
+type job struct {
+	name  string
+	addrs []string
+}
 
 const scrapeEvery = time.Second
 
@@ -37,8 +40,10 @@ func startPrometheus(t *testing.T, jobs []job, flags ...string) *scraper {
 		t.Fatal(err)
 	}
 	conf := fmt.Sprintf("global: {scrape_interval: %v, evaluation_interval: 1s}\nrule_files: [%s/*.yml]\nscrape_configs:\n", scrapeEvery, rules)
+	targets := 0
 	for _, j := range jobs {
-		conf += fmt.Sprintf("- {job_name: %s, static_configs: [{targets: [%q]}]}\n", j.name, j.addr)
+		conf += fmt.Sprintf("- {job_name: %s, static_configs: [{targets: [%s]}]}\n", j.name, strings.Join(j.addrs, ", "))
+		targets += len(j.addrs)
 	}
 	file := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
@@ -66,7 +71,7 @@ func startPrometheus(t *testing.T, jobs []job, flags ...string) *scraper {
 	// What happens before the first scrape is in no rate.
 	testnet.Eventually(t, "Prometheus has been everywhere", func() error {
 		up, err := p.query("up == 1")
-		if err == nil && len(up) != len(jobs) {
+		if err == nil && len(up) != targets {
 			err = fmt.Errorf("up: %v", up)
 		}
 		return err

@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"net"
@@ -34,6 +35,7 @@ func (m *More) WithRelays(c *up.Config) {
 // by World.Relay.
 type More struct {
 	Names    []id.Relay
+	Dial     string // where they reach the bus; "": where it listens
 	password string
 }
 
@@ -55,13 +57,8 @@ func (w *World) Relay(m *More, name id.Relay, configure func(*relay.Config)) *Re
 	if configure != nil {
 		configure(&cfg)
 	}
-	r := &Relay{Name: name, Registry: prometheus.NewRegistry()}
+	r := &Relay{Name: name, Bus: w.BusAs(m, name), Registry: prometheus.NewRegistry()}
 	var err error
-	r.Bus, err = bus.Open(w.T.Context(), bus.Config{URL: "nats://" + w.Up.BusAddr(), User: string(name), PasswordFile: m.password}, w.Log)
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	w.T.Cleanup(func() { _ = r.Bus.Close() })
 	r.Relay, err = relay.New(relay.Options{Config: cfg, Bus: r.Bus, Certificate: w.Up.CA().Certificate, Log: w.Log, Registerer: r.Registry})
 	if err != nil {
 		w.T.Fatal(err)
@@ -69,6 +66,17 @@ func (w *World) Relay(m *More, name id.Relay, configure func(*relay.Config)) *Re
 	r.Stop = Go(w.T, string(name), r.Run)
 	w.Eventually(string(name)+" ready", r.Ready)
 	return r
+}
+
+// BusAs is a connection to the bus as one of m's relays has it.
+func (w *World) BusAs(m *More, name id.Relay) *bus.Bus {
+	w.T.Helper()
+	b, err := bus.Open(w.T.Context(), bus.Config{URL: "nats://" + cmp.Or(m.Dial, w.Up.BusAddr()), User: string(name), PasswordFile: m.password}, w.Log)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	w.T.Cleanup(func() { _ = b.Close() })
+	return b
 }
 
 // Through has v's connections go to a relay, whatever their address says.

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,75 +16,17 @@ import (
 	"trunkline/relay"
 )
 
-// wire passes TCP on to a relay until it is cut.
-type wire struct {
-	ln net.Listener
-
-	mu    sync.Mutex
-	to    string
-	conns []net.Conn
-}
-
-func newWire(t *testing.T) *wire {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{ln: ln}
-	t.Cleanup(w.cut)
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			w.mu.Lock()
-			to := w.to
-			w.mu.Unlock()
-			up, err := net.Dial("tcp", to)
-			if err != nil {
-				c.Close()
-				continue
-			}
-			w.mu.Lock()
-			w.conns = append(w.conns, c, up)
-			w.mu.Unlock()
-			go pass(c, up)
-			go pass(up, c)
-		}
-	}()
-	return w
-}
-
-func pass(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
-	to.Close()
-}
-
-// cut ends it as a machine that is gone does.
-func (w *wire) cut() {
-	w.ln.Close()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.conns {
-		c.Close()
-	}
-}
-
 // A PBX of an account that wishes for a region and a second tunnel has the first
 // one there and the second elsewhere; it counts once; and when the first one's
 // relay is gone, the second one serves at once.
 func TestSecondTunnelServes(t *testing.T) {
 	more := &testnet.More{Names: []id.Relay{"relay-2", "relay-3"}}
 	w := testnet.Start(t, more.WithRelays)
-	gone := newWire(t)
+	gone := testnet.NewWire(t)
 	r2 := w.Relay(more, "relay-2", func(c *relay.Config) {
-		c.Region, c.Advertise, c.Peer.Advertise = "eu", []string{gone.ln.Addr().String()}, gone.ln.Addr().String()
+		c.Region, c.Advertise, c.Peer.Advertise = "eu", []string{gone.Addr()}, gone.Addr()
 	})
-	gone.mu.Lock()
-	gone.to = r2.Addr().String()
-	gone.mu.Unlock()
+	gone.To(r2.Addr().String())
 	r3 := w.Relay(more, "relay-3", func(c *relay.Config) { c.Region = "us" })
 
 	region, yes := "eu", true
@@ -133,7 +72,7 @@ func TestSecondTunnelServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	gone.cut()
+	gone.Cut()
 	w.Eventually("the next request to be served", func() error {
 		_, err := v.Fetch(t.Context(), "/")
 		return err
