@@ -12,7 +12,7 @@ func relaysBoard() dashboard {
 					queries: []query{{`sum(trunkline_relay_tunnels{SEL})`, "tunnels"}}},
 				{kind: stat, title: "Requests", unit: "reqps", link: "metrics.md#trunkline_relay_edge_requests_total", about: "Browsers' requests a second.",
 					queries: []query{{`sum(rate(trunkline_relay_edge_requests_total{SEL}[$__rate_interval]))`, "requests"}}},
-				{kind: stat, title: "Failed", unit: "percentunit", link: "runbooks/TrunklineVisitsFailing.md", about: "Requests that failed for what the relay, the tunnel or the portal did.",
+				{kind: stat, title: "Failed", unit: "percentunit", link: "runbooks/TrunklineVisitsFailing.md", about: "Requests that failed for what a relay, the tunnel or the portal did.",
 					queries: []query{{failedShare, "failed"}}},
 				{kind: stat, title: "First byte, 99 %", unit: "s", link: "runbooks/TrunklineVisitsSlow.md", about: "99 of 100 requests have the portal's answer begin within this.",
 					queries: quantiles("trunkline_relay_edge_first_byte_seconds", "")[2:]},
@@ -87,7 +87,7 @@ const failedShare = `sum(rate(trunkline_relay_edge_faults_total{SEL, code=~"` + 
 
 // failures are the faults that the provider has to look into. not_connected is
 // not one: staff try PBXs that they know are off.
-const failures = "internal|unavailable|not_ready|connection_lost|peer_silent|portal_.*"
+const failures = "internal|unavailable|not_ready|connection_lost|peer_silent|relay_lost|relay_unreachable|not_at_this_relay|forwarded_twice|portal_.*"
 
 func browsers() []panel {
 	return []panel{

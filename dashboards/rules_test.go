@@ -4,10 +4,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"trunkline/internal/fault"
 )
 
 type ruleFile struct {
@@ -90,6 +94,28 @@ func TestAlerts(t *testing.T) {
 	for _, name := range found {
 		if !pages[strings.TrimSuffix(filepath.Base(name), ".md")] {
 			t.Errorf("%s: there is no such alert", name)
+		}
+	}
+}
+
+// What counts as failed is the same on a dashboard and in an alert, and is codes
+// that there are.
+func TestFailures(t *testing.T) {
+	ratios := 0
+	for _, r := range rules(t) {
+		if strings.HasPrefix(r.Record, "job:trunkline_relay_edge_failed:") {
+			if ratios++; !strings.Contains(r.Expr, `{code=~"`+failures+`"}`) {
+				t.Errorf("%s is not of %s: %s", r.Record, failures, r.Expr)
+			}
+		}
+	}
+	if ratios != 2 {
+		t.Errorf("%d ratios were found", ratios)
+	}
+	for code := range strings.SplitSeq(failures, "|") {
+		is := regexp.MustCompile("^" + code + "$")
+		if !slices.ContainsFunc(fault.Codes(), func(c fault.Code) bool { return is.MatchString(string(c)) }) {
+			t.Errorf("nothing fails with %s", code)
 		}
 	}
 }
