@@ -108,6 +108,7 @@ func (v *Visitor) WebSocket(ctx context.Context, path string) (*websocket.Conn, 
 // StatusError is an answer that a visitor did not want.
 type StatusError struct {
 	Status int
+	Type   string // Content-Type of Body
 	Body   string
 }
 
@@ -118,5 +119,5 @@ func statusError(resp *http.Response) error {
 	if err != nil {
 		return err
 	}
-	return &StatusError{Status: resp.StatusCode, Body: string(b)}
+	return &StatusError{Status: resp.StatusCode, Type: resp.Header.Get("Content-Type"), Body: string(b)}
 }

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,16 +14,18 @@ import (
 	"syscall"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/visitor"
 )
 
 // Codes of what no part of Trunkline has a code for.
 const (
-	codeTimeout  = "timeout"
-	codeRefused  = "connection_refused"
-	codeLost     = "no_answer"         // the connection was lost before there was any
-	codeCut      = "answer_cut"        // in the middle of one
-	codeBytes    = "wrong_bytes"       // see the result's checked bytes
-	codeNoSocket = "websocket_is_down" // a message was due while there was none
+	codeTimeout   = "timeout"
+	codeRefused   = "connection_refused"
+	codeTLS       = "tls_failed"    // or the certificate is not believed
+	codeLost      = "no_answer"     // the connection was lost before there was any
+	codeCut       = "answer_cut"    // in the middle of one
+	codeHandshake = "bad_handshake" // a WebSocket's, which is answered 101 and wrong
+	codeBytes     = "wrong_bytes"   // see the result's checked bytes
 )
 
 const maxProblem = 64 << 10
@@ -38,8 +41,20 @@ func why(err error) string {
 		return codeTimeout
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return codeRefused
+	case untrusted(err):
+		return codeTLS
 	}
 	return codeLost
+}
+
+// untrusted reports whether no TLS came about.
+func untrusted(err error) bool {
+	var (
+		cert   *tls.CertificateVerificationError
+		alert  tls.AlertError // the other side's
+		record tls.RecordHeaderError
+	)
+	return errors.As(err, &cert) || errors.As(err, &alert) || errors.As(err, &record)
 }
 
 // broken is the code of an answer that has begun.
@@ -53,10 +68,26 @@ func broken(err error) string {
 // refused is the code of an answer that is not the portal's: the relay's own, if
 // it says one.
 func refused(resp *http.Response) string {
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblem)) // a part is no document
+	return said(resp.StatusCode, resp.Header.Get("Content-Type"), b)
+}
+
+func said(status int, kind string, body []byte) string {
 	var p fault.Problem
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/problem+json") &&
-		json.NewDecoder(io.LimitReader(resp.Body, maxProblem)).Decode(&p) == nil && slices.Contains(fault.Codes(), p.Code) {
+	if strings.HasPrefix(kind, "application/problem+json") && json.Unmarshal(body, &p) == nil && slices.Contains(fault.Codes(), p.Code) {
 		return string(p.Code)
 	}
-	return "status_" + strconv.Itoa(resp.StatusCode)
+	return "status_" + strconv.Itoa(status)
+}
+
+// unopened is the code of a WebSocket that did not come about.
+func unopened(err error) string {
+	s, ok := errors.AsType[*visitor.StatusError](err)
+	switch {
+	case !ok:
+		return why(err)
+	case s.Status == http.StatusSwitchingProtocols:
+		return codeHandshake
+	}
+	return said(s.Status, s.Type, []byte(s.Body))
 }

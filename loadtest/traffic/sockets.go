@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"go.uber.org/zap"
 
 	"trunkline/loadtest/clock"
 	"trunkline/loadtest/content"
@@ -64,7 +65,8 @@ func (k *socket) dial(ctx context.Context) (*websocket.Conn, string) {
 	defer cancel()
 	ws, err := k.site.WebSocket(ctx, "/live")
 	if err != nil {
-		return nil, codeNoSocket
+		k.load.Log.Warn("no WebSocket", zap.Error(err))
+		return nil, unopened(err)
 	}
 	ws.SetReadLimit(2 * int64(max(k.t.Size, 1<<10)))
 	return ws, ""

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -184,6 +185,53 @@ func TestWhatIsWrong(t *testing.T) {
 		fmt.Fprintf(w, `{"code": %q}`, time.Now().String())
 	}, "status_503", none)
 	f("silence", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "timeout", none)
+}
+
+// Of a WebSocket that does not open, each message that was due has failed with
+// the code of why.
+func TestSocketsThatDoNotOpen(t *testing.T) {
+	f := func(what string, w *world, code string) {
+		t.Helper()
+		w.Timeout = time.Second
+		stream := scenario.Traffic{Kind: scenario.WebSocket, Open: 1, Every: 10 * time.Millisecond, Size: 100}
+		got := w.until(t, stream, func(t result.Tally) bool { return t.Failed() >= 5 })
+		if got.OK != 0 || got.Errors[code] == 0 || len(got.Errors) != 1 {
+			t.Errorf("%s: %d echoes, errors %v", what, got.OK, got.Errors)
+		}
+	}
+	f("a refusal with a code", newWorld(t, func(w http.ResponseWriter, _ *http.Request) {
+		fault.ProblemOf(fault.New(fault.NotConnected, "The PBX is off."), "").Write(w)
+	}), "not_connected")
+	f("a refusal without one", newWorld(t, http.NotFound), "status_404")
+	f("a page where a socket was to be", newWorld(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "hello")
+	}), "status_200")
+	f("another protocol", newWorld(t, func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+	}), "bad_handshake")
+	f("silence", newWorld(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), "timeout")
+	f("a connection that is lost", newWorld(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "no_answer")
+
+	nobody, stranger := newWorld(t, serve), newWorld(t, serve)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	nobody.Sites[0].Origin = "http://" + ln.Addr().String()
+	f("nobody there", nobody, "connection_refused")
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	stranger.Sites[0].Origin = s.URL
+	f("a certificate that nobody vouches for", stranger, "tls_failed")
 }
 
 // Messages are checked one by one.
