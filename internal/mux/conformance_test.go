@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"trunkline/internal/mux"
 )
 
 // Every implementation as client and as server of every other one that has us
@@ -47,6 +49,8 @@ var conformance = []struct {
 	{"unread", unread},
 	{"reset", resets},
 	{"deadline", deadlines},
+	{"ping", pings},
+	{"go-away", goesAway}, // last: the session takes no more streams
 }
 
 func echoes(t *testing.T, opener, acceptor peer) {
@@ -189,6 +193,45 @@ func resets(t *testing.T, opener, acceptor peer) {
 		}
 		far.Close()
 	}
+}
+
+func pings(t *testing.T, opener, acceptor peer) {
+	opener.ping(t)
+	acceptor.ping(t)
+}
+
+// goesAway: who is told that the far side takes no more streams opens none, and
+// goes on with those there are. Ours never says so: a tunnel has words for it.
+func goesAway(t *testing.T, opener, acceptor peer) {
+	us, ok := opener.(*ours)
+	them, says := acceptor.(interface{ away() error })
+	if !ok || !says {
+		return
+	}
+	go func() {
+		s := acceptor.accept(t)
+		defer s.Close()
+		_, _ = io.Copy(s, s)
+	}()
+	s := opener.open(t)
+	defer s.Close()
+	echo := func() {
+		t.Helper()
+		_ = s.SetDeadline(time.Now().Add(patience))
+		_, _ = s.Write([]byte("x"))
+		if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
+			t.Errorf("a stream that is there: %v", err)
+		}
+	}
+	echo()
+	if err := them.away(); err != nil {
+		t.Fatal(err)
+	}
+	echo() // what was said before has come
+	if _, err := us.Open(nil); !errors.Is(err, mux.ErrPeerClosed) {
+		t.Errorf("another stream: %v", err)
+	}
+	echo()
 }
 
 func isTimeout(err error) bool {

@@ -30,6 +30,7 @@ type stream interface {
 type peer interface {
 	open(t testing.TB) stream
 	accept(t testing.TB) stream
+	ping(t testing.TB)
 	close()
 }
 
@@ -101,6 +102,16 @@ func (o *ours) accept(t testing.TB) stream {
 	}
 }
 
+func (o *ours) ping(t testing.TB) {
+	o.Ping()
+	for end := time.Now().Add(patience); o.RTT() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Error("no answer to a ping")
+			return
+		}
+	}
+}
+
 func (o *ours) close() { o.conn.Close(); <-o.ended }
 
 const patience = 30 * time.Second
@@ -108,6 +119,8 @@ const patience = 30 * time.Second
 type theirs[S stream] struct {
 	openStream   func() (S, error)
 	acceptStream func() (S, error)
+	pingPeer     func() (time.Duration, error)
+	goAway       func() error // says that no more streams are taken
 	end          func() error
 }
 
@@ -127,7 +140,14 @@ func (p theirs[S]) accept(t testing.TB) stream {
 	return s
 }
 
-func (p theirs[S]) close() { _ = p.end() }
+func (p theirs[S]) ping(t testing.TB) {
+	if _, err := p.pingPeer(); err != nil {
+		t.Errorf("a ping: %v", err)
+	}
+}
+
+func (p theirs[S]) away() error { return p.goAway() }
+func (p theirs[S]) close()      { _ = p.end() }
 
 // hashicorpStream has half-closes under another name, and no reset of its own.
 type hashicorpStream struct{ *hashicorp.Stream }
@@ -150,7 +170,7 @@ func newHashicorp(t testing.TB, c net.Conn, client bool) peer {
 	return theirs[hashicorpStream]{
 		func() (hashicorpStream, error) { return wrap(s.OpenStream()) },
 		func() (hashicorpStream, error) { return wrap(s.AcceptStream()) },
-		s.Close,
+		s.Ping, s.GoAway, s.Close,
 	}
 }
 
@@ -173,7 +193,7 @@ func newLibp2p(t testing.TB, c net.Conn, client bool) peer {
 	return theirs[libp2pStream]{
 		func() (libp2pStream, error) { return wrap(s.OpenStream(t.Context())) },
 		func() (libp2pStream, error) { return wrap(s.AcceptStream()) },
-		s.Close,
+		s.Ping, s.GoAway, s.Close,
 	}
 }
 
