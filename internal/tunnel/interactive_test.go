@@ -2,12 +2,13 @@ package tunnel_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"trunkline/internal/linkmodel"
@@ -94,35 +95,58 @@ func TestSmallRequestsBesideBulk(t *testing.T) {
 	}
 }
 
-// BenchmarkSmallBesideBulk reports the time of a small request on a link that
-// is idle and on one that recordings fill: median and the worst of twenty.
-func BenchmarkSmallBesideBulk(b *testing.B) {
-	for _, mbit := range []int{1, 10, 100} {
-		for _, rtt := range []int{20, 100, 300} { // ms
+// The same on every link that a PBX may be behind, beside eight. The clock is
+// synctest's, so that the times are the links' alone.
+func TestSmallRequestsOnEveryLink(t *testing.T) {
+	for _, link := range []struct {
+		mbit, times int
+		wait        time.Duration // at most, for what the link has queued and for a turn of each
+	}{{1, 10, 900 * time.Millisecond}, {10, 20, 100 * time.Millisecond}, {100, 4, 30 * time.Millisecond}} {
+		for _, rtt := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond} {
 			for _, loss := range []float64{0, 0.005, 0.02} {
-				for _, bulk := range []int{0, recordings} {
-					b.Run(fmt.Sprintf("mbit=%d/rtt=%dms/loss=%v/bulk=%d", mbit, rtt, loss, bulk), func(b *testing.B) {
-						cfg := linkmodel.Symmetric(mbit*linkmodel.Mbit, time.Duration(rtt)*time.Millisecond)
-						cfg.Up.Loss, cfg.Down.Loss = loss, loss
-						page, arrived := busyUplink(b, cfg, bulk)
-						buf := make([]byte, 1024)
-						ask(b, page, buf)
-						for bulk > 0 && arrived.Load() < 256<<10 {
-							ask(b, page, buf)
-						}
-						var took []time.Duration
-						for b.Loop() {
-							began := time.Now()
-							ask(b, page, buf)
-							took = append(took, time.Since(began))
-						}
-						slices.Sort(took)
-						b.ReportMetric(0, "ns/op")
-						b.ReportMetric(float64(took[len(took)/2].Microseconds())/1e3, "ms-median")
-						b.ReportMetric(float64(took[len(took)-1].Microseconds())/1e3, "ms-worst")
-					})
+				cfg := linkmodel.Symmetric(link.mbit*linkmodel.Mbit, rtt)
+				cfg.Up.Loss, cfg.Down.Loss = loss, loss
+				alone, beside := asked(t, cfg, 0, 2), asked(t, cfg, 8, link.times)
+				t.Logf("%3d Mbit/s, %3d ms, %.1f %% lost: median %4d ms alone, %4d ms beside bulk, all but one %4d ms at most", link.mbit, rtt.Milliseconds(), 100*loss,
+					alone.median.Milliseconds(), beside.median.Milliseconds(), beside.most.Milliseconds())
+				switch {
+				case loss == 0 && beside.median > rtt+link.wait:
+					t.Errorf("half take %v more than a round trip", beside.median-rtt)
+				case beside.median > 3*rtt+link.wait: // what is lost comes a round trip later, and all that is behind it
+					t.Errorf("half take %v more than three round trips", beside.median-3*rtt)
 				}
 			}
 		}
 	}
+}
+
+// waits are the times of some small requests: what half, and all but one, take at
+// most.
+type waits struct{ median, most time.Duration }
+
+// asked is what they are over a link, beside so many recordings.
+func asked(t *testing.T, cfg linkmodel.Config, bulk, times int) (w waits) {
+	// Who waits in the multiplexer has a channel and a timer from a pool: there must
+	// be none of another clock.
+	emptyPools := func() { runtime.GC(); runtime.GC() }
+	emptyPools()
+	defer emptyPools()
+	outside := time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(outside)) // the multiplexer counts from when the process began
+		page, arrived := busyUplink(t, cfg, bulk)
+		b := make([]byte, 1024)
+		for ask(t, page, b); bulk > 0 && arrived.Load() < 256<<10; {
+			ask(t, page, b)
+		}
+		var took []time.Duration
+		for range times {
+			began := time.Now()
+			ask(t, page, b)
+			took = append(took, time.Since(began))
+		}
+		slices.Sort(took)
+		w = waits{took[len(took)/2], took[len(took)-2]}
+	})
+	return w
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // A peer behind a cut cable is found by the kernel while we send, and by
-// keep-alive probes while we do not.
-func TestKernelGivesUpWithTheTunnel(t *testing.T) {
+// keep-alive probes while we do not; and what the kernel holds is little.
+func TestSocketOptions(t *testing.T) {
 	var ends []net.Conn
 	cfg := tunnel.Config{Silence: 45 * time.Second}
 	start(t, setup{relay: cfg, agent: cfg, conns: func(t testing.TB) (net.Conn, net.Conn) {
@@ -41,5 +41,6 @@ func TestKernelGivesUpWithTheTunnel(t *testing.T) {
 		option(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15)
 		option(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 10)
 		option(unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3)
+		option(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, 128<<10) // the rest waits where small frames can overtake it
 	}
 }
