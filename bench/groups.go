@@ -70,6 +70,8 @@ func groupOf(stack []string) string {
 		return "kernel: read"
 	case inKernel(leaf):
 		return "kernel: other"
+	case strings.HasPrefix(leaf, "crypto/tls."):
+		return "crypto/tls"
 	case strings.HasPrefix(leaf, "crypto/"):
 		return "ciphers"
 	case is("runtime.schedule", "runtime.findRunnable", "runtime.mcall", "runtime.goready", "runtime.ready", "runtime.wakep", "runtime.gopark", "runtime.mstart"):

@@ -29,6 +29,7 @@ func TestGroups(t *testing.T) {
 		"kernel: epoll":         {"internal/runtime/syscall.Syscall6", "internal/runtime/syscall.EpollWait", "runtime.netpoll", "runtime.findRunnable"},
 		"kernel: futex":         {"runtime.futex", "runtime.futexsleep", "runtime.schedule"},
 		"ciphers":               {"crypto/internal/fips140/aes/gcm.gcmAesEnc", "crypto/tls.(*Conn).Write"},
+		"crypto/tls":            {"crypto/tls.(*halfConn).encrypt", "crypto/tls.(*Conn).Write"},
 		"scheduling":            {"runtime.runqgrab", "runtime.findRunnable", "runtime.schedule"},
 		"channels":              {"runtime.lock2", "runtime.selectgo", "github.com/hashicorp/yamux.(*Session).send"},
 		"allocation and stacks": {"runtime.memclrNoHeapPointers", "runtime.mallocgc", "trunkline/relay/edge.f"},
