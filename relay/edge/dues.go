@@ -10,8 +10,11 @@ import (
 // allow everything.
 type dues [2]*quota
 
-// enterQuotas counts the exchange in where a limit is on.
+// enterQuotas counts the exchange in where a limit is on, once.
 func (x *exchange) enterQuotas() error {
+	if x.dues != (dues{}) {
+		return nil
+	}
 	l := x.e.live.Load()
 	if err := x.dues.enter(l, x.route.Device, x.route.Account); err != nil {
 		return err
@@ -79,6 +82,20 @@ func (d *dues) pay(n int) (wait time.Duration) {
 type toll struct {
 	x    *exchange
 	owed int // bytes
+}
+
+// owe reports whether there is something to wait for.
+func (d *dues) owe() bool {
+	if *d == (dues{}) {
+		return false
+	}
+	now := time.Now()
+	for _, q := range d {
+		if q.pay(0, now) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // tollPiece is how much passes between two looks at the quotas.

@@ -18,23 +18,6 @@ import (
 	"trunkline/relay/edge"
 )
 
-// h2errors is how often a reason has been counted.
-func (w *world) h2errors(reason string) float64 {
-	w.t.Helper()
-	all, err := w.reg.Gather()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, f := range all {
-		for _, m := range f.GetMetric() {
-			if f.GetName() == "trunkline_relay_edge_http2_errors_total" && m.GetLabel()[0].GetValue() == reason {
-				return m.GetCounter().GetValue()
-			}
-		}
-	}
-	return 0
-}
-
 var goodHead = []string{":method", "GET", ":scheme", "https", ":authority", site, ":path", "/", "cookie", cookie}
 
 // ends reads until the relay closes the connection.

@@ -28,8 +28,9 @@ type lane struct {
 	jobs  chan job    // for the goroutine: one at most
 	idle  time.Time   // since when there is no request
 
-	buf    []byte // of the request
-	answer answer
+	buf     []byte // of the request
+	answer  answer
+	refusal error // of jobRefuse
 
 	// Of a request that fasthttp reads.
 	line  int   // the length of its first line, without the end; 0: it is not known
@@ -52,7 +53,8 @@ type job int
 const (
 	jobLeave   job = iota // what has been read is not for loops
 	jobDescend            // a request that has been let in
-	jobServe              // one that needs a stream
+	jobServe              // one that needs a stream, or has to wait
+	jobRefuse             // one beyond a quota
 	jobAwait              // one that has been sent
 	jobFlush              // one whose answer the socket did not take whole
 	jobBreak              // or not at all

@@ -94,6 +94,7 @@ func (x *exchange) pass(a *answer, body []byte) {
 	defer putBuf(out)
 	b := append(x.appendFraming(x.appendAnswer(out[:0], a), a, int64(len(body)), true), body...)
 	x.out.Add(int64(len(body)))
+	(&toll{x: x, owed: len(body)}).settle()
 	x.answers()
 	switch whole, err := c.lane.raw.TryWrite(b); {
 	case err != nil:

@@ -55,6 +55,8 @@ func (c *conn) do(j job) {
 		x.finish(x.descendAdmitted())
 	case jobServe:
 		x.finish(x.proxy())
+	case jobRefuse:
+		x.finish(l.refusal)
 	case jobAwait:
 		x.finish(x.goOnAwaiting())
 	case jobFlush:

@@ -54,15 +54,23 @@ func (c *conn) start(b []byte) {
 		return
 	}
 	x.what = "portal"
-	var k *link
-	if v := e.live.Load(); v.byDevice == nil && v.byAccount == nil { // quotas may have to be waited for
-		k = e.pool.tryTake(x.guest.Visit.ID, x.route.Device)
-	}
+	k := e.pool.tryTake(x.guest.Visit.ID, x.route.Device)
 	if k == nil {
 		c.leave(jobServe)
 		return
 	}
-	x.submit(k)
+	err := x.enterQuotas()
+	switch {
+	case err != nil:
+		e.pool.putBack(k)
+		l.refusal = err
+		c.leave(jobRefuse)
+	case x.dues.owe():
+		e.pool.putBack(k)
+		c.leave(jobServe)
+	default:
+		x.submit(k)
+	}
 }
 
 // submit hands the request to the tunnel, to be sent with what others have to

@@ -18,23 +18,6 @@ import (
 	"trunkline/relay/edge"
 )
 
-// limited is what the metric has for a limit.
-func (w *world) limited(limit string) float64 {
-	w.t.Helper()
-	all, err := w.reg.Gather()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, f := range all {
-		for _, m := range f.GetMetric() {
-			if f.GetName() == "trunkline_relay_edge_limited_total" && m.GetLabel()[0].GetValue() == limit {
-				return m.GetCounter().GetValue()
-			}
-		}
-	}
-	return 0
-}
-
 // serve has the site served by another device, of an account.
 func (w *world) serve(d id.Device, a id.Account) {
 	r := *w.route.Load()
