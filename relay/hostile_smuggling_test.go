@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"trunkline/internal/fault"
 	"trunkline/internal/testnet"
 )
 
@@ -101,6 +102,8 @@ func TestHostileFraming(t *testing.T) {
 	buried := "GET /smuggled HTTP/1.1\r\n" + here + "\r\n\r\n"
 	fill := strings.NewReplacer("HERE", here, "BURIED", buried, "HEXLEN", fmt.Sprintf("%x", len(buried)), "LENGTH", fmt.Sprint(len(buried)))
 	codes := map[int]int{}
+	counted := func() int { return int(s.metrics(t)[edgeFault(fault.Invalid).series]) }
+	before := counted()
 	for i, c := range smuggling {
 		conn := s.open(t, s.host(p))
 		conn.SetDeadline(time.Now().Add(30 * time.Second))
@@ -132,6 +135,12 @@ func TestHostileFraming(t *testing.T) {
 	if codes[http.StatusOK] == 0 || codes[http.StatusBadRequest] == 0 {
 		t.Error("either nothing gets through or everything does: the test is broken")
 	}
+	testnet.Eventually(t, "every refusal is counted", func() error {
+		if n := counted() - before; n < codes[http.StatusBadRequest] {
+			return fmt.Errorf("%d of %d", n, codes[http.StatusBadRequest])
+		}
+		return nil
+	})
 	t.Run("pipelined", func(t *testing.T) { s.pipelined(t, p, portal, here) })
 	s.bystander.goesOn(t, 3)
 }
