@@ -147,7 +147,7 @@ func (a *agents) visited(ctx context.Context, happens func() error) error {
 		return err
 	}
 	var row Row
-	row.count(recorder.Kinds(), began, began)
+	row.count(recorder.Kinds())
 	if row.lost() > 0 || row.Corrupted > 0 {
 		return fmt.Errorf("of %d requests to PBXs whose agents are processes %d were lost (%s), and %d bytes were wrong", row.Due, row.lost(), codes(row.Lost), row.Corrupted)
 	}

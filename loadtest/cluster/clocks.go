@@ -12,11 +12,11 @@ import (
 
 // Clocks of whole processes are set: what that may do is in docs/failures.md.
 var (
-	clockControl = clockStep("clock-control", "one control of two", someClocks, func(s *Scene) []*member { return s.controls[:1] })
-	clockRelay   = clockStep("clock-relay", "one relay of three", someClocks, func(s *Scene) []*member { return s.relays[:1] })
-	clockNATS    = clockStep("clock-nats", "one nats-server of three", someClocks, func(s *Scene) []*member { return s.nats[:1] })
-	clockAgents  = clockStep("clock-agents", "agents", agentsClocks, func(*Scene) []*member { return nil })
-	clockAll     = clockStep("clock-all", "all controls, relays and nats-servers, and of agents,", allClocks, func(s *Scene) []*member {
+	clockControl = clockStep("clock-control", "one control of two", false, func(s *Scene) []*member { return s.controls[:1] })
+	clockRelay   = clockStep("clock-relay", "one relay of three", false, func(s *Scene) []*member { return s.relays[:1] })
+	clockNATS    = clockStep("clock-nats", "one nats-server of three", false, func(s *Scene) []*member { return s.nats[:1] })
+	clockAgents  = clockStep("clock-agents", "agents", true, func(*Scene) []*member { return nil })
+	clockAll     = clockStep("clock-all", "all controls, relays and nats-servers, and of agents,", true, func(s *Scene) []*member {
 		return slices.Concat(s.controls, s.relays, s.nats)
 	})
 )
@@ -26,18 +26,10 @@ func Clocks() []Failure {
 	return []Failure{clockControl, clockRelay, clockNATS, clockAgents, clockAll}
 }
 
-// stepped is whose clocks jump beside those of the members named.
-type stepped int
-
-const (
-	someClocks   stepped = iota
-	agentsClocks         // those of agents that are processes
-	allClocks            // theirs too, and the members are all there are
-)
-
 // clockStep is a time of day that jumps, and comes back, while PBXs are activated
-// and all of them are visited. Some have agents that are processes.
-func clockStep(name, whose string, which stepped, of func(*Scene) []*member) Failure {
+// and all of them are visited. Some have agents that are processes, whose clocks jump too
+// if they are to.
+func clockStep(name, whose string, agents bool, of func(*Scene) []*member) Failure {
 	return Failure{
 		Name: name, About: "the clock of " + whose + " is set an hour ahead, right, an hour back, and right again, in the middle of activations",
 		Do: func(ctx context.Context, s *Scene) error {
@@ -53,12 +45,12 @@ func clockStep(name, whose string, which stepped, of func(*Scene) []*member) Fai
 				names = append(names, m.name)
 			}
 			for i := range clockedAgents {
-				if which != someClocks {
+				if agents {
 					names = append(names, agentName(i))
 				}
 			}
 			return errors.Join(a.visited(ctx, func() error {
-				return s.activating(ctx, func() error { return s.stepClocks(ctx, names, which) })
+				return s.activating(ctx, func() error { return s.stepClocks(ctx, names) })
 			}), a.close(ctx))
 		},
 		Judge: nothingLost,
@@ -94,7 +86,7 @@ func (c *Cluster) setClock(name string, ahead time.Duration) {
 	}
 }
 
-func (s *Scene) stepClocks(ctx context.Context, names []string, which stepped) error {
+func (s *Scene) stepClocks(ctx context.Context, names []string) error {
 	ended, err := s.endedVisit(ctx)
 	if err != nil {
 		return err
@@ -110,10 +102,6 @@ func (s *Scene) stepClocks(ctx context.Context, names []string, which stepped) e
 			s.setClock(name, at.ahead)
 		}
 		s.wait(ctx, s.Scale.Stepped)
-		if which == allClocks && at.ahead < 0 {
-			s.fact("no visit is opened while all clocks are an hour back: the keys of an installation this young are in force from later on")
-			continue
-		}
 		if err := s.stillHolds(ctx, ended, "the clock was "+at.is); err != nil {
 			return fmt.Errorf("with the clock %s: %w", at.is, err)
 		}

@@ -260,6 +260,16 @@ func (c *Cluster) at(n node, port string) string { return net.JoinHostPort(c.net
 
 func (c *Cluster) undo(f func() error) { c.undos = append(c.undos, f) }
 
+// relayAt is the name of the relay at an address for visitors, or the address.
+func (c *Cluster) relayAt(addr string) string {
+	for _, m := range c.relays {
+		if c.at(m.node, portSites) == addr {
+			return m.name
+		}
+	}
+	return addr
+}
+
 // serves reports whether a relay can be reached and works.
 func (c *Cluster) serves(r id.Relay) bool {
 	c.mu.Lock()

@@ -90,7 +90,8 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 		s.hit = l.began.Add(lead)
 	}
 	row.Seconds, row.Facts, row.Late = time.Since(l.began).Seconds(), s.facts, s.late
-	row.count(kinds, l.began, s.hit)
+	row.count(kinds)
+	row.lose(l.losses.all, s.hit, s.relayAt)
 	row.see(w, s.hit)
 	f.Judge(&row)
 	return row

@@ -42,6 +42,7 @@ func streams(devices int, download time.Duration) []scenario.Traffic {
 // load is the steady load while one thing fails.
 type load struct {
 	recorder *result.Recorder
+	losses   losses
 	began    time.Time
 	stop     context.CancelFunc
 	done     sync.WaitGroup
@@ -54,9 +55,9 @@ func startLoad(ctx context.Context, s *Scene) *load {
 	l, t, g := &load{began: time.Now()}, s.Target, s.Generator
 	l.recorder = result.NewRecorder(l.began, step)
 	ctx, l.stop = context.WithCancel(ctx)
-	work := &traffic.Load{
-		Sites: g.Sites(), Timeout: timeout, Meter: traffic.NewMeter(l.recorder, prometheus.NewRegistry()), Log: s.o.Log, Activate: g.Activate,
-	}
+	meter := traffic.NewMeter(l.recorder, prometheus.NewRegistry())
+	meter.Lost = l.losses.add
+	work := &traffic.Load{Sites: g.Sites(), Timeout: timeout, Meter: meter, Log: s.o.Log, Activate: g.Activate}
 	hard := context.WithoutCancel(ctx) // what is under way comes to its end
 	l.done.Go(func() { work.Run(ctx, hard, streams(len(g.PBXs()), s.Scale.Download), l.began.Add(time.Hour)) })
 	l.done.Go(func() { l.repeat(ctx, signIn, 2*time.Second, t.SignInAgain) })

@@ -19,6 +19,7 @@ type Row struct {
 	Due     int64   `json:"due"`     // requests of visits that are open
 
 	Lost      map[string]map[string]int64 `json:"lost,omitzero"`    // of them, by kind and code
+	Losses    []Loss                      `json:"losses,omitzero"`  // of Lost, one by one, in the order in which they were due
 	Before    int64                       `json:"before,omitzero"`  // of Lost: under way when it happened
 	Cut       int64                       `json:"cut"`              // of Lost: transfers, down and up
 	Corrupted int64                       `json:"corrupted"`        // bytes that were lost, came twice or as others
@@ -40,13 +41,12 @@ type Row struct {
 // visits are the kinds of requests of visits that are open.
 var visits = []string{scenario.Page, scenario.Slow, scenario.Upload, scenario.WebSocket}
 
-// count takes what the load saw. hit is when it happened.
-func (r *Row) count(kinds map[string]*result.Kind, began, hit time.Time) {
+// count takes what the load saw.
+func (r *Row) count(kinds map[string]*result.Kind) {
 	r.Lost, r.Console = make(map[string]map[string]int64), make(map[string]map[string]int64)
-	first := int(hit.Sub(began) / step)
 	for name, k := range kinds {
 		open := slices.Contains(visits, name)
-		for i, t := range k.Steps {
+		for _, t := range k.Steps {
 			into := r.Console
 			if open {
 				into = r.Lost
@@ -60,17 +60,8 @@ func (r *Row) count(kinds map[string]*result.Kind, began, hit time.Time) {
 				}
 				into[name][code] += n
 			}
-			failed := t.Failed()
-			if !open || failed == 0 {
-				continue
-			}
-			if i <= first {
-				r.Before += failed
-			} else {
-				r.Healthy = max(r.Healthy, (time.Duration(i+1)*step).Seconds()-hit.Sub(began).Seconds())
-			}
 			if name == scenario.Slow || name == scenario.Upload {
-				r.Cut += failed
+				r.Cut += t.Failed()
 			}
 		}
 	}
@@ -80,16 +71,16 @@ func (r *Row) count(kinds map[string]*result.Kind, began, hit time.Time) {
 func (r *Row) see(w *watch, hit time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r.Devices, r.Least, r.Samples = len(w.pbxs), w.least, w.asked
+	r.Devices, r.Least, r.Samples = len(w.devices), w.least, w.asked
 	if !w.most.IsZero() {
 		r.Most = max(w.most.Add(lookEvery).Sub(hit).Seconds(), 0)
 	}
 	if !w.all.IsZero() {
 		r.All = max(w.all.Add(lookEvery).Sub(hit).Seconds(), 0)
 	}
-	for _, d := range w.longest {
-		r.Longest = max(r.Longest, d.Seconds())
-		if d > excused {
+	for _, d := range w.devices {
+		r.Longest = max(r.Longest, d.longest.Seconds())
+		if d.longest > excused {
 			r.Wrong++
 		}
 	}

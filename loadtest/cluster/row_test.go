@@ -8,6 +8,7 @@ import (
 
 	"trunkline/loadtest/result"
 	"trunkline/loadtest/scenario"
+	"trunkline/loadtest/traffic"
 )
 
 // seen is what a load recorded: requests by kind, second and code.
@@ -29,16 +30,29 @@ func seen(began time.Time, all map[string]map[int]string) map[string]*result.Kin
 func TestRowCountsWhatVisitorsLost(t *testing.T) {
 	began := time.Now()
 	var r Row
-	r.count(seen(began, map[string]map[int]string{
+	kinds := seen(began, map[string]map[int]string{
 		scenario.Page:   {1: "", 2: "", 6: "not_connected", 20: ""},
 		scenario.Slow:   {3: "answer_cut"}, // under way at 5 s
 		scenario.Upload: {7: "timeout"},
 		list:            {6: "unavailable"},
-	}), began, began.Add(5*time.Second))
+	})
+	r.count(kinds)
+	hit, lost := began.Add(5*time.Second), new(losses)
+	for kind, due := range map[string]int{scenario.Upload: 7, scenario.Page: 6, scenario.Activate: 6, scenario.Slow: 3} {
+		at := began.Add(time.Duration(due) * time.Second)
+		lost.add(traffic.Loss{Kind: kind, Due: at, Begun: at, Seen: began.Add(8 * time.Second), Entry: "addr", Code: "code", Answer: kind})
+	}
+	r.lose(lost.all, hit, strings.ToUpper)
 	if r.Due != 6 || r.lost() != 3 || r.Before != 1 || r.Cut != 2 || sum(r.Console) != 1 {
 		t.Errorf("due %d, lost %d, before %d, cut %d, console %v", r.Due, r.lost(), r.Before, r.Cut, r.Console)
 	}
-	if r.Healthy < 2 || r.Healthy > 3 {
+	want := []Loss{
+		{scenario.Slow, -2, -2, 3, "ADDR", "code", scenario.Slow}, {scenario.Page, 1, 1, 3, "ADDR", "code", scenario.Page}, {scenario.Upload, 2, 2, 3, "ADDR", "code", scenario.Upload},
+	}
+	if !slices.Equal(r.Losses, want) {
+		t.Errorf("lost were %v", r.Losses)
+	}
+	if r.Healthy != 2 {
 		t.Errorf("right again after %.1f s; the last that failed was due 2 s after it happened", r.Healthy)
 	}
 	nothingLost(&r)

@@ -27,6 +27,7 @@ func Print(w io.Writer, rows []Row) error {
 		fmt.Fprintf(w, "\n%s: %s\n", r.Failure, r.About)
 		if r.lost() > 0 {
 			fmt.Fprintf(w, "  lost: %s; %d of them were under way when it happened\n", codes(r.Lost), r.Before)
+			r.printLosses(w)
 		}
 		if sum(r.Console) > 0 {
 			fmt.Fprintf(w, "  control: %s\n", codes(r.Console))

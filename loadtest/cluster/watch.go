@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,18 +15,29 @@ import (
 // watch is how the fleet does while something fails: which devices have a tunnel
 // that works, and what control says of them.
 type watch struct {
-	c     *Cluster
-	pbxs  []*fleet.PBX
-	began time.Time
+	c       *Cluster
+	devices []*watched
 
-	mu      sync.Mutex
-	least   int // tunnels that worked, at the worst moment
-	now     int
-	most    time.Time               // of the last moment with less than 95 %
-	all     time.Time               // and with less than all
-	wrong   map[id.Serial]time.Time // since when control is wrong about a device
-	longest map[id.Serial]time.Duration
-	asked   int // times that control answered
+	mu    sync.Mutex
+	least int // tunnels that worked, at the worst moment
+	now   int
+	most  time.Time // of the last moment with less than 95 %
+	all   time.Time // and with less than all
+	asked int       // times that control answered
+}
+
+// watched is one device. What control says of it is held against what is so: it
+// has its time anew with each change of that, and what it said while something
+// changed may be of before or of after.
+type watched struct {
+	serial id.Serial
+	up     func() bool
+
+	is      bool      // up, as far as was seen; the watch's mu guards this and what follows
+	since   time.Time // when that changed last
+	right   time.Time // when control was asked last that said so
+	wrong   bool      // it said otherwise, the last time
+	longest time.Duration
 }
 
 const (
@@ -36,10 +48,23 @@ const (
 )
 
 func newWatch(c *Cluster, pbxs []*fleet.PBX) *watch {
-	return &watch{
-		c: c, pbxs: pbxs, began: time.Now(), least: len(pbxs), now: len(pbxs),
-		wrong: make(map[id.Serial]time.Time), longest: make(map[id.Serial]time.Duration),
+	w := &watch{c: c, least: len(pbxs), now: len(pbxs)}
+	for _, p := range pbxs {
+		w.devices = append(w.devices, newWatched(p.Serial(), func() bool { return c.works(p) }, time.Now()))
 	}
+	return w
+}
+
+// newWatched is of a device that is up, and of which control knows that.
+func newWatched(s id.Serial, up func() bool, now time.Time) *watched {
+	return &watched{serial: s, up: up, is: true, since: now}
+}
+
+// works reports whether a device's tunnel does: its agent has one, and the relay
+// at its other end is there.
+func (c *Cluster) works(p *fleet.PBX) bool {
+	r := p.Relay()
+	return r != "" && c.serves(r)
 }
 
 // run watches until ctx ends.
@@ -48,7 +73,10 @@ func (w *watch) run(ctx context.Context) {
 	defer wg.Wait()
 	wg.Go(func() {
 		for clock.Sleep(ctx, sampleEvery) {
-			w.sample(ctx)
+			asked := time.Now()
+			if said, err := w.statuses(ctx); err == nil { // if not, nobody was told anything, and so nothing wrong
+				w.judge(said, asked)
+			}
 		}
 	})
 	for clock.Sleep(ctx, lookEvery) {
@@ -56,52 +84,57 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// up reports whether a device's tunnel works: its agent has one, and the relay
-// at its other end is there.
-func (w *watch) up(p *fleet.PBX) bool {
-	r := p.Relay()
-	return r != "" && w.c.serves(r)
+func (w *watch) ups() []bool {
+	up := make([]bool, len(w.devices))
+	for i, d := range w.devices {
+		up[i] = d.up()
+	}
+	return up
 }
 
 func (w *watch) look(now time.Time) {
-	n := 0
-	for _, p := range w.pbxs {
-		if w.up(p) {
-			n++
-		}
-	}
+	up := w.ups()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	n := 0
+	for i, d := range w.devices {
+		if up[i] {
+			n++
+		}
+		if up[i] != d.is {
+			d.is, d.since = up[i], now
+		}
+	}
 	w.now, w.least = n, min(w.least, n)
-	if n*100 < len(w.pbxs)*95 {
+	if n*100 < len(w.devices)*95 {
 		w.most = now
 	}
-	if n < len(w.pbxs) {
+	if n < len(w.devices) {
 		w.all = now
 	}
 }
 
-// sample compares what control says of every device with what is so.
-func (w *watch) sample(ctx context.Context) {
-	said, err := w.statuses(ctx)
-	if err != nil {
-		return // nobody was told anything, and so nothing wrong
-	}
-	now := time.Now()
+// judge compares what control, asked then, said of every device with what is so.
+func (w *watch) judge(said map[id.Serial]string, asked time.Time) {
+	up := w.ups()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked++
-	for _, p := range w.pbxs {
-		s := p.Serial()
-		// That it is not known is true, if control says so.
-		if said[s] == controlapi.StatusUnknown || (said[s] == controlapi.StatusConnected) == w.up(p) {
-			delete(w.wrong, s)
+	for i, d := range w.devices {
+		if up[i] != d.is || d.since.After(asked) {
 			continue
 		}
-		if w.wrong[s].IsZero() {
-			w.wrong[s] = now
+		// That it is not known is true, if control says so.
+		word := said[d.serial]
+		if d.wrong = word != controlapi.StatusUnknown && (word == controlapi.StatusConnected) != d.is; !d.wrong {
+			d.right = asked
+			continue
 		}
-		w.longest[s] = max(w.longest[s], now.Sub(w.wrong[s]))
+		from := d.since
+		if d.right.After(from) {
+			from = d.right
+		}
+		d.longest = max(d.longest, asked.Sub(from))
 	}
 }
 
@@ -127,5 +160,5 @@ func (w *watch) statuses(ctx context.Context) (map[id.Serial]string, error) {
 func (w *watch) settled() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.now == len(w.pbxs) && len(w.wrong) == 0
+	return w.now == len(w.devices) && !slices.ContainsFunc(w.devices, func(d *watched) bool { return d.wrong })
 }

@@ -65,19 +65,19 @@ func broken(err error) string {
 	return codeCut
 }
 
-// refused is the code of an answer that is not the portal's: the relay's own, if
-// it says one.
-func refused(resp *http.Response) string {
+// refused is the code of an answer that is not the portal's, the relay's own if it
+// says one, and its words.
+func refused(resp *http.Response) (code, words string) {
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblem)) // a part is no document
 	return said(resp.StatusCode, resp.Header.Get("Content-Type"), b)
 }
 
-func said(status int, kind string, body []byte) string {
+func said(status int, kind string, body []byte) (code, words string) {
 	var p fault.Problem
 	if strings.HasPrefix(kind, "application/problem+json") && json.Unmarshal(body, &p) == nil && slices.Contains(fault.Codes(), p.Code) {
-		return string(p.Code)
+		return string(p.Code), p.Detail
 	}
-	return "status_" + strconv.Itoa(status)
+	return "status_" + strconv.Itoa(status), ""
 }
 
 // unopened is the code of a WebSocket that did not come about.
@@ -89,5 +89,6 @@ func unopened(err error) string {
 	case s.Status == http.StatusSwitchingProtocols:
 		return codeHandshake
 	}
-	return said(s.Status, s.Type, []byte(s.Body))
+	code, _ := said(s.Status, s.Type, []byte(s.Body))
+	return code
 }

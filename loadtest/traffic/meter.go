@@ -14,6 +14,10 @@ const resultOK = "ok"
 
 // Meter counts what became of each operation, for the result and as metrics.
 type Meter struct {
+	// Lost is told of each operation that failed, by many goroutines at once; nil:
+	// they are only counted. It is set before there is any load.
+	Lost func(Loss)
+
 	recorder *result.Recorder
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -88,18 +92,18 @@ func (k *kind) measure(hard context.Context, patience time.Duration, due time.Ti
 	k.recorder.Sent(1)
 	ctx, cancel := context.WithTimeout(hard, patience)
 	defer cancel()
-	found, code := do(ctx, s)
+	found, why := do(ctx, s)
 	bad := found.Lost + found.Duplicated + found.Corrupted
-	if hard.Err() != nil && code != "" && bad == 0 {
+	if hard.Err() != nil && why.code != "" && bad == 0 {
 		return // it was broken off by us, and stays in flight
 	}
 	defer k.recorder.Sent(-1)
 	if bad > 0 {
-		code = codeBytes
+		why.code = codeBytes
 	}
-	if code != "" {
+	if why.code != "" {
 		k.check(due, found)
-		k.failed(due, code)
+		k.failed(due, why)
 		return
 	}
 	k.ok(due, time.Since(due), found.Bytes)
@@ -112,9 +116,15 @@ func (k *kind) ok(due time.Time, took time.Duration, bytes int64) {
 	k.m.bytes.WithLabelValues("good").Add(float64(bytes))
 }
 
-func (k *kind) failed(due time.Time, code string) {
-	k.recorder.Failed(due, code)
-	k.m.requests.WithLabelValues(k.name, code).Inc()
+func (k *kind) failed(due time.Time, why failure) { k.lost(due, due, why) }
+
+// lost is failed of what hangs on something that was begun at another time.
+func (k *kind) lost(due, begun time.Time, why failure) {
+	k.recorder.Failed(due, why.code)
+	k.m.requests.WithLabelValues(k.name, why.code).Inc()
+	if k.m.Lost != nil {
+		k.m.Lost(Loss{Kind: k.name, Due: due, Begun: begun, Seen: time.Now(), Entry: why.entry, Code: why.code, Answer: why.answer})
+	}
 }
 
 func (k *kind) check(due time.Time, c outcome) {

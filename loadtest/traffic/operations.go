@@ -25,10 +25,10 @@ const perPage = 6
 type outcome = result.Checked
 
 func (l *Load) page(t scenario.Traffic) operation {
-	return func(ctx context.Context, s Site) (outcome, string) {
-		sum, code := l.get(ctx, s, "page", int64(t.Size), discard)
-		if code != "" {
-			return sum, code
+	return func(ctx context.Context, s Site) (outcome, failure) {
+		sum, first := l.get(ctx, s, "page", int64(t.Size), discard)
+		if first.code != "" {
+			return sum, first
 		}
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -37,29 +37,29 @@ func (l *Load) page(t scenario.Traffic) operation {
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				found, failed := l.get(ctx, s, "file", int64(t.AssetSize), discard)
+				found, bad := l.get(ctx, s, "file", int64(t.AssetSize), discard)
 				mu.Lock()
 				defer mu.Unlock()
 				sum.Add(found)
-				if code == "" {
-					code = failed
+				if first.code == "" {
+					first = bad
 				}
 			})
 		}
 		wg.Wait()
-		return sum, code
+		return sum, first
 	}
 }
 
 func (l *Load) download(t scenario.Traffic) operation {
-	return func(ctx context.Context, s Site) (outcome, string) {
+	return func(ctx context.Context, s Site) (outcome, failure) {
 		return l.get(ctx, s, "recording", int64(t.Size), discard)
 	}
 }
 
 // slow reads as a browser on a bad line does, or one whose disk is full.
 func (l *Load) slow(t scenario.Traffic) operation {
-	return func(ctx context.Context, s Site) (outcome, string) {
+	return func(ctx context.Context, s Site) (outcome, failure) {
 		return l.get(ctx, s, "recording", int64(t.Size), func(w io.Writer, r io.Reader) error {
 			const beat = 100 * time.Millisecond
 			part := max(int64(t.ReadRate)/int64(time.Second/beat), 1)
@@ -77,11 +77,11 @@ func (l *Load) slow(t scenario.Traffic) operation {
 	}
 }
 
-func (l *Load) activate(ctx context.Context, _ Site) (outcome, string) {
+func (l *Load) activate(ctx context.Context, _ Site) (outcome, failure) {
 	if err := l.Activate(ctx); err != nil {
-		return outcome{}, why(err)
+		return outcome{}, failed(why(err), "", err.Error())
 	}
-	return outcome{}, ""
+	return outcome{}, failure{}
 }
 
 func discard(w io.Writer, r io.Reader) error {
@@ -90,45 +90,46 @@ func discard(w io.Writer, r io.Reader) error {
 }
 
 // get fetches a file and checks every byte of it.
-func (l *Load) get(ctx context.Context, s Site, what string, size int64, read func(io.Writer, io.Reader) error) (outcome, string) {
+func (l *Load) get(ctx context.Context, s Site, what string, size int64, read func(io.Writer, io.Reader) error) (outcome, failure) {
 	id := content.ID{Device: s.Content, Object: l.object()}
 	dest := "empty"
 	if what == "page" {
 		dest = "document" // for which a relay says that a pair's roles have swapped
 	}
-	resp, code := l.do(ctx, s, http.MethodGet, fmt.Sprintf("/%s/%d/%d", what, id.Object, size), dest, nil, 0)
-	if code != "" {
-		return outcome{}, code
+	resp, entry, bad := l.do(ctx, s, http.MethodGet, fmt.Sprintf("/%s/%d/%d", what, id.Object, size), dest, nil, 0)
+	if bad.code != "" {
+		return outcome{}, bad
 	}
 	defer resp.Body.Close()
 	c := content.NewChecker(id, size)
 	if err := read(c, resp.Body); err != nil {
-		return c.Sum(false), broken(err)
+		return c.Sum(false), failed(broken(err), entry, err.Error())
 	}
-	return c.Sum(true), ""
+	return c.Sum(true), failure{}
 }
 
 // upload sends a file, of which the PBX says what it got.
 func (l *Load) upload(t scenario.Traffic) operation {
-	return func(ctx context.Context, s Site) (outcome, string) {
+	return func(ctx context.Context, s Site) (outcome, failure) {
 		id := content.ID{Device: s.Content, Object: l.object()}
-		resp, code := l.do(ctx, s, http.MethodPost, fmt.Sprintf("/upload/%d", id.Object), "empty", func() io.Reader { return content.Reader(id, int64(t.Size)) }, int64(t.Size))
-		if code != "" {
-			return outcome{}, code
+		resp, entry, bad := l.do(ctx, s, http.MethodPost, fmt.Sprintf("/upload/%d", id.Object), "empty", func() io.Reader { return content.Reader(id, int64(t.Size)) }, int64(t.Size))
+		if bad.code != "" {
+			return outcome{}, bad
 		}
 		defer resp.Body.Close()
 		var found outcome
 		if err := json.NewDecoder(io.LimitReader(resp.Body, maxProblem)).Decode(&found); err != nil {
-			return outcome{}, broken(err)
+			return outcome{}, failed(broken(err), entry, err.Error())
 		}
-		return found, ""
+		return found, failure{}
 	}
 }
 
 // do sends a request as a page's script does, whatever dest the answer is for:
-// what a relay refuses comes with its code, and not as a page.
-func (l *Load) do(ctx context.Context, s Site, method, path, dest string, body func() io.Reader, size int64) (*http.Response, string) {
-	req, err := http.NewRequestWithContext(ctx, method, s.Origin+path, nil)
+// what a relay refuses comes with its code, and not as a page. entry is that of a
+// Loss.
+func (l *Load) do(ctx context.Context, s Site, method, path, dest string, body func() io.Reader, size int64) (resp *http.Response, entry string, bad failure) {
+	req, err := http.NewRequestWithContext(entering(ctx, &entry), method, s.Origin+path, nil)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
@@ -142,14 +143,15 @@ func (l *Load) do(ctx context.Context, s Site, method, path, dest string, body f
 		req.Header.Set("Content-Type", "application/octet-stream")
 		req.Header.Set("Origin", s.Origin)
 	}
-	resp, err := s.Do(req)
+	resp, err = s.Do(req)
 	if err != nil {
-		l.Log.Warn("no answer", zap.String("method", method), zap.String("path", path), zap.Error(err))
-		return nil, why(err)
+		l.Log.Warn("no answer", zap.String("method", method), zap.String("path", path), zap.String("entry", entry), zap.Error(err))
+		return nil, entry, failed(why(err), entry, err.Error())
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		return nil, refused(resp)
+		code, words := refused(resp)
+		return nil, entry, failed(code, entry, words)
 	}
-	return resp, ""
+	return resp, entry, failure{}
 }

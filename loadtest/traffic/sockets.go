@@ -47,38 +47,39 @@ type socket struct {
 func (k *socket) hold(ctx context.Context) {
 	due := time.Now().Add(rand.N(min(openSpread, k.t.Every)))
 	for clock.Until(ctx, due) {
-		ws, code := k.dial(ctx)
-		if code != "" {
+		asked := time.Now()
+		ws, entry, bad := k.dial(ctx)
+		if bad.code != "" {
 			// A page that has no socket has no messages; each that was due counts.
 			back := time.Now().Add(rand.N(reopen))
 			for ; due.Before(back) && ctx.Err() == nil; due = due.Add(k.t.Every) {
-				k.kind.failed(due, code)
+				k.kind.lost(due, asked, bad)
 			}
 			continue
 		}
-		due = k.talk(ctx, ws, due)
+		due = k.talk(ctx, ws, entry, due)
 	}
 }
 
-func (k *socket) dial(ctx context.Context) (*websocket.Conn, string) {
+func (k *socket) dial(ctx context.Context) (ws *websocket.Conn, entry string, bad failure) {
 	ctx, cancel := context.WithTimeout(ctx, k.load.Timeout)
 	defer cancel()
-	ws, err := k.site.WebSocket(ctx, "/live")
+	ws, err := k.site.WebSocket(entering(ctx, &entry), "/live")
 	if err != nil {
-		k.load.Log.Warn("no WebSocket", zap.Error(err))
-		return nil, unopened(err)
+		k.load.Log.Warn("no WebSocket", zap.String("entry", entry), zap.Error(err))
+		return nil, entry, failed(unopened(err), entry, err.Error())
 	}
 	ws.SetReadLimit(2 * int64(max(k.t.Size, 1<<10)))
-	return ws, ""
+	return ws, entry, failure{}
 }
 
 // talk sends messages when they are due until the socket breaks or ctx ends, and
 // returns when the next one is due.
-func (k *socket) talk(ctx context.Context, ws *websocket.Conn, due time.Time) time.Time {
+func (k *socket) talk(ctx context.Context, ws *websocket.Conn, entry string, due time.Time) time.Time {
 	defer func() { _ = ws.CloseNow() }()
 	k.load.Meter.sockets.Inc()
 	defer k.load.Meter.sockets.Dec()
-	e := &echoes{kind: k.kind, id: k.id, next: k.next, due: make(map[uint64]time.Time)}
+	e := &echoes{kind: k.kind, id: k.id, entry: entry, next: k.next, due: make(map[uint64]time.Time)}
 	// Beyond ctx: the last messages are to have their answers.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -107,7 +108,7 @@ func (k *socket) talk(ctx context.Context, ws *websocket.Conn, due time.Time) ti
 	}
 	_ = ws.CloseNow()
 	<-over
-	e.missing(codeLost)
+	e.missing(codeLost, e.end)
 	return due
 }
 
@@ -125,8 +126,10 @@ func (k *socket) waits(ctx context.Context, due time.Time, over <-chan struct{})
 
 // echoes are the messages of one connection that are under way.
 type echoes struct {
-	kind *kind
-	id   content.ID
+	kind  *kind
+	id    content.ID
+	entry string // see Loss
+	end   string // of the connection, in words; read leaves it
 
 	mu   sync.Mutex
 	next uint64 // the echo that is due next
@@ -145,6 +148,7 @@ func (e *echoes) read(ctx context.Context, ws *websocket.Conn) {
 	for {
 		_, b, err := ws.Read(ctx)
 		if err != nil {
+			e.end = err.Error()
 			return
 		}
 		e.came(b, time.Now())
@@ -166,7 +170,7 @@ func (e *echoes) came(b []byte, now time.Time) {
 	default:
 		for ; e.next < n; e.next++ {
 			if at, open := e.due[e.next]; open {
-				e.kind.failed(at, codeBytes)
+				e.kind.failed(at, failure{code: codeBytes, entry: e.entry})
 				e.kind.check(at, outcome{Lost: size})
 				e.answeredLocked(e.next)
 			}
@@ -201,18 +205,18 @@ func (e *echoes) settle(patience time.Duration, over <-chan struct{}) {
 		case <-over:
 			return
 		case <-late.C:
-			e.missing(codeTimeout)
+			e.missing(codeTimeout, "")
 			return
 		}
 	}
 }
 
-// missing counts the messages whose echo will not come.
-func (e *echoes) missing(code string) {
+// missing counts the messages whose echo will not come, and why not.
+func (e *echoes) missing(code, end string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for n, due := range e.due {
-		e.kind.failed(due, code)
+		e.kind.failed(due, failed(code, e.entry, end))
 		e.answeredLocked(n)
 	}
 }

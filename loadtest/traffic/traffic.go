@@ -67,8 +67,8 @@ func (l *Load) Run(ctx, hard context.Context, streams []scenario.Traffic, end ti
 }
 
 // operation is one of a kind, on one site. It returns what became of its bytes,
-// and a code if it failed.
-type operation func(context.Context, Site) (outcome, string)
+// and why it failed if it did.
+type operation func(context.Context, Site) (outcome, failure)
 
 func (l *Load) operation(t scenario.Traffic) operation {
 	switch t.Kind {
@@ -103,7 +103,7 @@ func (l *Load) arrivals(ctx, hard context.Context, t scenario.Traffic, seed uint
 		select {
 		case slots <- struct{}{}:
 		default:
-			kind.failed(due, codeUnsent)
+			kind.failed(due, failure{code: codeUnsent})
 			continue
 		}
 		wg.Go(func() {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -284,4 +285,47 @@ func TestEchoes(t *testing.T) {
 		}
 		return send(ws, b)
 	}, func(t result.Tally) bool { return t.OK >= 2 && t.Errors["no_answer"] > 0 && t.Checked.Lost == 0 })
+}
+
+// Whoever asks is told of each operation that failed, with what there was instead
+// of an answer.
+func TestEachLossIsTold(t *testing.T) {
+	f := func(what string, stream scenario.Traffic, h http.HandlerFunc, code, answer string) {
+		t.Helper()
+		w := newWorld(t, h)
+		var mu sync.Mutex
+		var lost []traffic.Loss
+		w.Meter.Lost = func(l traffic.Loss) { mu.Lock(); defer mu.Unlock(); lost = append(lost, l) }
+		began := time.Now()
+		got := w.until(t, stream, func(t result.Tally) bool { return t.Failed() >= 3 })
+		if int64(len(lost)) != got.Failed() {
+			t.Errorf("%s: told of %d, lost %d", what, len(lost), got.Failed())
+		}
+		for _, l := range lost {
+			if l.Kind != stream.Kind || l.Code != code || "http://"+l.Entry != w.Sites[0].Origin || !strings.Contains(l.Answer, answer) || l.Due.Before(began) || l.Seen.Before(l.Begun) || l.Begun.Before(began) {
+				t.Errorf("%s: %+v", what, l)
+			}
+		}
+	}
+	page := scenario.Traffic{Kind: scenario.Page, Rate: 100, Size: 100}
+	f("refused", page, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(503)
+		_ = json.NewEncoder(w).Encode(fault.Problem{Code: fault.NotConnected, Detail: "Words of a relay's."})
+	}, "not_connected", "Words of a relay's.")
+	f("cut", page, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		id, _ := asked(r)
+		_, _ = io.Copy(w, content.Reader(id, 10))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}, "answer_cut", "EOF")
+	socket := scenario.Traffic{Kind: scenario.WebSocket, Open: 1, Every: 10 * time.Millisecond, Size: 100}
+	f("no socket", socket, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "busy", 503) }, "status_503", "503")
+	f("a socket that ends", socket, func(rw http.ResponseWriter, r *http.Request) {
+		if ws, err := websocket.Accept(rw, r, nil); err == nil {
+			_, _, _ = ws.Read(r.Context())
+			_ = ws.Close(websocket.StatusPolicyViolation, "visit ended")
+		}
+	}, "no_answer", "visit ended")
 }

@@ -1,0 +1,49 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
+)
+
+// Control has its time anew with each change of what is so, and is not judged by
+// what it said while that changed.
+func TestHowLongControlWasWrong(t *testing.T) {
+	const on, off, unknown = controlapi.StatusConnected, controlapi.StatusDisconnected, controlapi.StatusUnknown
+	type moment struct {
+		at    int  // seconds
+		up    bool // the tunnel, from then on
+		said  string
+		asked int // of said: at, if it is 0
+	}
+	f := func(what string, longest int, settled bool, moments ...moment) {
+		t.Helper()
+		began, up := time.Now(), true
+		after := func(s int) time.Time { return began.Add(time.Duration(s) * time.Second) }
+		w := &watch{devices: []*watched{newWatched("SN", func() bool { return up }, began)}}
+		for _, m := range moments {
+			up = m.up
+			w.look(after(m.at))
+			if m.said == "" {
+				continue
+			}
+			if m.asked == 0 {
+				m.asked = m.at
+			}
+			w.judge(map[id.Serial]string{"SN": m.said}, after(m.asked))
+		}
+		if got := w.devices[0].longest; got != time.Duration(longest)*time.Second || w.settled() != settled {
+			t.Errorf("%s: wrong for %v, want %d s; settled %t", what, got, longest, w.settled())
+		}
+	}
+	f("right", 0, true, moment{at: 2, up: true, said: on})
+	f("slow to see a loss", 6, false, moment{at: 2, up: true, said: on}, moment{at: 3}, moment{at: 5, said: on}, moment{at: 9, said: on}, moment{at: 11, said: off})
+	f("slow to see a loss, and the device is elsewhere when it does", 8, true,
+		moment{at: 1}, moment{at: 9, said: on}, moment{at: 10, up: true}, moment{at: 11, up: true, said: off, asked: 9}, moment{at: 13, up: true, said: on})
+	f("wrong about the one, and then about the other", 8, false,
+		moment{at: 1}, moment{at: 9, said: on}, moment{at: 10, up: true}, moment{at: 12, up: true, said: off}, moment{at: 15, up: true, said: off})
+	f("wrong by itself", 4, true, moment{at: 20, up: true, said: on}, moment{at: 22, up: true, said: off}, moment{at: 24, up: true, said: off}, moment{at: 26, up: true, said: on})
+	f("it does not know", 0, false, moment{at: 1}, moment{at: 30, said: unknown})
+}
