@@ -31,6 +31,10 @@ const (
 	AuthorityActive = 30 * 24 * time.Hour
 	// leeway is between the clocks of our own nodes.
 	leeway = 2 * time.Minute
+	// astray is by how much certificates are dated back: a clock may be wrong by as
+	// much, after a step or with the wrong time zone, and the relay still knows the
+	// others. Nobody has a certificate any sooner for that, and none lasts longer.
+	astray = 2 * time.Hour
 
 	// domain has the relays' names in certificates below it. Nobody resolves
 	// it: .internal is kept free for such use (ICANN resolution 2024.07.29.06).
@@ -64,7 +68,7 @@ func NewAuthority(now time.Time) Authority {
 	a := Authority{ID: id.Ref(), Private: key, NotBefore: now, NotAfter: now.Add(AuthorityActive + Life + leeway)}
 	t := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Trunkline relays " + a.ID},
-		NotBefore: now.Add(-leeway), NotAfter: a.NotAfter,
+		NotBefore: now.Add(-astray), NotAfter: a.NotAfter,
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
 		PermittedDNSDomains: []string{domain}, PermittedDNSDomainsCritical: true,
 	}
@@ -108,7 +112,7 @@ func (a Authority) Issue(r id.Relay, request []byte, now time.Time) ([]byte, err
 		return nil, fmt.Errorf("peer authority %s: %w", a.ID, err)
 	}
 	return x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: serial(), NotBefore: now.Add(-leeway), NotAfter: now.Add(Life),
+		SerialNumber: serial(), NotBefore: now.Add(-astray), NotAfter: now.Add(Life),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:    []string{nameOf(r)},

@@ -94,6 +94,15 @@ func TestAuthoritiesOverlap(t *testing.T) {
 	}
 }
 
+// A relay whose clock was set back by an hour knows the others, also in an
+// installation that is minutes old.
+func TestAClockThatIsAnHourBehindKeepsNobodyOut(t *testing.T) {
+	a := peercert.NewAuthority(now)
+	if r, err := peercert.Verify(issue(t, a, "relay-1"), pool(t, a), now.Add(-time.Hour)); err != nil || r != "relay-1" {
+		t.Errorf("%q, %v", r, err)
+	}
+}
+
 func TestVerifyRefuses(t *testing.T) {
 	a, stranger := peercert.NewAuthority(now), peercert.NewAuthority(now)
 	refused := func(what string, shown []*x509.Certificate, at time.Time) {
@@ -105,6 +114,7 @@ func TestVerifyRefuses(t *testing.T) {
 	refused("none", nil, now)
 	refused("another authority's", issue(t, stranger, "relay-1"), now)
 	refused("one that has ended", issue(t, a, "relay-1"), now.Add(peercert.Life+time.Second))
+	refused("one of days to come", issue(t, a, "relay-1"), now.Add(-24*time.Hour))
 	refused("one of another purpose", custom(t, a, "relay-1.relay.trunkline.internal", x509.ExtKeyUsageServerAuth), now)
 	refused("one outside the domain", custom(t, a, "relay-1.example.com", x509.ExtKeyUsageClientAuth), now)
 	refused("one of no relay's name", custom(t, a, "a.b.relay.trunkline.internal", x509.ExtKeyUsageClientAuth), now)

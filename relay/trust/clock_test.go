@@ -61,6 +61,101 @@ func TestAStepDoesNotMoveAVisitsEnd(t *testing.T) {
 	}
 }
 
+// A visit that comes first to a relay whose clock is ahead is over there if it has
+// been idle, or is near its end, for its time less the step; nobody else is told
+// so, and where it was it goes on.
+func TestAVisitComesToARelayThatIsAhead(t *testing.T) {
+	v := visits(t)
+	ahead := v.beside()
+	ahead.set(time.Hour)
+	_, err := ahead.AdmitVisit(v.cookie, v.visit.Site, trust.Person, 0)
+	want(t, err, fault.VisitEnded)
+	if len(ahead.reports) != 0 {
+		t.Errorf("it was reported: %+v", ahead.reports)
+	}
+	if _, err := v.ask(trust.Person, 0); err != nil {
+		t.Errorf("where it was: %v", err)
+	}
+
+	long := v.newVisit()
+	long.Idle = 2 * time.Hour
+	cookie := v.sealed(long)
+	comes := func(after time.Duration) error {
+		_, err := ahead.AdmitVisit(cookie, long.Site, trust.Passive, 0)
+		if err != nil {
+			return err
+		}
+		ahead.advance(after)
+		_, err = ahead.AdmitVisit(cookie, long.Site, trust.Passive, 0)
+		return err
+	}
+	if err := comes(59 * time.Minute); err != nil {
+		t.Errorf("idle for less than its time: %v", err)
+	}
+	want(t, comes(2*time.Minute), fault.VisitEnded)
+	last := v.newVisit()
+	last.Expires = v.now().Add(time.Hour - time.Minute)
+	_, err = ahead.AdmitVisit(v.sealed(last), last.Site, trust.Person, 0)
+	want(t, err, fault.VisitEnded)
+}
+
+// At one whose clock is behind it may be idle as long as ever, and ends later by
+// the step.
+func TestAVisitComesToARelayThatIsBehind(t *testing.T) {
+	v := visits(t)
+	behind := v.beside()
+	behind.set(-time.Hour)
+	cookie := v.cookie
+	ask := func(a trust.Activity) error {
+		g, err := behind.AdmitVisit(cookie, v.visit.Site, a, 0)
+		if g.Cookie != "" {
+			cookie = g.Cookie
+		}
+		return err
+	}
+	began := behind.now()
+	for behind.now().Sub(began) < token.VisitLife+59*time.Minute {
+		if err := ask(trust.Person); err != nil {
+			t.Fatalf("after %v: %v", behind.now().Sub(began), err)
+		}
+		behind.advance(10 * time.Minute)
+	}
+	behind.advance(2 * time.Minute)
+	want(t, ask(trust.Person), fault.VisitEnded)
+
+	idle := v.beside()
+	idle.set(-time.Hour)
+	cookie = v.cookie
+	for _, after := range []time.Duration{0, v.visit.Idle - time.Minute} {
+		idle.advance(after)
+		if _, err := idle.AdmitVisit(cookie, v.visit.Site, trust.Passive, 0); err != nil {
+			t.Errorf("idle for %v: %v", after, err)
+		}
+	}
+	idle.advance(2 * time.Minute)
+	_, err := idle.AdmitVisit(cookie, v.visit.Site, trust.Passive, 0)
+	want(t, err, fault.VisitEnded)
+}
+
+// A visit can be opened while a clock is behind that of whoever made the keys, as
+// when all clocks of an installation that is minutes old are set back; and what was
+// sealed then holds when they are right again.
+func TestAVisitOpensBeforeItsKeyIsInForce(t *testing.T) {
+	for _, back := range []time.Duration{time.Hour, 365 * 24 * time.Hour} {
+		w := newWorld(t)
+		w.set(-back)
+		v := w.newVisit()
+		g, err := w.redeem(w.grant(v), v.Site)
+		if err != nil {
+			t.Errorf("%v behind: %v", back, err)
+			continue
+		}
+		if _, err := w.AdmitVisit(g.Cookie, v.Site, trust.Person, 0); err != nil {
+			t.Errorf("%v behind, its cookie: %v", back, err)
+		}
+	}
+}
+
 // What was ended stays ended when a clock that was ahead is set right again.
 func TestAStepForgetsNoRevocation(t *testing.T) {
 	w := newWorld(t)

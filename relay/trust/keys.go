@@ -26,14 +26,25 @@ type keyring struct {
 func (k *keyring) passKey(kid string) (token.PassKey, bool) { v, ok := k.pass[kid]; return v, ok }
 func (k *keyring) sealKey(kid string) (token.SealKey, bool) { v, ok := k.seal[kid]; return v, ok }
 
-// sealer is the key to seal a visit with at now: the newest one in force.
-// Control's clock may be ahead of ours.
+// sealer is the key to seal a visit with at now: the newest one in force, and if
+// none is yet, because a clock was set back, the one that will be first. A key is
+// known here when control has made it, and is as secret then as it will ever be:
+// NotBefore orders keys and keeps nobody out, NotAfter does.
 func (k *keyring) sealer(now time.Time) (token.SealKey, bool) {
-	var best token.SealKey
+	var best, next token.SealKey
 	for _, s := range k.seal {
-		if !now.Before(s.NotBefore.Add(-token.Leeway)) && now.Before(s.NotAfter) && s.NotBefore.After(best.NotBefore) {
+		switch {
+		case !now.Before(s.NotAfter):
+		case now.Before(s.NotBefore.Add(-token.Leeway)): // control's clock may be ahead of ours by as much
+			if next.ID == "" || s.NotBefore.Before(next.NotBefore) {
+				next = s
+			}
+		case s.NotBefore.After(best.NotBefore):
 			best = s
 		}
+	}
+	if best.ID == "" {
+		best = next
 	}
 	return best, best.ID != ""
 }

@@ -37,6 +37,15 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
+	now := time.Now().Add(-time.Second)
+	return newWorldOf(t, token.NewSigningKey(now), token.NewSealKey(now))
+}
+
+// beside is another relay of the same installation, as far as keys go.
+func (w *world) beside() *world { return newWorldOf(w.t, w.pass, w.seal) }
+
+func newWorldOf(t *testing.T, pass token.SigningKey, seal token.SealKey) *world {
+	t.Helper()
 	b, err := bus.Open(t.Context(), bus.Config{}, zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
@@ -44,8 +53,7 @@ func newWorld(t *testing.T) *world {
 	if err := b.EnsureBuckets(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now().Add(-time.Second)
-	w := &world{t: t, bus: b, pass: token.NewSigningKey(now), seal: token.NewSealKey(now)}
+	w := &world{t: t, bus: b, pass: pass, seal: seal}
 	w.Trust = trust.New(trust.Options{
 		Bus: b, Relay: "relay-1", Log: zaptest.NewLogger(t), Registerer: prometheus.NewRegistry(), Now: w.now,
 		Report: func(e bus.VisitEvent) { w.mu.Lock(); defer w.mu.Unlock(); w.reports = append(w.reports, e) },
