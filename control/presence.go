@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -102,31 +103,54 @@ func (l *life) watchRoutes(ctx context.Context) error {
 // hearBus tells the fleet how long ago the bus last took a word of control's and
 // the watches had all of theirs. That a connection is up says little: a server may
 // hang, and a cluster that has lost too many of its own answers and takes nothing.
+// A word that waits for that holds up nothing here: silence has to be known for the
+// bus's before it is taken for the relays'.
 func (l *life) hearBus(ctx context.Context) error {
-	b := l.c.o.Bus
-	alive := bus.NewBucket[struct{}](b, bus.Alive)
-	taken := time.Now()
-	tick := time.NewTicker(time.Second)
+	var taken atomic.Pointer[time.Time]
+	now := time.Now()
+	taken.Store(&now)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return l.sayAlive(ctx, &taken) })
+	g.Go(func() error {
+		tick := time.NewTicker(fleet.TickEvery)
+		defer tick.Stop()
+		for {
+			heard := *taken.Load()
+			for _, bucket := range []string{bus.Routes, bus.Relays} {
+				if at := l.c.o.Bus.Whole(bucket); at.Before(heard) {
+					heard = at
+				}
+			}
+			if heard.Before(l.began) {
+				heard = l.began
+			}
+			l.fleet.SetHeard(heard)
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-tick.C:
+			}
+		}
+	})
+	return g.Wait()
+}
+
+// sayAlive puts a word on the bus every few seconds, and notes when the last one
+// went that it took.
+func (l *life) sayAlive(ctx context.Context, taken *atomic.Pointer[time.Time]) error {
+	const every = 2 * time.Second
+	alive := bus.NewBucket[struct{}](l.c.o.Bus, bus.Alive)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for n := 0; ; n++ {
-		if n%2 == 0 && b.Connected() {
-			wctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	for {
+		if l.c.o.Bus.Connected() {
+			wctx, cancel := context.WithTimeout(ctx, every)
 			asked := time.Now()
 			if _, err := alive.Put(wctx, "control", struct{}{}); err == nil {
-				taken = asked
+				taken.Store(&asked)
 			}
 			cancel()
 		}
-		heard := taken
-		for _, bucket := range []string{bus.Routes, bus.Relays} {
-			if at := b.Whole(bucket); at.Before(heard) {
-				heard = at
-			}
-		}
-		if heard.Before(l.began) {
-			heard = l.began
-		}
-		l.fleet.SetHeard(heard)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -171,7 +195,7 @@ func (l *life) applyLease(e bus.Event[bus.Lease]) {
 }
 
 func (l *life) expireLeases(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(fleet.TickEvery)
 	defer tick.Stop()
 	for {
 		select {

@@ -79,8 +79,6 @@ func TestPresenceOrder(t *testing.T) {
 	want(t, "deleted while up", w.shows(d), "disconnected connection_lost 9")
 }
 
-// A relay's lease ends: its devices are lost, but not for a blink of the
-// lease bucket, and they are back as they were when the relay is.
 // What a relay that was cut off had still to say of a tunnel, when the device has
 // another, changes nothing.
 func TestWordsOfThePast(t *testing.T) {
@@ -111,6 +109,16 @@ func TestWordsOfThePast(t *testing.T) {
 	want(t, "back at the old relay", w.shows(d), "connected  4")
 }
 
+// A relay that dies right after it renewed its lease is known to be lost within 10 s
+// (docs/statuses.md), of which a second is left to the bus and the database.
+func TestHowSoonARelayIsLost(t *testing.T) {
+	if most := bus.LeaseTTL + fleet.LeaseDoubt + 2*fleet.TickEvery; most > 9*time.Second {
+		t.Errorf("after %v at most, without the time that the bus and the database take", most)
+	}
+}
+
+// A relay's lease ends: its devices are lost, but not for a blink of the
+// lease bucket, and they are back as they were when the relay is.
 func TestRelayLost(t *testing.T) {
 	w := newWorld(t)
 	d := w.activate(newPBX("SN-0001").request()).Device

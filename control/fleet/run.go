@@ -10,10 +10,13 @@ import (
 
 const (
 	sweepEvery     = 30 * time.Second
-	tickEvery      = time.Second
 	licenceEvery   = time.Minute
 	republishRetry = 2 * time.Second
 )
+
+// TickEvery is how late what follows from silence may be seen: that a lease has
+// ended, and that its relay has been missing for too long.
+const TickEvery = 250 * time.Millisecond
 
 // Run does what nobody asks for: it rotates and publishes keys, repeats what
 // the bus missed, sweeps what has passed and carries presence to the database
@@ -108,7 +111,7 @@ func (f *Fleet) runPairs(ctx context.Context) {
 }
 
 func (f *Fleet) runTick(ctx context.Context) {
-	every(ctx, tickEvery, func() {
+	every(ctx, TickEvery, func() {
 		if err := f.tick(ctx); err != nil {
 			f.complain(ctx, "settle presence", err)
 		}
