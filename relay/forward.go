@@ -63,11 +63,35 @@ func (r *Relay) dialAt(ctx context.Context, at bus.Route, d id.Device, h tunnel.
 	if v, ok := r.trust.Running(h.Visit); ok {
 		q.Visit = tunnel.Visit{ID: v.ID, Who: v.Who, Method: v.Method, Started: v.Started, Idle: v.Idle}
 	}
-	s, err := r.peers.Open(ctx, at.Relay, q)
+	there, leave := r.whileThere(ctx, d)
+	defer leave()
+	s, err := r.peers.Open(there, at.Relay, q)
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// whileThere is ctx until the table says that d is elsewhere than now: whoever waits
+// for a relay that hangs, or has died, waits no longer than for that.
+func (r *Relay) whileThere(ctx context.Context, d id.Device) (there context.Context, leave func()) {
+	at, _ := r.table.Device(d)
+	there, end := context.WithCancel(ctx)
+	late := time.AfterFunc(lookAgain, func() { // mostly it was opened long before
+		tick := time.NewTicker(lookAgain)
+		defer tick.Stop()
+		for there.Err() == nil {
+			if next, ok := r.table.Device(d); ok && isAnother(next, at) {
+				end()
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-there.Done():
+			}
+		}
+	})
+	return there, func() { late.Stop(); end() }
 }
 
 const (
@@ -95,7 +119,7 @@ func (r *Relay) moved(ctx context.Context, at bus.Route, d id.Device, err error)
 			return false
 		case next.Down != "" && !passing(next.Down):
 			return false
-		case next.Down == "" && (next.Tunnel != at.Tunnel || next.Relay != at.Relay || at.Down != ""):
+		case isAnother(next, at):
 			return true
 		}
 		select {
@@ -104,6 +128,11 @@ func (r *Relay) moved(ctx context.Context, at bus.Route, d id.Device, err error)
 			return false
 		}
 	}
+}
+
+// isAnother: next is a tunnel that is up, and at is not that one.
+func isAnother(next, at bus.Route) bool {
+	return next.Down == "" && (next.Tunnel != at.Tunnel || next.Relay != at.Relay || at.Down != "")
 }
 
 // lost: the device was not where the table says.

@@ -56,3 +56,41 @@ func TestAStaleRouteIsLookedUpAgain(t *testing.T) {
 	moved("its portal failed", fault.New(fault.PortalTimeout, "Too slow."), &elsewhere, false)
 	moved("it is no fault", errors.New("x"), &elsewhere, false)
 }
+
+// Who waits for a relay stops when the device has another tunnel, and not before.
+func TestAWaitForARelayEndsWhenTheDeviceIsElsewhere(t *testing.T) {
+	d, rev := id.NewDevice(), uint64(0)
+	table := route.NewTable("relay-1", func(id.Device, bus.Route) {}, func(id.Site, id.Device) {})
+	table.Apply(bus.Event[bus.Route]{Kind: bus.Reset, Epoch: "e1"})
+	put := func(r id.Relay, tunnel id.Tunnel, down fault.Code) {
+		rev++
+		route := bus.Route{Relay: r, Device: d, Site: "site", Tunnel: tunnel, Down: down}
+		table.Apply(bus.Event[bus.Route]{Kind: bus.Put, Key: bus.RouteKey(r, d), Value: route, Rev: rev, Epoch: "e1"})
+	}
+	old := id.NewTunnel()
+	put("relay-2", old, "")
+	r := &Relay{table: table}
+	there, leave := r.whileThere(t.Context(), d)
+	defer leave()
+	put("relay-2", old, fault.RelayLost)
+	again, leaveAgain := r.whileThere(t.Context(), d) // it is down then
+	defer leaveAgain()
+	select {
+	case <-there.Done():
+		t.Error("it ended though there is no other tunnel")
+	case <-time.After(5 * lookAgain):
+	}
+	put("relay-3", id.NewTunnel(), "")
+	for what, ctx := range map[string]context.Context{"up before": there, "down before": again} {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Minute):
+			t.Errorf("%s: it waits on", what)
+		}
+	}
+	left, leave := r.whileThere(t.Context(), d)
+	leave()
+	if left.Err() == nil {
+		t.Error("it goes on though nobody waits")
+	}
+}

@@ -245,6 +245,9 @@ func (r *Relay) Ready() error {
 	if !r.table.Known() {
 		return fault.New(fault.NotReady, "not all routes from the bus yet")
 	}
+	if !r.peers.Known() { // nor could it forward to those that it does not know
+		return fault.New(fault.NotReady, "not all relays from the bus yet")
+	}
 	return nil
 }
 

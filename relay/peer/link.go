@@ -133,9 +133,9 @@ func (l *link) keepAlive() (stop func()) {
 	}
 }
 
-// open makes a stream and waits until the other relay has it or refuses it:
-// nothing of a request has been said by then, so that one which is refused can be
-// tried elsewhere.
+// open makes a stream and waits until the other relay has it or refuses it, or ctx
+// ends: nothing of a request has been said by then, so that it can be tried
+// elsewhere.
 func (l *link) open(ctx context.Context, q Request) (*Stream, error) {
 	b, err := q.header(l.peers.o.Relay).encode()
 	if err != nil {
@@ -147,14 +147,12 @@ func (l *link) open(ctx context.Context, q Request) (*Stream, error) {
 	}
 	l.opened.Add(1)
 	m.OnClose(func() { l.opened.Add(-1) })
-	if t, ok := ctx.Deadline(); ok {
-		_ = m.SetDeadline(t)
-	}
+	stay := context.AfterFunc(ctx, func() { _ = m.SetDeadline(time.Now()) })
 	if _, err = m.Write(b); err == nil {
 		err = readReply(m)
 	}
-	if err == nil {
-		err = m.SetDeadline(time.Time{})
+	if !stay() { // it has a deadline that has passed, or will have
+		err = errors.Join(err, ctx.Err())
 	}
 	if err == nil {
 		return &Stream{Stream: m, link: l, device: q.Device}, nil

@@ -2,6 +2,7 @@ package peer_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -120,6 +121,41 @@ func TestRefusalsCross(t *testing.T) {
 
 // Who waits for bytes when the link breaks is told that it did, and what comes
 // after goes over a new one.
+// Whoever finds that the device is elsewhere need not wait for a relay that hangs,
+// and what that one answers late reaches nobody.
+func TestAnOpeningEndsWithItsContext(t *testing.T) {
+	_, first, second := pair(t)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	open := device(t, echo)
+	second.admits(func(q peer.Request) (peer.Device, error) { close(asked); <-answer; return open(q) })
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { _, err := first.Open(ctx, second.name, question()); ended <- err }()
+	select {
+	case <-asked:
+	case <-time.After(patience):
+		t.Fatal("the other relay was not asked")
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		if fault.CodeOf(err) != fault.RelayLost || !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("it waits on")
+	}
+	close(answer)
+	second.admits(open)
+	s := first.open(question())
+	if _, err := s.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
 func TestABrokenLinkEndsItsStreamsOnly(t *testing.T) {
 	_, first, second := pair(t)
 	second.admits(device(t, echo))
@@ -262,6 +298,22 @@ func TestACertificateIsRenewedUnderADownload(t *testing.T) {
 
 // A relay dials those that speak a version of its own, whatever else they speak,
 // and no others.
+// A relay that starts does not know the others before the bus has told of all; that
+// the bus is read anew later takes nothing back.
+func TestTheOthersAreKnownOnceAllAreTold(t *testing.T) {
+	a := peercert.NewAuthority(time.Now())
+	r, o := start(t, a, "relay-1"), start(t, a, "relay-2")
+	r.hears(o.lease())
+	if r.Known() {
+		t.Error("known before all were told of")
+	}
+	for _, kind := range []bus.Kind{bus.Synced, bus.Reset} {
+		if r.Apply(bus.Event[bus.Lease]{Kind: kind}); !r.Known() {
+			t.Errorf("not known after %v", kind)
+		}
+	}
+}
+
 func TestLinksAreForVersionsThatBothSpeak(t *testing.T) {
 	a := peercert.NewAuthority(time.Now())
 	first, second := start(t, a, "relay-1"), start(t, a, "relay-2")

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +47,8 @@ type Peers struct {
 	identity *identity
 	windows  *mux.Budget
 	metrics  *metrics
+
+	known atomic.Bool // a snapshot of the leases was complete
 
 	mu  sync.Mutex
 	all map[id.Relay]*peer
@@ -103,8 +106,13 @@ func (p *Peers) Apply(e bus.Event[bus.Lease]) {
 		}
 	case bus.Reset: // the bus was away: give every relay its time to renew
 		p.each(func(q *peer) { q.touch(time.Now()) })
+	case bus.Synced:
+		p.known.Store(true)
 	}
 }
+
+// Known reports whether the bus has told of all relays, once.
+func (p *Peers) Known() bool { return p.known.Load() }
 
 func (p *Peers) renew(l bus.Lease) {
 	p.mu.Lock()
