@@ -36,8 +36,8 @@ var relayKilledSecond = Failure{
 
 func killRelay(ctx context.Context, s *Scene) error {
 	m := s.relays[0]
-	s.now()
 	m.Kill()
+	s.now() // until it was gone, which takes tens of milliseconds, it took requests
 	s.wait(ctx, s.Scale.Cut)
 	return m.Start(ctx)
 }
