@@ -8,7 +8,8 @@
 //
 // The generators ask; the coordinator is asked. So a generator needs no more
 // than to be let in to the bus as a relay is. What it has seen it reports every
-// few seconds: of one that is killed the rest is known, and that it was.
+// few seconds: of one that is killed the rest is known, and that it was. Where
+// it is the coordinator that is killed, each generator has its own part.
 //
 // One run at a time on one bus.
 package crew

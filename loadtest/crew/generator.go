@@ -1,6 +1,7 @@
 package crew
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"trunkline/internal/service"
 	"trunkline/loadtest"
 	"trunkline/loadtest/clock"
+	"trunkline/loadtest/result"
 	"trunkline/loadtest/target"
 )
 
@@ -27,6 +29,9 @@ type Generator struct {
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
 	Say        func(format string, args ...any)
+	// Report gets what this generator has seen, once there is no more to come. The
+	// coordinator may be gone by then, and with it what it was told.
+	Report func(*result.Result) error
 
 	id   int
 	turn int // of the results that were reported
@@ -35,12 +40,14 @@ type Generator struct {
 	state  string
 	failed string
 	gen    *loadtest.Generator // nil: has no part yet
+	end    time.Duration       // after began
 	began  time.Time
+	begun  time.Time // the same by the coordinator's clock
 }
 
 // patience is how long a coordinator may not answer before a generator that has
-// joined gives up.
-const patience = 30 * time.Second
+// joined gives up. The coordinator takes it for lost by then.
+const patience = 15 * time.Second
 
 var (
 	errGone      = errors.New("the coordinator does not answer any more")
@@ -60,9 +67,26 @@ func (g *Generator) Run(ctx context.Context) error {
 	orders := make(chan nextAnswer, 2)
 	doing.Go(func() { g.do(work, orders) })
 	err := g.ask(work, stop, orders)
+	why := cmp.Or(err, context.Cause(work))
+	if errors.Is(err, errGone) {
+		g.Say("the coordinator does not answer any more: ending")
+	}
 	stop(err)
 	doing.Wait()
-	return err
+	return errors.Join(err, g.keep(why))
+}
+
+// keep hands on what was seen, and why it ended early, if it did.
+func (g *Generator) keep(why error) error {
+	r := g.seen()
+	if r == nil {
+		return nil
+	}
+	if why != nil && r.Seconds() < g.end.Seconds() {
+		r.Interrupted = why.Error()
+	}
+	r.Generators[0].Name = g.Name
+	return g.Report(r)
 }
 
 // join asks until there is a coordinator.
@@ -97,7 +121,8 @@ func (g *Generator) ask(work context.Context, stop context.CancelCauseFunc, orde
 		case err == nil:
 			heard = time.Now()
 		case time.Since(heard) > patience:
-			return fmt.Errorf("%w: %w", errGone, err)
+			g.Log.Debug("no answer", zap.Error(err))
+			return errGone
 		}
 		switch {
 		case a.Bye && q.State == stateFailed:
@@ -203,7 +228,7 @@ func (g *Generator) bringIn(ctx context.Context, dir string, p part, undo *[]fun
 	}
 	*undo = append(*undo, gen.Close)
 	g.mu.Lock()
-	g.gen = gen
+	g.gen, g.end = gen, p.Scenario.Duration
 	g.mu.Unlock()
 	return gen.Bring(ctx)
 }
@@ -212,14 +237,14 @@ func (g *Generator) bringIn(ctx context.Context, dir string, p part, undo *[]fun
 func (g *Generator) load(ctx context.Context, b begin) {
 	began := time.Now().Add(b.Within)
 	g.mu.Lock()
-	g.began, g.state = began, stateRunning
+	g.began, g.begun, g.state = began, b.Began, stateRunning
 	g.mu.Unlock()
 	g.Say("running")
 	over, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var reporting sync.WaitGroup
 	reporting.Go(func() {
 		for clock.Sleep(over, reportEvery) {
-			if err := g.report(b.Began); err != nil {
+			if err := g.report(); err != nil {
 				g.Log.Warn("what was seen until now could not be reported", zap.Error(err))
 			}
 		}
@@ -228,26 +253,39 @@ func (g *Generator) load(ctx context.Context, b begin) {
 	stop()
 	reporting.Wait()
 	for late := time.Now().Add(patience); ; time.Sleep(askEvery) {
-		err := g.report(b.Began)
+		err := g.report()
 		if err == nil {
 			g.set(stateReported)
 			return
 		}
-		if time.Now().After(late) {
+		if time.Now().After(late) || errors.Is(context.Cause(ctx), errGone) {
 			g.fail(fmt.Errorf("the result could not be reported: %w", err))
 			return
 		}
 	}
 }
 
-// report sends what has been seen until now, in pieces. Its times are the
+// seen is what has been seen until now; nil before the load. Its times are the
 // coordinator's.
-func (g *Generator) report(began time.Time) error {
+func (g *Generator) seen() *result.Result {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.gen == nil {
+		return nil
+	}
 	r := g.gen.Result()
+	if r != nil {
+		r.Began, r.Ended = g.begun, g.begun.Add(r.Ended.Sub(r.Began))
+	}
+	return r
+}
+
+// report sends what has been seen until now, in pieces.
+func (g *Generator) report() error {
+	r := g.seen()
 	if r == nil {
 		return nil // Load has just begun
 	}
-	r.Began, r.Ended = began, began.Add(r.Ended.Sub(r.Began))
 	whole, err := pack(r)
 	if err != nil {
 		return err

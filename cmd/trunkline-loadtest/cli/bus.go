@@ -13,6 +13,7 @@ import (
 	"trunkline/internal/service"
 	"trunkline/loadtest"
 	"trunkline/loadtest/crew"
+	"trunkline/loadtest/result"
 )
 
 // generatorUser is how generators sign in to the coordinator's own bus.
@@ -91,6 +92,7 @@ func (f *busFlags) coordinate(ctx context.Context, log *zap.Logger) (loadtest.Cr
 
 func joinCommand() *cobra.Command {
 	var f busFlags
+	var own reportFlags
 	var admin, name, level string
 	c := &cobra.Command{
 		Use:   "join --bus URL",
@@ -101,11 +103,16 @@ func joinCommand() *cobra.Command {
   trunkline-loadtest join --bus nats://10.0.0.1:4333 --bus-password-file secret     # on two machines
 
 It waits for the coordinator, brings up its part of the PBXs, begins when it is told,
-and ends when the run does. It reports what it has seen every five seconds.`,
+and ends when the run does. It reports what it has seen every five seconds, and its own
+part is on its standard output at the end: if the coordinator is killed, that is what is
+left of the run.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			conf, err := f.config()
 			if err != nil {
+				return err
+			}
+			if err := own.writable(); err != nil {
 				return err
 			}
 			log, err := service.Logger(level, "console")
@@ -120,12 +127,17 @@ and ends when the run does. It reports what it has seen every five seconds.`,
 					return err
 				}
 				defer func() { err = errors.Join(err, b.Close()) }()
-				g := &crew.Generator{Bus: b, Name: name, Log: log, Registerer: reg, Say: func(format string, args ...any) { c.PrintErrf(format+"\n", args...) }}
+				g := &crew.Generator{
+					Bus: b, Name: name, Log: log, Registerer: reg,
+					Say:    func(format string, args ...any) { c.PrintErrf(format+"\n", args...) },
+					Report: func(r *result.Result) error { return own.write(c, r) },
+				}
 				return g.Run(ctx)
 			})
 		},
 	}
 	f.add(c)
+	own.add(c)
 	host, err := os.Hostname()
 	if err != nil {
 		host = "generator"
