@@ -119,8 +119,6 @@ func TestRefusalsCross(t *testing.T) {
 	}
 }
 
-// Who waits for bytes when the link breaks is told that it did, and what comes
-// after goes over a new one.
 // Whoever finds that the device is elsewhere need not wait for a relay that hangs,
 // and what that one answers late reaches nobody.
 func TestAnOpeningEndsWithItsContext(t *testing.T) {
@@ -156,6 +154,8 @@ func TestAnOpeningEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// Who waits for bytes when the link breaks is told that it did, and what comes
+// after goes over a new one.
 func TestABrokenLinkEndsItsStreamsOnly(t *testing.T) {
 	_, first, second := pair(t)
 	second.admits(device(t, echo))
@@ -296,8 +296,6 @@ func TestACertificateIsRenewedUnderADownload(t *testing.T) {
 	}
 }
 
-// A relay dials those that speak a version of its own, whatever else they speak,
-// and no others.
 // A relay that starts does not know the others before the bus has told of all; that
 // the bus is read anew later takes nothing back.
 func TestTheOthersAreKnownOnceAllAreTold(t *testing.T) {
@@ -314,6 +312,8 @@ func TestTheOthersAreKnownOnceAllAreTold(t *testing.T) {
 	}
 }
 
+// A relay dials those that speak a version of its own, whatever else they speak,
+// and no others.
 func TestLinksAreForVersionsThatBothSpeak(t *testing.T) {
 	a := peercert.NewAuthority(time.Now())
 	first, second := start(t, a, "relay-1"), start(t, a, "relay-2")
