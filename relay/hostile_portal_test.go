@@ -17,7 +17,10 @@ import (
 	"trunkline/internal/pbxsim"
 )
 
-func impatient(c *up.Config) { c.Relay.Edge.Limits.Answer = 300 * time.Millisecond }
+// impatient leaves portals so little time that tests can wait for its end, and enough
+// for one that answers, on a machine with much else to do. It is less than after what
+// a portal is doubted.
+func impatient(c *up.Config) { c.Relay.Edge.Limits.Answer = 900 * time.Millisecond }
 
 // A portal that misbehaves before its answer begins is told about on a page.
 func TestHostilePortal(t *testing.T) {
