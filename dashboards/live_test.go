@@ -38,6 +38,31 @@ import (
 	"trunkline/loadtest/target"
 )
 
+// calm are the panels that may be 0 all the time in both tests, and what it would
+// take. Their queries are asked all the same.
+var calm = map[string]string{
+	"Licence used":    "half a minute: control counts connections no oftener",
+	"Never connected": "half a minute: control counts these devices no oftener",
+	"Visits":          "half a minute: control counts visits no oftener",
+	"Pairs":           "half a minute: control counts pairs no oftener",
+	"Pair alarms":     "half a minute, and a pair that disagrees",
+	"Alarms":          "half a minute, and a pair that disagrees",
+	"Over capacity":   "half a minute, and a pair that is parted when the licence is used up",
+
+	"Handshakes":                 "a scrape in the very milliseconds that one takes",
+	"Windows of tunnels.windows": "a browser that reads slowly over a long line",
+	"Requests sent again":        "a portal that ends a kept connection in the moment that a request comes",
+
+	"Database errors":               "a database that is away",
+	"Waiting for a connection":      "transactions that meet, which is luck",
+	"Transactions that waited":      "transactions that meet, which is luck",
+	"Errors and retries":            "a database that is away, or PostgreSQL with transactions that meet",
+	"API errors":                    "a database that is away",
+	"Readers cut for slowness":      "a reader of NATS that stands still for seconds",
+	"Put on the bus again":          "a control node that loses the bus; here it is in its process",
+	"Watches that could not follow": "somebody who looks on and does not read",
+}
+
 // Everything is asked of a real Prometheus that watches a real installation at
 // work: panels have data, rules are evaluated, and the reference is right.
 func TestLive(t *testing.T) {
@@ -61,8 +86,13 @@ func TestLive(t *testing.T) {
 	p := startPrometheus(t, jobs, "--enable-feature=exemplar-storage")
 	native := startPrometheus(t, jobs[1:2], "--enable-feature=native-histograms")
 
+	testnet.Go(t, "somebody who looks on", func(ctx context.Context) error {
+		_ = w.API.Watch(ctx, nil, func(controlapi.DeviceEvent) error { return nil }) // until the test is over
+		return nil
+	})
 	work(w)
 	loaded(w, reg)
+	guess(w)
 
 	t.Run("panels", func(t *testing.T) { panelsHaveData(t, p) })
 	t.Run("rules", func(t *testing.T) { rulesAreWell(t, p) })
@@ -109,14 +139,21 @@ func licensed(t *testing.T, c *up.Config) {
 	}
 }
 
-// loaded has a load test visit two PBXs of its own.
+// loaded has a load test visit two PBXs of its own, one of which has too thin a
+// line for what is fetched.
 func loaded(w *testnet.World, reg *prometheus.Registry) {
 	const text = `
 name: live
 about: Two PBXs, for the dashboard of load tests.
 devices: 2
-duration: 3s
-traffic: [{kind: page, rate: 10, size: 1KiB, assets: 1, asset_size: 1KiB}]
+lines:
+  - {name: fibre, share: 0.5, rtt: 1ms, up: 1Gbit}
+  - {name: isdn, share: 0.5, rtt: 1ms, up: 64kbit}
+duration: 5s
+timeout: 1s
+traffic:
+  - {kind: page, rate: 10, size: 1KiB, assets: 1, asset_size: 1KiB}
+  - {kind: download, rate: 5, size: 256KiB}
 `
 	s, err := scenario.Parse([]byte(text))
 	if err != nil {
@@ -191,6 +228,19 @@ func mistype(w *testnet.World) {
 	}
 }
 
+// guess is somebody who has the wrong password until nobody looks at it any more.
+func guess(w *testnet.World) {
+	w.T.Helper()
+	c := w.Client()
+	w.Eventually("guesses are not looked at", func() error {
+		_, err := c.SignIn(w.T.Context(), "nobody@example.com", "wrong")
+		if fault.CodeOf(err) != fault.TooMany {
+			return fmt.Errorf("%w", err)
+		}
+		return nil
+	})
+}
+
 // knock is strangers at the public port: somebody at the plain port who is no
 // proxy, and agents who are none, faster than tunnels.rate.
 func knock(w *testnet.World) {
@@ -227,10 +277,11 @@ func knock(w *testnet.World) {
 	})
 }
 
-// panelsHaveData asks each panel's queries until all have an answer. What comes of
-// faults and of a second relay is TestFaults' to ask.
+// panelsHaveData asks each panel's queries until all have an answer, and each
+// panel that is not calm has been above 0. What comes of faults and of a second
+// relay is TestFaults' to ask.
 func panelsHaveData(t *testing.T, p *scraper) {
-	missing := make(map[string]string) // a query by what it is for
+	missing, unmoved := make(map[string]string), make(map[string][]string) // queries by what they are for
 	for _, d := range all() {
 		for _, r := range d.rows {
 			for _, panel := range r.panels {
@@ -238,12 +289,17 @@ func panelsHaveData(t *testing.T, p *scraper) {
 					continue
 				}
 				for _, q := range panel.queries {
-					missing[fmt.Sprintf("%s, %s, %s", d.title, panel.title, q.legend)] = asGrafana(q.promQL())
+					expr := asGrafana(q.promQL())
+					missing[fmt.Sprintf("%s, %s, %s", d.title, panel.title, q.legend)] = expr
+					if calm[panel.title] == "" {
+						name := d.title + ", " + panel.title
+						unmoved[name] = append(unmoved[name], expr)
+					}
 				}
 			}
 		}
 	}
-	for end := time.Now().Add(testnet.Patience); len(missing) > 0; {
+	for end := time.Now().Add(testnet.Patience); len(missing)+len(unmoved) > 0; {
 		for name, expr := range missing {
 			got, err := p.query(expr)
 			if err != nil {
@@ -253,6 +309,11 @@ func panelsHaveData(t *testing.T, p *scraper) {
 				delete(missing, name)
 			}
 		}
+		for name, exprs := range unmoved {
+			if slices.ContainsFunc(exprs, func(expr string) bool { return p.moved(expr) == nil }) {
+				delete(unmoved, name)
+			}
+		}
 		if time.Now().After(end) {
 			break
 		}
@@ -260,6 +321,9 @@ func panelsHaveData(t *testing.T, p *scraper) {
 	}
 	for name, expr := range missing {
 		t.Errorf("%s: no data: %s", name, expr)
+	}
+	for name, exprs := range unmoved {
+		t.Errorf("%s: was 0 all the time: %s", name, exprs)
 	}
 }
 
