@@ -43,6 +43,7 @@ type Bus struct {
 
 	leaseTTL   time.Duration
 	checkEvery time.Duration
+	pageTime   time.Duration // for one page of what a bucket holds
 
 	whole sync.Map // bucket -> time.Time, when a watch last had all of it
 
@@ -64,7 +65,7 @@ func Open(ctx context.Context, c Config, log *zap.Logger) (*Bus, error) {
 		return nil, err
 	}
 	b := &Bus{
-		log: log.With(zap.String("part", "bus")), metrics: newMetrics(), leaseTTL: LeaseTTL, checkEvery: checkEvery,
+		log: log.With(zap.String("part", "bus")), metrics: newMetrics(), leaseTTL: LeaseTTL, checkEvery: checkEvery, pageTime: requestTimeout,
 		up: make(chan struct{}), down: make(chan struct{}),
 	}
 	opts := b.clientOptions()

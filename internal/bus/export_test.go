@@ -11,6 +11,9 @@ import (
 // SetTimesForTest shortens the lease and the watchers' check.
 func (b *Bus) SetTimesForTest(lease, check time.Duration) { b.leaseTTL, b.checkEvery = lease, check }
 
+// SetPageTimeForTest shortens the time that a page of a bucket may take.
+func (b *Bus) SetPageTimeForTest(page time.Duration) { b.pageTime = page }
+
 // ConnForTest lets a test say what no method of Bus says.
 func (b *Bus) ConnForTest() *nats.Conn { return b.nc }
 

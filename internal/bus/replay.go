@@ -57,25 +57,49 @@ func (s *session) catchUp(ctx context.Context, seq, quiet, to uint64) error {
 
 // replay emits what the bucket holds from number seq on, page by page, until
 // nothing is left. Deletions up to number quiet are left out: nobody was told
-// of what they delete.
+// of what they delete. A page that takes too long is asked for again from where it
+// was: a server that is too busy, or a receiver that is, is not helped by watchers
+// that begin anew.
 func (s *session) replay(ctx context.Context, seq, quiet uint64) error {
-	for {
+	for misses := 0; ; {
 		next, more, err := s.replayPage(ctx, seq, quiet)
-		if err != nil {
+		late := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
+		switch {
+		case late && next == seq:
+			if misses++; misses == maxMisses {
+				return fmt.Errorf("read bucket %s: %w", s.name, err)
+			}
+		case err != nil && !late:
 			return fmt.Errorf("read bucket %s: %w", s.name, err)
-		}
-		if !more {
-			return nil
-		}
-		if next == seq {
+		case next == seq && more:
 			return fmt.Errorf("read bucket %s: empty page", s.name)
+		case !late && !more:
+			return nil
+		default:
+			misses = 0
+		}
+		if late { // what still comes of that page is nobody's
+			if err := s.hearAnew(); err != nil {
+				return err
+			}
 		}
 		seq = next
 	}
 }
 
+// hearAnew has answers come under another name.
+func (s *session) hearAnew() (err error) {
+	if s.answers != nil {
+		_ = s.answers.Unsubscribe() // fails on a connection that is gone, and with it the subscription
+	}
+	if s.answers, err = s.b.nc.SubscribeSync(s.b.nc.NewInbox()); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	return nil
+}
+
 func (s *session) replayPage(ctx context.Context, seq, quiet uint64) (next uint64, more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.b.pageTime)
 	defer cancel()
 	q, err := json.Marshal(directGet{Seq: seq, Batch: replayRecords, MaxBytes: replayMaxBytes})
 	if err != nil {
@@ -87,7 +111,7 @@ func (s *session) replayPage(ctx context.Context, seq, quiet uint64) (next uint6
 	for next = seq; ; {
 		m, err := s.answers.NextMsgWithContext(ctx)
 		if err != nil {
-			return 0, false, err
+			return next, false, err
 		}
 		switch status := m.Header.Get(headerStatus); status {
 		case "":

@@ -17,7 +17,8 @@ import (
 // does not fit is dropped by the client and read from the bucket later.
 const maxQueued = 8192
 
-// maxMisses is how many checks may go unanswered before a watch begins anew.
+// maxMisses is how many checks, or requests for a page, may go unanswered before a
+// watch begins anew.
 const maxMisses = 3
 
 var (
@@ -102,8 +103,8 @@ func (b *Bus) watchOnce(ctx context.Context, lost <-chan struct{}, name string, 
 		return false, fmt.Errorf("subscribe: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails on a connection that is gone, and with it the subscription
-	if s.answers, err = b.nc.SubscribeSync(b.nc.NewInbox()); err != nil {
-		return false, fmt.Errorf("subscribe: %w", err)
+	if err := s.hearAnew(); err != nil {
+		return false, err
 	}
 	defer func() { _ = s.answers.Unsubscribe() }()
 

@@ -85,6 +85,45 @@ func TestWatchOfALargeBucketUnderWrites(t *testing.T) {
 	eventually(t, "all records", func() bool { return v.is(want) })
 }
 
+// A page that takes too long is asked for again from where it was, and nothing comes
+// twice or is left out.
+func TestWatchGoesOnWhereAPageTookTooLong(t *testing.T) {
+	b := control(t, bus.Config{})
+	k := bus.NewBucket[string](b, bus.Routes)
+	const records = 2500
+	for i := range records {
+		put(t, k, fmt.Sprintf("r.%d", i), "1")
+	}
+	const page = 1500 * time.Millisecond
+	b.SetPageTimeForTest(page)
+	ctx, stop := context.WithTimeout(t.Context(), testTimeout)
+	defer stop()
+	resets, seen := 0, make(map[string]int)
+	err := k.Watch(ctx, func(e bus.Event[string]) {
+		switch e.Kind {
+		case bus.Reset:
+			resets++
+		case bus.Put:
+			if seen[e.Key]++; len(seen) == 300 && resets == 1 {
+				time.Sleep(2 * page)
+			}
+		case bus.Synced:
+			stop()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resets != 1 || len(seen) != records {
+		t.Errorf("%d records of %d, read from the beginning %d times", len(seen), records, resets)
+	}
+	for key, n := range seen {
+		if n != 1 {
+			t.Fatalf("%s came %d times", key, n)
+		}
+	}
+}
+
 // The server is killed and comes back empty on the same port: the watcher is
 // told of a new epoch, and then of what is put into the new bucket.
 func TestWatchSurvivesAServerThatComesBackEmpty(t *testing.T) {
