@@ -83,8 +83,8 @@ func (f *reportFlags) writable() error {
 		if path == "" {
 			continue
 		}
-		if i, err := os.Stat(path); err == nil && i.IsDir() {
-			return service.Usagef("--%s: %s is a directory", flag, path)
+		if i, err := os.Stat(path); err == nil && !i.Mode().IsRegular() {
+			return service.Usagef("--%s: %s is not a regular file, which a report could take the place of", flag, path)
 		}
 		if i, err := os.Stat(filepath.Dir(path)); err != nil || !i.IsDir() {
 			return service.Usagef("--%s: there is no directory %s", flag, filepath.Dir(path))
