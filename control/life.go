@@ -149,7 +149,28 @@ func (l *life) run(ctx context.Context) error {
 	g.Go(func() error { return l.watchRoutes(ctx) })
 	g.Go(func() error { return l.watchLeases(ctx) })
 	g.Go(func() error { return l.hearBus(ctx) })
+	g.Go(func() error { return l.indexNames(ctx) })
 	return g.Wait()
+}
+
+// indexEvery is how long a device that was added or renamed is one of those that
+// searches look at one by one.
+const indexEvery = 30 * time.Second
+
+// indexNames has the database take what changed into its index of names.
+func (l *life) indexNames(ctx context.Context) error {
+	t := time.NewTicker(indexEvery)
+	defer t.Stop()
+	for {
+		if err := l.store.IndexNames(ctx); err != nil && ctx.Err() == nil {
+			l.c.log.Warn("will try again", zap.String("what", "index names"), zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
 }
 
 // lastRequests is how long requests of a life that ends may take.

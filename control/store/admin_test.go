@@ -258,4 +258,20 @@ func TestVerifyFindsDevicesThatSearchesMiss(t *testing.T) {
 	if err != nil || len(found) != 2 || !strings.HasPrefix(found[0], "a device that searches do not find") {
 		t.Errorf("%v, %v; want the two", found, err)
 	}
+	if _, err := db.Exec("UPDATE device_texts t SET search = d.search FROM devices d WHERE d.id = t.id; INSERT INTO device_texts SELECT id, account, sort_name, search FROM devices ON CONFLICT DO NOTHING"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.IndexNames(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := s.Verify(t.Context()); err != nil || len(found) != 0 {
+		t.Errorf("%v, %v; it was mended", found, err)
+	}
+	if _, err := db.Exec(`UPDATE range_pieces SET ranges = '\x00' WHERE piece = 'tri'`); err != nil {
+		t.Fatal(err)
+	}
+	found, err = s.Verify(t.Context())
+	if err != nil || len(found) != 3 || !strings.HasPrefix(found[0], "a device that searches pass over") {
+		t.Errorf("%v, %v; want all three", found, err)
+	}
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -42,6 +43,9 @@ var lists = []struct {
 	{"search status", devicePage(fleet.DeviceQuery{Search: "hotel", Status: fleet.StatusConnected})},
 	{"search within the last", devicePage(fleet.DeviceQuery{Search: "wolle"})},
 	{"search within the first", devicePage(fleet.DeviceQuery{Search: "alen", Desc: true})},
+	{"search within many of the last", devicePage(fleet.DeviceQuery{Search: "wol"})},
+	{"search the last serials", devicePage(fleet.DeviceQuery{Search: "trialz", Sort: fleet.SortSerial})},
+	{"search the last changes", devicePage(fleet.DeviceQuery{Search: " 000", Sort: fleet.SortSince})},
 	{"search short", devicePage(fleet.DeviceQuery{Search: "ho"})},
 	{"search short none", devicePage(fleet.DeviceQuery{Search: "~~"})},
 	{"below", devicePage(fleet.DeviceQuery{Sub: true})},
@@ -137,7 +141,7 @@ func filled(b *testing.B, open func(b *testing.B) (*store.Store, error), devices
 		}
 	})
 	root := seed(b, s, devices, resellers)
-	if err := store.Analyze(b.Context(), s); err != nil { // as autovacuum does
+	if err := errors.Join(s.IndexNames(b.Context()), store.Analyze(b.Context(), s)); err != nil { // as control and autovacuum do
 		b.Fatal(err)
 	}
 	return fleetOf{s, root}

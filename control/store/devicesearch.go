@@ -49,26 +49,37 @@ func (t *tx) searchDevices(account id.Account, q fleet.DeviceQuery) (fleet.Page[
 }
 
 func (s *deviceSearch) run() (out fleet.Page[fleet.Device], err error) {
-	q, first := s.q, s.q.Cursor == ""
-	if !first {
-		if s.at, err = readPlace(q.Cursor, orders[q.Sort].read()); err != nil {
-			return out, err
-		}
+	if err := s.begin(); err != nil {
+		return out, err
 	}
 	few, err := s.few()
 	if err != nil {
 		return out, err
 	}
+	return s.read(few)
+}
+
+// begin reads where the page before ended.
+func (s *deviceSearch) begin() (err error) {
+	if s.q.Cursor != "" {
+		s.at, err = readPlace(s.q.Cursor, orders[s.q.Sort].read())
+	}
+	return err
+}
+
+// read gives the page, by looking at all that may match or by going through them.
+func (s *deviceSearch) read(few bool) (out fleet.Page[fleet.Device], err error) {
 	var hits []hit
 	if few {
 		hits, err = s.sorted()
 	} else {
+		s.find = looking(devicesSearched, s.q.Search)
 		hits, err = s.walked()
 	}
 	if err != nil {
 		return out, err
 	}
-	if first {
+	if s.q.Cursor == "" {
 		if counted := few && (!s.find.sorted || s.find.counted); counted && len(hits) > 0 && hits[0].total <= searchFew {
 			s.at.total = hits[0].total
 		} else if s.at.total, s.at.more = len(hits), len(hits) > searchTotal; s.at.more {
@@ -87,6 +98,7 @@ type deviceSearch struct {
 	walk    int  // up to how many devices that have what else is asked for are gone through
 	find    finding
 	words   string // what SQLite's index of searches is asked for
+	ranges  ranges
 	at      place
 }
 
@@ -121,9 +133,7 @@ func (s *deviceSearch) few() (bool, error) {
 		s.at.part, s.at.last = others, ""
 	}
 	if s.tx.postgres {
-		// The texts know of names and accounts alone.
-		s.find, err = s.tx.find(devicesSearched, s.q.Search, s.named && s.unfiltered())
-		return s.find.named || s.find.sorted, err
+		return s.fewPostgres()
 	}
 	if err := s.ask(); err != nil {
 		return false, err
@@ -227,6 +237,9 @@ func (s *deviceSearch) gone(part, limit int) ([]hit, error) {
 			return s.streamed(limit)
 		}
 	}
+	if part == others && s.ranges.known {
+		return s.ranged(limit)
+	}
 	query, args, err := s.walking(part, limit)
 	if err != nil {
 		return nil, err
@@ -235,9 +248,20 @@ func (s *deviceSearch) gone(part, limit int) ([]hit, error) {
 }
 
 func (s *deviceSearch) walking(part, limit int) (query string, args []any, err error) {
-	w, err := s.tx.selected(s.account, s.q, byOrder)
+	w, err := s.of(part)
 	if err != nil {
 		return "", nil, err
+	}
+	if s.at.last != "" && s.at.part == part {
+		w.and("("+orders[s.q.Sort].column+", d.id) "+after(s.q)+" (?, ?)", s.at.value, s.at.last)
+	}
+	return fmt.Sprintf("SELECT d.id, %d, 0 FROM devices d", part) + w.String() + ordered(orders[s.q.Sort].column, s.q, limit), w.args, nil
+}
+
+// of are the conditions on devices of a part.
+func (s *deviceSearch) of(part int) (w where, err error) {
+	if w, err = s.tx.selected(s.account, s.q, byOrder); err != nil {
+		return w, err
 	}
 	w.and(s.find.cond, s.find.args...)
 	if s.named {
@@ -248,18 +272,14 @@ func (s *deviceSearch) walking(part, limit int) (query string, args []any, err e
 			w.and("NOT (d.sort_name >= ? AND d.sort_name < ?)", low, high)
 		}
 	}
-	column := orders[s.q.Sort].column
-	if s.at.last != "" && s.at.part == part {
-		w.and("("+column+", d.id) "+after(s.q)+" (?, ?)", s.at.value, s.at.last)
-	}
-	return fmt.Sprintf("SELECT d.id, %d, 0 FROM devices d", part) + w.String() + ordered(column, s.q, limit), w.args, nil
+	return w, nil
 }
 
 // bounds are between which names begin with what was typed. Nothing that is
 // printed comes after the last code point.
 func (s *deviceSearch) bounds() (low, high string) {
 	low = strings.ToLower(s.q.Search)
-	return low, low + "\U0010ffff"
+	return low, low + namesEnd
 }
 
 // page reads the devices of a page.

@@ -170,8 +170,52 @@ func SearchPlans(t *testing.T, s *Store, account id.Account, q fleet.DeviceQuery
 	return found, begin, other, stream
 }
 
-// Crowd gives devices places with so little room that many must make some.
-func Crowd(s *Store) { s.places = numbering{slots: 4, stride: 8, sparse: 2} }
+// Crowd gives devices places with so little room that many must make some, and
+// ranges so small that they are parted and made anew.
+func Crowd(s *Store) {
+	s.places = numbering{slots: 4, stride: 8, sparse: 2}
+	s.ranges = sizing{devices: 4, batch: 30, rebuild: 90}
+}
+
+// CountRanges says how many ranges of names PostgreSQL has, and how many changes
+// are in none.
+func CountRanges(t *testing.T, s *Store) (ranges, changes int) {
+	t.Helper()
+	explained(t, s, func(x *tx) (err error) {
+		if ranges, err = x.count("SELECT COUNT(*) FROM name_ranges"); err != nil {
+			return err
+		}
+		changes, err = x.count("SELECT COUNT(*) FROM text_changes")
+		return err
+	})
+	return ranges, changes
+}
+
+var (
+	DecodeRanges = decodeRanges
+	EncodeRanges = rangeList.encode
+)
+
+// CombineRanges are what either list has, and what both have; more says whether
+// the second one adds to the first.
+func CombineRanges(a, b rangeList) (either, both rangeList, more bool) {
+	either, more = a.or(b)
+	return either, a.and(b), more
+}
+
+// Gone is what a search finds by going through the devices.
+func Gone(x fleet.Tx, account id.Account, q fleet.DeviceQuery) (out fleet.Page[fleet.Device], err error) {
+	s := deviceSearch{tx: x.(*tx), account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, find: looking(devicesSearched, q.Search)}
+	if err := s.begin(); err != nil {
+		return out, err
+	}
+	if s.tx.postgres && s.named {
+		if err := s.narrow(); err != nil {
+			return out, err
+		}
+	}
+	return s.read(false)
+}
 
 // Places are of all devices.
 func Places(t *testing.T, s *Store) map[id.Device]int64 {

@@ -82,7 +82,7 @@ func OpenPostgres(ctx context.Context, url string, log *zap.Logger) (*Store, err
 	db.SetMaxIdleConns(pgConns / 2)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	db.SetConnMaxLifetime(time.Hour) // a failover's new address is found in time
-	s := &Store{write: db, read: db, postgres: true}
+	s := &Store{write: db, read: db, postgres: true, ranges: roomyRanges}
 	if err := s.migratePostgres(ctx, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate database: %w", classified(err)), db.Close())
 	}

@@ -49,6 +49,7 @@ type finding struct {
 	// sorted says that PostgreSQL has an index of so many that they are better
 	// sorted than gone through; counted, that they are so few that they are.
 	sorted, counted bool
+	expected        float64 // devices that PostgreSQL expects to have it
 }
 
 // find asks the index of a search for the rows that have typed in them, the
@@ -78,6 +79,7 @@ func (t *tx) expected(in searched, typed string, sort bool) (finding, error) {
 	w.and(indexed.cond, indexed.args...)
 	from := fmt.Sprintf("FROM %s %s%s", in.texts, in.alias, w.String())
 	n, err := t.estimate("SELECT 1 "+from, w.args...)
+	f.expected, indexed.expected = n, n
 	switch {
 	case err != nil || n > searchSort:
 		return f, err

@@ -91,7 +91,7 @@ type seedling struct {
 }
 
 var (
-	seedTowns  = []string{"Aalen", "Bergen", "Cork", "Delft", "Évora", "Faro", "Gdynia", "Hilden", "Izmir", "Jena", "Kiel", "Lugano", "Malmö", "Nantes", "Oulu", "Porto", "Quedlinburg", "Riga", "Split", "Turku", "Udine", "Vigo", "Wels", "Xanten", "York", "Zwolle"}
+	seedTowns  = []string{"Aalen", "Bergen", "Cork", "Delft", "Évora", "Faro", "Gdynia", "Hilden", "Izmir", "Jena", "Kiel", "Lugano", "Malmö", "Nantes", "Oulu", "Porto", "Quedlinburg", "Riga", "Split", "Turku", "Udine", "Vigo", "Westerwolde", "Xanten", "York", "Zwolle"}
 	seedPlaces = []string{"Hotel", "Clinic", "School", "Warehouse", "Bakery", "Law Office", "Town Hall", "Garage", "Library", "Dental Practice"}
 	seedModels = []string{"P-Series Appliance", "P-Series Software"}
 	seedStates = []fleet.Status{fleet.StatusConnected, fleet.StatusConnected, fleet.StatusConnected, fleet.StatusDisconnected, fleet.StatusNever}

@@ -42,6 +42,7 @@ type Store struct {
 
 	postgres bool
 	places   numbering
+	ranges   sizing     // on PostgreSQL
 	again    sync.Mutex // transactions that are run again take turns
 	retries  atomic.Int64
 }

@@ -75,7 +75,10 @@ func (s *Store) Verify(ctx context.Context) (findings []string, err error) {
 			return nil, err
 		}
 	}
-	return findings, nil
+	if s.postgres {
+		err = checkRanges(ctx, t, &findings)
+	}
+	return findings, err
 }
 
 func (c check) run(ctx context.Context, t *sql.Tx, findings *[]string) error {
