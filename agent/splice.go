@@ -92,7 +92,9 @@ func (p *portal) take(ctx context.Context) bool {
 	return false
 }
 
-var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+type buffer [tunnel.WriteSize]byte
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 // splice copies both ways until either way ends, and closes both. HTTP says
 // where bodies end, so nobody needs half a connection. It returns the bytes
@@ -126,7 +128,7 @@ func splice(ctx context.Context, stream, conn net.Conn) (in, out int64) {
 // for leaving WriterTo and ReaderFrom alone: one of the two is never a socket,
 // so all they would do is to allocate a buffer of their own.
 func carry(dst io.Writer, src io.Reader) (n int64, err error) {
-	buf := buffers.Get().(*[32 << 10]byte)
+	buf := buffers.Get().(*buffer)
 	defer buffers.Put(buf)
 	for {
 		k, err := src.Read(buf[:])

@@ -16,7 +16,10 @@ import (
 // with none after that. Its fields have no other door than unsafe: checked
 // makes sure that they are what they were.
 
-const segmentSize = 64 << 10
+// segmentSize is four of the largest records, so that a read of the socket that
+// fills it leaves no part of one to be moved: 5 bytes of header, 16 KiB, the kind
+// of content and the cipher's 16 bytes (RFC 8446, section 5.2).
+const segmentSize = 4 * (5 + 16<<10 + 1 + 16)
 
 type segment [segmentSize]byte
 

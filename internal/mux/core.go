@@ -22,6 +22,7 @@ type core struct {
 	client   bool  // opens streams of odd ids
 	accepts  bool  // the peer may open streams
 	bothWays bool  // a close ends both directions
+	batch    uint8 // number of the last fill
 	ahead    int32 // turns of inFresh since the last of inData
 	window   int32 // the largest of a stream
 	most     int32 // streams at once

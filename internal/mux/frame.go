@@ -20,9 +20,10 @@ const (
 	// initialWindow is what both sides start every stream with.
 	initialWindow = 256 << 10
 
-	// MaxBody is the longest body we send: four to what people write at once,
-	// and little for others to stand behind.
-	MaxBody = 16 << 10
+	// MaxBody is the longest body we send: with its header it fills one record of
+	// TLS (RFC 8446, section 5.1), and others have little to stand behind. Who has
+	// much to send writes whole ones.
+	MaxBody = 16<<10 - headerLen
 	// FlushSize is what one call of Config.Write has at most: four such frames,
 	// and control. As TLS records it is less than a cork's room beside what TLS
 	// itself may have to say (cork.Detach).

@@ -7,6 +7,7 @@ import "time"
 // the streams take turns.
 func (c *core) fill(now time.Duration, b []byte) (n int) {
 	const room = 2 * headerLen // of what a stream's control can take
+	c.batch++
 	for len(c.pongs) > 0 && len(b)-n >= room {
 		n += header{typ: typePing, flags: flagACK, length: c.pongs[0]}.put(b[n:])
 		if c.pongs = c.pongs[1:]; len(c.pongs) == 0 {
@@ -44,6 +45,7 @@ func (c *core) fill(now time.Duration, b []byte) (n int) {
 			c.ahead++
 		} else {
 			c.ahead = 0
+			s.bulk, s.batch = true, c.batch
 		}
 		c.unqueue(s)
 		n += c.sendData(s, b[n:], now)
@@ -146,7 +148,10 @@ func (c *core) queueData(s *Stream) {
 	case !s.hasTurn() || c.queues.has(inData, s):
 	case s.urgent:
 		c.queues.pushFront(inFresh, s)
+	case s.bulk && c.batch-s.batch <= 1: // its writer goes on: what it wrote before has just been taken
+		c.queues.push(inData, s)
 	default:
+		s.bulk = false
 		c.queues.push(inFresh, s)
 	}
 }

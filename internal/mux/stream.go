@@ -37,6 +37,8 @@ type Stream struct {
 	resetCode      uint32 // the peer's
 
 	in                     uint8 // which lists
+	batch                  uint8 // of its last turn as bulk
+	bulk                   bool  // it had one
 	events                 uint8
 	synDue, ackDue, finDue bool
 	finSent, finGot        bool

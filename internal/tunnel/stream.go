@@ -10,6 +10,10 @@ import (
 	"trunkline/internal/mux"
 )
 
+// WriteSize is what is best written to a stream at once by who has much: two whole
+// frames, and records of TLS, which the other end reads without a rest.
+const WriteSize = 2 * mux.MaxBody
+
 // Stream is a relay's stream to a device: a net.Conn whose close, by either
 // side, ends both directions. The agent's reply is read when the first bytes
 // are: if it refused, Read returns its *fault.Error.
