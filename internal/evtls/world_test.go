@@ -16,7 +16,7 @@ import (
 )
 
 // limit is for what does not come about: no test waits for it to pass.
-const limit = 20 * time.Second
+const limit = 30 * time.Second
 
 var theCA = sync.OnceValues(func() (*selfca.CA, error) { return selfca.Open(caDir, "localhost") })
 
