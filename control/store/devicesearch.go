@@ -44,7 +44,7 @@ func readPlace(s string, value any) (p place, err error) {
 // searchDevices finds the ids of a page and then reads those devices: what is
 // sorted or walked is narrow.
 func (t *tx) searchDevices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error) {
-	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, walk: searchWalk}
+	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, walk: searchWalk, most: farReach}
 	return s.run()
 }
 
@@ -99,6 +99,7 @@ type deviceSearch struct {
 	find    finding
 	words   string // what SQLite's index of searches is asked for
 	ranges  ranges
+	most    reach
 	at      place
 }
 

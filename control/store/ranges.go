@@ -26,11 +26,15 @@ const (
 	rangeChanges = 2000
 	// rangePieces is up to how many pieces of what was typed are looked for.
 	rangePieces = 32
-	// rangeKeys is up to how many ranges are looked up by their numbers.
-	rangeKeys = 512
-	// rangeChunk is how many ranges a statement goes through.
-	rangeChunk = 128
 )
+
+// reach is how many ranges a search reads at a time.
+type reach struct {
+	keys  int // up to so many are looked up by their numbers
+	chunk int // so many a statement goes through
+}
+
+var farReach = reach{keys: 512, chunk: 128}
 
 // namesEnd comes after every name: no one is printed that begins with it.
 const namesEnd = "\U0010ffff"
@@ -165,7 +169,7 @@ func (s *deviceSearch) ranged(limit int) (hits []hit, err error) {
 		if err != nil || len(in) == 0 {
 			return hits, err
 		}
-		more := len(in) == rangeChunk
+		more := len(in) == s.most.chunk
 		if last := in[len(in)-1]; s.q.Desc {
 			left.high, left.highID = last.low, last.lowID
 		} else {
@@ -197,7 +201,7 @@ func (s *deviceSearch) start() nameRange {
 
 // nextRanges are the first ones of a search that are in what is left.
 func (s *deviceSearch) nextRanges(left nameRange) (in []nameRange, err error) {
-	if len(s.ranges.have) <= rangeKeys {
+	if len(s.ranges.have) <= s.most.keys {
 		in, err = s.rangesByKey(left)
 	} else {
 		in, err = s.rangesInOrder(left)
@@ -227,7 +231,7 @@ func (s *deviceSearch) rangesByKey(left nameRange) ([]nameRange, error) {
 		}
 		return strings.Compare(a.low, b.low)
 	})
-	return in[:min(len(in), rangeChunk)], nil
+	return in[:min(len(in), s.most.chunk)], nil
 }
 
 // rangesInOrder goes through all.
@@ -236,7 +240,7 @@ func (s *deviceSearch) rangesInOrder(left nameRange) ([]nameRange, error) {
 	b := s.ranges.have.bits()
 	w.and("CASE WHEN range < ? THEN get_bit(CAST(? AS bytea), range) ELSE 0 END = 1", len(b)*8, b)
 	w.and("high > ? AND (low < ? OR low = ? AND ? <> '')", left.low, left.high, left.high, left.highID)
-	return all(s.tx, scanRange, fmt.Sprintf("SELECT low, high FROM name_ranges%s ORDER BY low%s LIMIT %d", w.String(), s.direction(), rangeChunk), w.args...)
+	return all(s.tx, scanRange, fmt.Sprintf("SELECT low, high FROM name_ranges%s ORDER BY low%s LIMIT %d", w.String(), s.direction(), s.most.chunk), w.args...)
 }
 
 // meets says whether a range is in what is left, or a part of it.
