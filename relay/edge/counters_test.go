@@ -1,6 +1,6 @@
 package edge_test
 
-// counted is a counter's value, of one of its labels or, if that is "", of all.
+// counted is a counter's or a gauge's value, of one of its labels or, if that is "", of all.
 func (w *world) counted(name, label string) (n float64) {
 	w.t.Helper()
 	families, err := w.reg.Gather()
@@ -13,7 +13,7 @@ func (w *world) counted(name, label string) (n float64) {
 		}
 		for _, m := range f.GetMetric() {
 			if label == "" || m.GetLabel()[0].GetValue() == label {
-				n += m.GetCounter().GetValue()
+				n += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
 	}

@@ -64,6 +64,7 @@ func TestLaneRefuses(t *testing.T) {
 		eventually(t, "a stream is kept", served) // the request before may just be ending
 	}
 	w.serve(one, account)
+	eventually(t, "no request is left", func() bool { return w.counted("requests_active", "") == 0 })
 	_, _ = io.WriteString(busy, visitor("GET /hold", ""))
 	<-held
 	w.serve(two, account)
