@@ -13,8 +13,9 @@ import (
 )
 
 // proxy is the way from the route on. A stream from the pool may have been
-// closed by the portal in the meantime: a request that may be sent twice is,
-// once, on a new stream, as long as nothing of an answer has come.
+// closed by the portal in the meantime, and a tunnel may be lost: a request that
+// may be sent twice is, once each, on a new stream, as long as nothing of an answer
+// has come.
 func (x *exchange) proxy() error {
 	x.what = "portal"
 	h := x.header()
@@ -43,7 +44,7 @@ func (x *exchange) header() Header {
 }
 
 func (x *exchange) tryStreams(h Header, maxIdle time.Duration, idempotent bool) error {
-	for {
+	for fresh := false; ; {
 		l, err := x.e.pool.take(h, x.route.Device, maxIdle, &x.dues)
 		if err != nil {
 			return err
@@ -60,9 +61,10 @@ func (x *exchange) tryStreams(h Header, maxIdle time.Duration, idempotent bool) 
 		if err == nil || errors.Is(err, errBodyWanted) {
 			return err
 		}
-		if !idempotent || !x.isStale(err) {
+		if !idempotent || !x.isStale(err) && (fresh || !x.isLost(err)) {
 			return x.conclude(err)
 		}
+		fresh = !l.used
 		x.e.pool.drop(l)
 		x.e.m.retries.Inc()
 		maxIdle = -1
@@ -72,8 +74,20 @@ func (x *exchange) tryStreams(h Header, maxIdle time.Duration, idempotent bool) 
 // isStale reports whether err means that a kept stream had ended before it was
 // used again.
 func (x *exchange) isStale(err error) bool {
-	l := x.link
-	return l.used && l.r == l.w && !isTimeout(err) && !x.begun && !x.gone(err)
+	return x.link.used && !isTimeout(err) && x.unanswered(err)
+}
+
+// isLost reports whether err means that the tunnel was lost, or the link to the
+// relay that has it, before anything of an answer had come. What only reads is then
+// asked for again of wherever the PBX is (RFC 9110, section 9.2.2).
+func (x *exchange) isLost(err error) bool {
+	code := fault.CodeOf(err)
+	return (code == fault.ConnectionLost || code == fault.RelayLost) && x.req.method != "DELETE" && x.unanswered(err)
+}
+
+// unanswered: nothing has come before err, and the browser is there.
+func (x *exchange) unanswered(err error) bool {
+	return x.link.r == x.link.w && !x.begun && !x.gone(err)
 }
 
 func (x *exchange) gone(err error) bool {

@@ -2,15 +2,19 @@ package edge_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
 	"trunkline/relay/edge"
 )
 
@@ -342,6 +346,48 @@ func TestStaleStreamIsRetried(t *testing.T) {
 		t.Errorf("a POST that was eaten was sent again: %q", body)
 	}
 }
+
+// A tunnel, or a link to the relay that has it, which is lost before an answer
+// came costs what only reads nothing; once, and nothing else is sent again.
+func TestWhatOnlyReadsOutlivesItsTunnel(t *testing.T) {
+	for _, code := range []fault.Code{fault.ConnectionLost, fault.RelayLost} {
+		var breaks, broken atomic.Int32 // streams that are to break, and that did
+		w := newWorld(t, answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"), func(o *edge.Options) {
+			dial := o.Dial
+			o.Dial = func(ctx context.Context, d id.Device, h edge.Header) (edge.Stream, error) {
+				s, err := dial(ctx, d, h)
+				if err == nil && breaks.Add(-1) >= 0 {
+					broken.Add(1)
+					s = lostStream{s, fault.New(code, "It broke.")}
+				}
+				return s, err
+			}
+		})
+		for _, c := range []struct {
+			method         string
+			breaks, status int
+		}{{"GET", 1, 200}, {"HEAD", 1, 200}, {"OPTIONS", 1, 200}, {"GET", 2, fault.Status(code)}, {"DELETE", 1, fault.Status(code)}, {"POST", 1, fault.Status(code)}} {
+			breaks.Store(int32(c.breaks))
+			broken.Store(0)
+			var body io.Reader
+			if c.method == "POST" {
+				body = strings.NewReader("x")
+			}
+			resp, answer := w.do(w.client(), w.request(c.method, "/", body))
+			if resp.StatusCode != c.status || c.status != 200 && !strings.Contains(answer, string(code)) || int(broken.Load()) != c.breaks {
+				t.Errorf("%s, %s, %d times: %d %q, and %d streams broke", code, c.method, c.breaks, resp.StatusCode, answer, broken.Load())
+			}
+		}
+	}
+}
+
+// lostStream takes what is sent, and breaks instead of an answer.
+type lostStream struct {
+	edge.Stream
+	err error
+}
+
+func (s lostStream) Read([]byte) (int, error) { return 0, s.err }
 
 // Who lets the browser wait is told apart from who answers nonsense.
 func TestPortalFaults(t *testing.T) {
