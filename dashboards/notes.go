@@ -92,7 +92,7 @@ var notes = map[string]note{
 	"trunkline_relay_edge_requests_active":                      {do: "Grows while portals are slow."},
 	"trunkline_relay_edge_requests_driven_total":                {do: "Few of many HTTP/1.1 requests: long answers, or quotas are set (edge.limits), or each idle tunnel holds a goroutine too, which the log said at the start."},
 	"trunkline_relay_edge_requests_total":                       {do: "5xx are the portals' own too: look at `trunkline_relay_edge_faults_total` for ours.", labels: values("class", "`1xx` to `5xx`; `none`: no answer was begun")},
-	"trunkline_relay_edge_stream_retries_total":                 {do: "Many: a portal's keep-alive is shorter than edge.limits.stream_idle."},
+	"trunkline_relay_edge_stream_retries_total":                 {do: "Many: a portal's keep-alive is shorter than edge.limits.stream_idle, or tunnels are lost: see why they end."},
 	"trunkline_relay_edge_streams_idle":                         {do: "Kept for the next request, edge.limits.stream_idle at most."},
 	"trunkline_relay_edge_streams_opened_total":                 {do: "Near the rate of requests: portals that close after each answer."},
 	"trunkline_relay_edge_websockets_active":                    {do: "Live pages that are open."},

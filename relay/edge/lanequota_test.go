@@ -66,7 +66,11 @@ func TestLaneRefuses(t *testing.T) {
 	w.serve(one, account)
 	eventually(t, "no request is left", func() bool { return w.counted("requests_active", "") == 0 })
 	_, _ = io.WriteString(busy, visitor("GET /hold", ""))
-	<-held
+	select {
+	case <-held:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the portal was not asked")
+	}
 	w.serve(two, account)
 	before := w.limited("account_streams")
 	if resp, _ := asks(t, c, r, visitor("GET /", "")); resp.StatusCode != 429 || resp.Header.Get("Retry-After") == "" {

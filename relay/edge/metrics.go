@@ -71,7 +71,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		idle:     gauge("streams_idle", "Streams to devices kept for a next request."),
 		opened:   counter("streams_opened_total", "Streams opened to devices."),
 		driven:   counter("requests_driven_total", "Of the requests, those that event loops served whole, waking no goroutine: short answers over HTTP/1.1 on streams that were there."),
-		retries:  counter("stream_retries_total", "Requests sent again because a kept stream had ended."),
+		retries:  counter("stream_retries_total", "Requests sent again because a kept stream had ended, or the tunnel was lost."),
 	}
 	for _, c := range append(fault.Codes(), codeGone) {
 		m.faults.WithLabelValues(string(c)) // a rate needs the 0 before the first 1
