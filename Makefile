@@ -41,7 +41,7 @@ AT_ONCE := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test race check lint fuzz bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross walk cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
+.PHONY: build run test race check lint fuzz fuzz-keep bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross walk cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -73,6 +73,10 @@ fuzz: ## every fuzz target for FUZZTIME
 	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz' || true); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; \
 	  done; done
+
+# Whoever fixes what an input found renames that input: it stays then, whatever its size.
+fuzz-keep: ## the smallest inputs that fuzz found new code with become seeds, which test runs
+	@scripts/fuzz-keep
 
 bench: bench-deps build ## relay CPU per request and per GB, memory per idle tunnel
 	$(GO) run ./bench

@@ -41,8 +41,12 @@ func feed(c *core, b string, step int) error {
 	return nil
 }
 
-// drop gives back what c holds.
+// drop gives back what c holds, and what those have to read that it has forgotten
+// and not told of yet.
 func drop(c *core) {
+	for s := c.queues.pop(inTouched); s != nil; s = c.queues.pop(inTouched) {
+		s.queue.clear()
+	}
 	for s := range c.streams.all() {
 		s.queue.clear()
 		c.dropUnsent(s)

@@ -26,13 +26,19 @@ func FuzzSimple(f *testing.F) {
 		if !x.isSimple(b) {
 			return
 		}
+		// What its escapes mean is for the portal, while net/http refuses wrong ones.
+		line, _, _ := bytes.Cut(b, []byte("\r\n"))
+		b = append(unescaped(line), b[len(line):]...)
+		target := string(unescaped(x.req.target))
 		r := bufio.NewReader(bytes.NewReader(b))
 		req, err := http.ReadRequest(r)
 		if err != nil {
 			t.Fatalf("net/http: %v", err)
 		}
-		if left, _ := io.ReadAll(r); req.Method != "GET" || req.RequestURI != string(x.req.target) || req.Host != string(x.req.host) || req.ContentLength != 0 || len(req.TransferEncoding) > 0 || len(left) > 0 {
+		if left, _ := io.ReadAll(r); req.Method != "GET" || req.RequestURI != target || req.Host != string(x.req.host) || req.ContentLength != 0 || len(req.TransferEncoding) > 0 || len(left) > 0 {
 			t.Errorf("net/http reads %s %q of %q, %d and %v, and %q behind it", req.Method, req.RequestURI, req.Host, req.ContentLength, req.TransferEncoding, left)
 		}
 	})
 }
+
+func unescaped(b []byte) []byte { return bytes.ReplaceAll(b, []byte("%"), []byte("-")) }
