@@ -44,7 +44,7 @@ func readPlace(s string, value any) (p place, err error) {
 // searchDevices finds the ids of a page and then reads those devices: what is
 // sorted or walked is narrow.
 func (t *tx) searchDevices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error) {
-	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, walk: searchWalk, most: farReach}
+	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, walk: searchWalk, look: searchLook, most: farReach}
 	return s.run()
 }
 
@@ -73,7 +73,9 @@ func (s *deviceSearch) read(few bool) (out fleet.Page[fleet.Device], err error) 
 	if few {
 		hits, err = s.sorted()
 	} else {
+		expected := s.find.expected
 		s.find = looking(devicesSearched, s.q.Search)
+		s.find.expected = expected
 		hits, err = s.walked()
 	}
 	if err != nil {
@@ -96,6 +98,7 @@ type deviceSearch struct {
 	q       fleet.DeviceQuery
 	named   bool // in the order of names: those that begin with it come first
 	walk    int  // up to how many devices that have what else is asked for are gone through
+	look    int  // how many PostgreSQL goes through in another order before it sorts what matches
 	find    finding
 	words   string // what SQLite's index of searches is asked for
 	ranges  ranges
@@ -231,6 +234,9 @@ func (s *deviceSearch) walked() (hits []hit, err error) {
 
 // gone are up to limit hits of a part.
 func (s *deviceSearch) gone(part, limit int) ([]hit, error) {
+	if !s.named && s.tx.postgres {
+		return s.met(limit)
+	}
 	if part == others && s.named && !s.tx.postgres {
 		if many, err := s.many(); err != nil {
 			return nil, err

@@ -131,7 +131,7 @@ func (w *world) filtersAndSorts(there []fleet.Device, q fleet.DeviceQuery) {
 		}
 		return cmp.Or(begins, order)
 	})
-	ways := []func(fleet.Tx, id.Account, fleet.DeviceQuery) (fleet.Page[fleet.Device], error){fleet.Tx.Devices, store.Gone}
+	ways := []readDevices{fleet.Tx.Devices, store.Gone}
 	if q.Sort != fleet.SortSince {
 		ways = append(ways, store.Streamed)
 	}

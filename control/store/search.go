@@ -68,12 +68,9 @@ func (t *tx) find(in searched, typed string, sort bool) (finding, error) {
 
 // expected is what to do about rows of which PostgreSQL expects so many.
 func (t *tx) expected(in searched, typed string, sort bool) (finding, error) {
-	f, indexed := looking(in, typed), looking(in, typed)
-	if utf8.RuneCountInString(typed) < trigram {
-		if in.texts == in.table { // there are trigrams alone
-			return f, nil
-		}
-		indexed.cond, indexed.args = "short_grams("+in.alias+".search) @> ARRAY[CAST(? AS text)]", []any{strings.ToLower(typed)}
+	f, indexed := looking(in, typed), indexedText(in, typed)
+	if utf8.RuneCountInString(typed) < trigram && in.texts == in.table { // there are trigrams alone
+		return f, nil
 	}
 	var w where
 	w.and(indexed.cond, indexed.args...)
@@ -95,6 +92,14 @@ func (t *tx) expected(in searched, typed string, sort bool) (finding, error) {
 	}
 	kind := map[bool]string{true: "bigint", false: "text"}[in.key == "seq"]
 	return finding{cond: in.alias + "." + in.key + " = ANY (CAST(? AS " + kind + "[]))", args: []any{keys}, named: true}, nil
+}
+
+// indexedText is the condition that PostgreSQL has an index of.
+func indexedText(in searched, typed string) finding {
+	if utf8.RuneCountInString(typed) < trigram {
+		return finding{cond: "short_grams(" + in.alias + ".search) @> ARRAY[CAST(? AS text)]", args: []any{strings.ToLower(typed)}}
+	}
+	return looking(in, typed)
 }
 
 // named is f for the rows alone that match in SQLite's index, if these are few.
@@ -126,6 +131,12 @@ func (t *tx) inOrder() error {
 		return nil
 	}
 	_, err := t.sql.ExecContext(t.ctx, "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)")
+	return classified(err)
+}
+
+// byText undoes inOrder, and has PostgreSQL begin with its index of texts.
+func (t *tx) byText() error {
+	_, err := t.sql.ExecContext(t.ctx, "SELECT set_config('enable_sort', 'on', true), set_config('enable_bitmapscan', 'on', true), set_config('enable_seqscan', 'off', true)")
 	return classified(err)
 }
 

@@ -1,0 +1,84 @@
+package store
+
+import "fmt"
+
+const (
+	// searchLook is how many devices a search on PostgreSQL that is sorted by
+	// another column than the name goes through before it sorts: mostly they fill
+	// a page.
+	searchLook = 1500
+	// searchMany is up to how many such a search sorts then.
+	searchMany = 10000
+)
+
+// met goes through the devices in another order than that of names, which no
+// index of texts follows. If the first ones do not fill the page, what is
+// searched for may all be late in that order: then what PostgreSQL's index of
+// texts finds is sorted, unless it is so much that the rest is as soon gone
+// through. SQLite goes through them in any case: its index takes as long to give
+// what has several pieces that most devices have.
+func (s *deviceSearch) met(limit int) ([]hit, error) {
+	query, args, err := s.meeting(limit)
+	if err != nil {
+		return nil, err
+	}
+	hits, err := all(s.tx, scanHit, query, args...)
+	if err != nil || len(hits) >= limit {
+		return hits, err
+	}
+	if s.find.expected > searchMany {
+		query, args, err = s.walking(others, limit)
+	} else {
+		query, args, err = s.found(limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return all(s.tx, scanHit, query, args...)
+}
+
+// meeting is walking that ends after so many devices, whatever they have.
+func (s *deviceSearch) meeting(limit int) (query string, args []any, err error) {
+	w, err := s.of(others)
+	if err != nil {
+		return "", nil, err
+	}
+	column := orders[s.q.Sort].column
+	first := where{args: w.args}
+	switch { // these are looked up on the index of the order
+	case !s.q.Sub:
+		first.and("d.account = ?", s.account)
+	case s.q.Account != "":
+		first.and("d.account = ?", s.q.Account)
+	}
+	if s.at.last != "" && s.at.part == others {
+		first.and("("+column+", d.id) "+after(s.q)+" (?, ?)", s.at.value, s.at.last)
+	}
+	from := ""
+	if len(first.parts) > 0 {
+		from = first.String()
+	}
+	return fmt.Sprintf("SELECT d.id, %d, 0 FROM (SELECT d.*, %s AS ordered FROM devices d%s%s) d%s%s",
+		others, column, from, ordered(column, s.q, s.look), w.String(), ordered("d.ordered", s.q, limit)), first.args, nil
+}
+
+// found sorts what the index of texts finds.
+func (s *deviceSearch) found(limit int) (query string, args []any, err error) {
+	if err := s.tx.byText(); err != nil {
+		return "", nil, err
+	}
+	w, err := s.tx.selected(s.account, s.q, byKey)
+	if err != nil {
+		return "", nil, err
+	}
+	texts, indexed := where{args: w.args}, indexedText(devicesSearched, s.q.Search)
+	texts.and(indexed.cond, indexed.args...)
+	w.args = texts.args
+	column := orders[s.q.Sort].few
+	if s.at.last != "" && s.at.part == others {
+		w.and("("+column+", d.id) "+after(s.q)+" (?, ?)", s.at.value, s.at.last)
+	}
+	// Joined in another way, all devices would be read.
+	from := "(SELECT x.* FROM device_texts d CROSS JOIN LATERAL (SELECT * FROM devices x WHERE x.id = d.id OFFSET 0) x" + texts.String() + ") d"
+	return fmt.Sprintf("SELECT d.id, %d, 0 FROM ", others) + from + w.String() + ordered(column, s.q, limit), w.args, nil
+}
