@@ -289,7 +289,7 @@ func (s *deviceSearch) ranging(in []nameRange, limit int) (query string, args []
 	if s.unfiltered() {
 		from = "device_texts d" // they know of names and accounts alone, and are narrow
 	}
-	args = append(w.args, bounds[0], bounds[1], bounds[2], bounds[3])
+	args = slices.Concat(w.args, []any{bounds[0], bounds[1], bounds[2], bounds[3]})
 	return fmt.Sprintf(`SELECT x.id, %[1]d, 0 FROM unnest($%[2]d::text[], $%[3]d::text[], $%[4]d::text[], $%[5]d::text[]) WITH ORDINALITY r(low, low_id, high, high_id, n)
 		CROSS JOIN LATERAL (SELECT d.id, d.sort_name FROM %[6]s%[7]s%[8]s) x
 		ORDER BY r.n, x.sort_name%[9]s, x.id%[9]s LIMIT %[10]d`,

@@ -321,7 +321,7 @@ func TestEachLossIsTold(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}, "answer_cut", "EOF")
 	socket := scenario.Traffic{Kind: scenario.WebSocket, Open: 1, Every: 10 * time.Millisecond, Size: 100}
-	f("no socket", socket, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "busy", 503) }, "status_503", "503")
+	f("no socket", socket, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "busy", http.StatusServiceUnavailable) }, "status_503", "503")
 	f("a socket that ends", socket, func(rw http.ResponseWriter, r *http.Request) {
 		if ws, err := websocket.Accept(rw, r, nil); err == nil {
 			_, _, _ = ws.Read(r.Context())
