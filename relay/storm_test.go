@@ -26,6 +26,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/id"
 	"trunkline/internal/selfca"
+	"trunkline/internal/testnet"
 	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 	"trunkline/relay"
@@ -78,6 +79,7 @@ func newCoast(t testing.TB, change func(*relay.Config)) *coast {
 	}
 	s.agent = &tls.Config{RootCAs: s.ca.Pool(), ServerName: "localhost", MinVersion: tls.VersionTLS13, NextProtos: []string{tunnel.ALPN}}
 	s.servePBX()
+	testnet.Eventually(t, "the relay is ready", s.relay.Ready)
 	return s
 }
 
