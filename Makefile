@@ -35,9 +35,9 @@ RACE := -race $(foreach p,modernc.org/sqlite/lib golang.org/x/crypto/argon2 gola
 # HTTP: the detector would watch little there that other tests do not run. `make
 # race` has it watch all.
 OUTSIDE := ./internal/testnet ./bench ./cmd ./control/console ./dashboards
-# The longest go first. One more than there are cores, since many wait.
-RACED    = ./relay $$($(GO) list ./... | grep -vxF "$$($(GO) list $(OUTSIDE))")
-AT_ONCE := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+# The longest go first.
+RACED  = ./relay $$($(GO) list ./... | grep -vxF "$$($(GO) list $(OUTSIDE))")
+CORES := $(shell nproc 2>/dev/null || echo 2)
 
 FUZZTIME ?= 20s
 
@@ -51,18 +51,18 @@ run: build ## everything with a simulated PBX, until Ctrl-C
 	bin/trunkline demo
 
 test: test-deps axe h2spec build cross ## all tests, most of them with the race detector
-	@# The two first leave processors idle: what the next ones need is compiled meanwhile.
-	@nice -n 19 $(GO) build $(RACE) ./agent/... ./control/... ./internal/... ./loadtest/... ./relay/... & \
-	$(MAKE) --no-print-directory bench-gate cluster-short; code=$$?; wait; exit $$code
-	$(PLAIN) vet ./...
-	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(AT_ONCE) -shuffle=on -timeout 9m $(RACED)
-	$(PLAIN) test -vet=off -p $(AT_ONCE) -shuffle=on -timeout 9m $(OUTSIDE)
+	@# The two last leave processors idle: what comes after them is compiled and vetted meanwhile.
+	@{ nice -n 19 $(GO) build $(RACE) ./agent/... ./control/... ./internal/... ./loadtest/... ./relay/...; nice -n 19 $(PLAIN) vet ./...; } & \
+	$(MAKE) --no-print-directory bench-gate cluster-short; code=$$?; wait $$! && exit $$code
+	@# Each of the two waits much, a browser for pages above all.
+	@GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(CORES) -shuffle=on -timeout 9m $(RACED) & \
+	$(PLAIN) test -vet=off -p 1 -shuffle=on -timeout 9m $(OUTSIDE); code=$$?; wait $$! && exit $$code
 	$(PLAIN) test -vet=off -run 'Alloc|IdleSessions|Memory(IsBounded|OfLarge)|StalledDownloads|LeftOfDownloads' ./internal/mux ./relay ./relay/edge # what the race detector falsifies or makes long
 
 check: lint test race ## what a change must pass before it is committed
 
 race: test-deps ## the tests that make test runs without the race detector, with it
-	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(AT_ONCE) -shuffle=on -timeout 20m $(OUTSIDE)
+	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(CORES) -shuffle=on -timeout 20m $(OUTSIDE)
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI)
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
