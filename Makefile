@@ -52,7 +52,7 @@ run: build ## everything with a simulated PBX, until Ctrl-C
 
 test: test-deps axe h2spec build cross ## all tests, most of them with the race detector
 	@# The two last leave processors idle: what comes after them is compiled and vetted meanwhile.
-	@{ nice -n 19 $(GO) build $(RACE) ./agent/... ./control/... ./internal/... ./loadtest/... ./relay/...; nice -n 19 $(PLAIN) vet ./...; } & \
+	@{ nice -n 19 $(GO) build $(RACE) ./agent/... ./control/... ./internal/... ./loadtest/... ./relay/...; nice -n 19 env $(PLAIN) vet ./...; } & \
 	$(MAKE) --no-print-directory bench-gate cluster-short; code=$$?; wait $$! && exit $$code
 	@# Each of the two waits much, a browser for pages above all.
 	@GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(CORES) -shuffle=on -timeout 9m $(RACED) & \
