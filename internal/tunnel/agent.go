@@ -93,6 +93,7 @@ func (a *Agent) heed(h AgentHandlers, m message) {
 		h.OnVisitEnd(m.Visit.ID, m.Code)
 	case m.Type == typeGoodbye:
 		if f, err := m.Fault.fault(); err == nil {
+			a.leaving.CompareAndSwap(nil, f)
 			a.end(f, false)
 		}
 	}

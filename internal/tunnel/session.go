@@ -44,7 +44,7 @@ type session struct {
 	handle func(message)
 	inbox  inbox
 
-	cause   *fault.Error // why; set before ending is
+	cause   *fault.Error // why; nil before finish if it is lost's to say
 	endOnce sync.Once
 	leaving atomic.Pointer[fault.Error] // the peer's goodbye
 
@@ -77,7 +77,8 @@ func newSession(c *tls.Conn, cfg Config, accept func(*mux.Stream)) *session {
 }
 
 // end makes the tunnel stop for cause, which the peer is told if say. The
-// first cause stands. It never blocks: whoever calls it may hold up others,
+// first cause stands; it is nil where the connection went, for which the peer may
+// have said why, in words that are yet to be read. It never blocks: whoever calls it may hold up others,
 // and the socket may be stuck.
 func (t *session) end(cause *fault.Error, say bool) {
 	t.endOnce.Do(func() {
@@ -163,7 +164,7 @@ func (t *session) write(b []byte) error {
 
 func (t *session) wrote(err error) error {
 	if err != nil {
-		t.end(t.lost(), false)
+		t.end(nil, false)
 	}
 	return err
 }
@@ -194,8 +195,11 @@ func (t *session) finish() {
 	if t.cut != nil {
 		t.cut()
 	}
-	t.inbox.wait()         // there may be a goodbye in it
-	t.end(t.lost(), false) // stands only if nobody knew better
+	t.inbox.wait() // there may be a goodbye in it
+	t.end(nil, false)
+	if t.cause == nil { // nobody knew better
+		t.cause = t.lost()
+	}
 	t.timers.Lock()
 	t.timers.stopped = true
 	t.timers.next.Stop()

@@ -36,7 +36,7 @@ func (t *session) hear() {
 			return
 		case err != nil:
 			// Its close is the tunnel's, even if nothing else was said.
-			t.end(t.lost(), false)
+			t.end(nil, false)
 			return
 		}
 		t.words = append(t.words, b[:n]...)
