@@ -78,8 +78,8 @@ func newSession(c *tls.Conn, cfg Config, accept func(*mux.Stream)) *session {
 
 // end makes the tunnel stop for cause, which the peer is told if say. The
 // first cause stands; it is nil where the connection went, for which the peer may
-// have said why, in words that are yet to be read. It never blocks: whoever calls it may hold up others,
-// and the socket may be stuck.
+// have said why, in words that are yet to be read. It never blocks: whoever calls
+// it may hold up others, and the socket may be stuck.
 func (t *session) end(cause *fault.Error, say bool) {
 	t.endOnce.Do(func() {
 		t.cause = cause
