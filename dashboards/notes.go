@@ -90,7 +90,7 @@ var notes = map[string]note{
 	"trunkline_relay_edge_http2_errors_total":                   {do: "A few are broken clients. Many from nowhere else: an attack; `http2: false` helps at once.", labels: values("reason", "what golang.org/x/net/http2 calls it, `rapid_reset`, `ping_flood`, `settings_flood`, `empty_data_flood`, `aside_flood` (PRIORITY and unknown frames), `slow_read`, `slow_body` or `bad_head`; 100 at most, then `other`")},
 	"trunkline_relay_edge_limited_total":                        {do: "Somebody wants more than edge.limits gives.", labels: values("limit", "`device_` or `account_`, and `streams`, `opens` or `bytes`")},
 	"trunkline_relay_edge_requests_active":                      {do: "Grows while portals are slow."},
-	"trunkline_relay_edge_requests_driven_total":                {do: "Few of many HTTP/1.1 requests: long answers, or quotas are set (edge.limits), or each idle tunnel holds a goroutine too, which the log said at the start."},
+	"trunkline_relay_edge_requests_driven_total":                {do: "Few of many HTTP/1.1 requests: long answers, or quotas that are used up (edge.limits), or each idle tunnel holds a goroutine too, which the log said at the start."},
 	"trunkline_relay_edge_requests_total":                       {do: "5xx are the portals' own too: look at `trunkline_relay_edge_faults_total` for ours.", labels: values("class", "`1xx` to `5xx`; `none`: no answer was begun")},
 	"trunkline_relay_edge_stream_retries_total":                 {do: "Many: a portal's keep-alive is shorter than edge.limits.stream_idle, or tunnels are lost: see why they end."},
 	"trunkline_relay_edge_streams_idle":                         {do: "Kept for the next request, edge.limits.stream_idle at most."},
