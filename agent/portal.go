@@ -20,6 +20,7 @@ import (
 
 	"trunkline/agent/coding"
 	"trunkline/internal/fault"
+	"trunkline/internal/nowait"
 	"trunkline/internal/tunnel"
 )
 
@@ -182,6 +183,7 @@ func (p *portal) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, portalFault(ctx, err)
 	}
+	c = nowait.Wrap(c)
 	if p.tls == nil {
 		return c, nil
 	}

@@ -117,6 +117,7 @@ func TestSession(t *testing.T) {
 func TestThrottle(t *testing.T) {
 	w := newWorld(t)
 	w.inside()
+	w.page.StopTime()
 	c := w.browser()
 	for i := range 10 {
 		if a := w.post(c, "/sign-in", url.Values{"password": {"wrong"}}); a.status != http.StatusUnauthorized {

@@ -8,3 +8,6 @@ func NewSessionsForTest() SessionsForTest { return SessionsForTest{newSessions()
 func (s SessionsForTest) Begin() string { return s.s.begin() }
 
 func (s SessionsForTest) Valid(token string, byPerson bool) bool { return s.s.valid(token, byPerson) }
+
+// StopTime has wrong passwords count for ever.
+func (p *Page) StopTime() { p.lock.tries.SetLimit(0) }

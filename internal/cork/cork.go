@@ -19,6 +19,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"trunkline/internal/nowait"
 )
 
 // Size is what one system call takes: 64 KiB in records of any length from
@@ -48,7 +50,7 @@ type Conn struct {
 	err      error // of a write that its writer was told had been made; for ever
 }
 
-func New(c net.Conn) *Conn { return &Conn{Conn: c} }
+func New(c net.Conn) *Conn { return &Conn{Conn: nowait.Wrap(c)} }
 
 // NetConn is the connection below.
 func (c *Conn) NetConn() net.Conn { return c.Conn }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"trunkline/internal/nowait"
 )
 
 // batch is how many sockets one epoll_wait may tell of.
@@ -166,7 +168,7 @@ var one = []byte{1, 0, 0, 0, 0, 0, 0, 0}
 
 // ring makes epoll_wait tell of wakeSlot. Nobody reads the counter: each write
 // is an edge.
-func (l *loop) ring() { _, _ = unix.Write(l.bell, one) }
+func (l *loop) ring() { _, _ = nowait.Write(l.bell, one) }
 
 func (l *loop) close() {
 	l.mu.Lock()

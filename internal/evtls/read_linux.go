@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"trunkline/internal/nowait"
 )
 
 // reading is one read(2), made so that it costs no allocation.
@@ -22,8 +24,7 @@ var readings = sync.Pool{New: func() any {
 	r := new(reading)
 	r.call = func(fd uintptr) {
 		for {
-			// Not x/sys/unix's: the race detector knows this one to come after a write.
-			r.n, r.err = syscall.Read(int(fd), r.b)
+			r.n, r.err = nowait.Read(int(fd), r.b)
 			if !errors.Is(r.err, syscall.EINTR) {
 				return
 			}

@@ -7,6 +7,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"trunkline/internal/nowait"
 )
 
 // run serves until close. All of it is one call of Read: between two calls the
@@ -104,7 +106,7 @@ func (l *loop) turn(c *Conn) {
 // collect queues those whose sockets have something, and says whether there may
 // be more of them.
 func (l *loop) collect(epoll int) (more bool, err error) {
-	n, err := unix.EpollWait(epoll, l.events[:], 0)
+	n, err := nowait.Poll(epoll, l.events[:])
 	switch {
 	case errors.Is(err, unix.EINTR):
 		return true, nil

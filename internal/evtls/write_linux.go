@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"trunkline/internal/nowait"
 )
 
 // writing is one write(2), made so that it costs no allocation.
@@ -20,7 +22,7 @@ var writings = sync.Pool{New: func() any {
 	w := new(writing)
 	w.call = func(fd uintptr) {
 		for {
-			w.n, w.err = syscall.Write(int(fd), w.b)
+			w.n, w.err = nowait.Write(int(fd), w.b)
 			if !errors.Is(w.err, syscall.EINTR) {
 				return
 			}

@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"trunkline/internal/nowait"
 )
 
 // headerTime is how long the header may take: the balancer sends it at once.
@@ -56,7 +58,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	a := from.AddrPort().Addr().Unmap()
 	for _, p := range l.Trusted() {
 		if p.Contains(a) {
-			return &Conn{Conn: c}, nil
+			return &Conn{Conn: nowait.Wrap(c)}, nil
 		}
 	}
 	return c, nil

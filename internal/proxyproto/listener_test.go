@@ -135,7 +135,11 @@ func TestTheSocketIsThere(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
-	if _, ok := c.NetConn().(*net.TCPConn); !ok {
-		t.Errorf("below is a %T", c.NetConn())
+	below := c.NetConn()
+	if w, ok := below.(interface{ NetConn() net.Conn }); ok {
+		below = w.NetConn()
+	}
+	if _, ok := below.(*net.TCPConn); !ok {
+		t.Errorf("below is a %T", below)
 	}
 }

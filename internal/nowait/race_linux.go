@@ -1,0 +1,19 @@
+//go:build race
+
+package nowait
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The race detector knows of these that what is read was written before.
+
+func Read(fd int, b []byte) (int, error) { return syscall.Read(fd, b) }
+
+func Write(fd int, b []byte) (int, error) { return syscall.Write(fd, b) }
+
+func Poll(epoll int, events []unix.EpollEvent) (int, error) {
+	return unix.EpollWait(epoll, events, 0)
+}
