@@ -149,21 +149,22 @@ func (l *life) run(ctx context.Context) error {
 	g.Go(func() error { return l.watchRoutes(ctx) })
 	g.Go(func() error { return l.watchLeases(ctx) })
 	g.Go(func() error { return l.hearBus(ctx) })
-	g.Go(func() error { return l.indexNames(ctx) })
+	g.Go(func() error { return l.takeChangesIn(ctx) })
 	return g.Wait()
 }
 
-// indexEvery is how long a device that was added or renamed is one of those that
-// searches look at one by one.
-const indexEvery = 30 * time.Second
+// changesEvery is how long a device that was added or renamed is one of those that
+// searches look at one by one, and one that came or went is counted by itself.
+const changesEvery = 30 * time.Second
 
-// indexNames has the database take what changed into its index of names.
-func (l *life) indexNames(ctx context.Context) error {
-	t := time.NewTicker(indexEvery)
+// takeChangesIn has the database take what changed into its index of names, and
+// into its counts.
+func (l *life) takeChangesIn(ctx context.Context) error {
+	t := time.NewTicker(changesEvery)
 	defer t.Stop()
 	for {
-		if err := l.store.IndexNames(ctx); err != nil && ctx.Err() == nil {
-			l.c.log.Warn("will try again", zap.String("what", "index names"), zap.Error(err))
+		if err := errors.Join(l.store.IndexNames(ctx), l.store.AddUpCounts(ctx)); err != nil && ctx.Err() == nil {
+			l.c.log.Warn("will try again", zap.String("what", "index names and add up counts"), zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():

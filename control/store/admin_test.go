@@ -136,7 +136,7 @@ func TestEveryTableIsImported(t *testing.T) {
 	s := openSQLite(t, filepath.Join(t.TempDir(), "a.db"))
 	known := store.TableNames()
 	for _, name := range store.SchemaTables(t, s) {
-		if !slices.Contains(known, name) && name != "goose_db_version" && !strings.HasPrefix(name, "sqlite_") && !strings.Contains(name, "_search") {
+		if !slices.Contains(known, name) && name != "goose_db_version" && name != "device_counts" && !strings.HasPrefix(name, "sqlite_") && !strings.Contains(name, "_search") {
 			t.Errorf("%s is not in the list of tables", name)
 		}
 	}

@@ -34,7 +34,41 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 	if err != nil {
 		return fleet.Page[fleet.AuditEntry]{}, err
 	}
-	var w where
+	at := "at"
+	if f.named {
+		at = t.unindexed(at)
+	}
+	w := t.audited(account, orphans, q, f, at)
+	if w.scan {
+		if err := t.inOrder(); err != nil {
+			return fleet.Page[fleet.AuditEntry]{}, err
+		}
+	}
+	total, more, err := t.countSome("audit", w)
+	if err != nil {
+		return fleet.Page[fleet.AuditEntry]{}, err
+	}
+	if more { // gone through in order, from the newest on
+		w = t.audited(account, orphans, q, f, t.unindexed("at"))
+	}
+	if q.Cursor != "" {
+		var seq int64
+		if err := readCursor(q.Cursor, &seq); err != nil {
+			return fleet.Page[fleet.AuditEntry]{}, err
+		}
+		w.and("seq < ?", seq)
+	}
+	es, err := all(t, scanAudit, "SELECT seq, "+auditColumns+" FROM audit"+w.String()+fmt.Sprintf(" ORDER BY seq DESC LIMIT %d", q.Limit+1), w.args...)
+	if err != nil {
+		return fleet.Page[fleet.AuditEntry]{}, err
+	}
+	p := page(es, q.Limit, total, func(e fleet.AuditEntry) string { return cursor(e.Seq) })
+	p.More = more
+	return p, nil
+}
+
+// audited are a query's conditions on entries; at is their time's column.
+func (t *tx) audited(account id.Account, orphans bool, q fleet.AuditQuery, f finding, at string) (w where) {
 	if q.Search != "" {
 		w.scan = !f.named
 		w.and(f.cond, f.args...)
@@ -64,32 +98,10 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 		w.and("outcome = ?", q.Outcome)
 	}
 	if !q.From.IsZero() {
-		w.and("at >= ?", micros(q.From))
+		w.and(at+" >= ?", micros(q.From))
 	}
 	if !q.To.IsZero() {
-		w.and("at < ?", micros(q.To))
+		w.and(at+" < ?", micros(q.To))
 	}
-	if w.scan {
-		if err := t.inOrder(); err != nil {
-			return fleet.Page[fleet.AuditEntry]{}, err
-		}
-	}
-	total, more, err := t.countSome("audit", w)
-	if err != nil {
-		return fleet.Page[fleet.AuditEntry]{}, err
-	}
-	if q.Cursor != "" {
-		var seq int64
-		if err := readCursor(q.Cursor, &seq); err != nil {
-			return fleet.Page[fleet.AuditEntry]{}, err
-		}
-		w.and("seq < ?", seq)
-	}
-	es, err := all(t, scanAudit, "SELECT seq, "+auditColumns+" FROM audit"+w.String()+fmt.Sprintf(" ORDER BY seq DESC LIMIT %d", q.Limit+1), w.args...)
-	if err != nil {
-		return fleet.Page[fleet.AuditEntry]{}, err
-	}
-	p := page(es, q.Limit, total, func(e fleet.AuditEntry) string { return cursor(e.Seq) })
-	p.More = more
-	return p, nil
+	return w
 }

@@ -113,6 +113,12 @@ func Analyze(ctx context.Context, s *Store) error {
 	return err
 }
 
+// Group puts the account's devices whose serial number is like pattern into g.
+func Group(ctx context.Context, s *Store, account id.Account, g id.Group, pattern string) error {
+	_, err := s.write.ExecContext(ctx, "UPDATE devices SET grp = $1 WHERE account = $2 AND serial LIKE $3", g, account, pattern)
+	return err
+}
+
 // Plans are how SQLite goes through many devices, and how it counts them.
 func Plans(t *testing.T, s *Store, account id.Account, q fleet.DeviceQuery) (walk, count string) {
 	t.Helper()

@@ -14,11 +14,12 @@ func (t *tx) DeviceByCode(hash string) (fleet.Device, error) {
 	return one(t, scanDevice, selectDevice+" WHERE d.code = $1", hash)
 }
 
-const selectGroup = `SELECT g.id, g.account, g.name, g.created, (SELECT COUNT(*) FROM
-	(SELECT 1 FROM devices d WHERE d.account = g.account AND d.grp = g.id LIMIT 1000) AS n) FROM device_groups g`
+const selectGroup = `SELECT g.id, g.account, g.name, g.created,
+	(SELECT CAST(COALESCE(SUM(c.n), 0) AS BIGINT) FROM device_counts c WHERE c.account = g.account AND c.grp = g.id) FROM device_groups g`
 
 func scanGroup(r scanner) (g fleet.Group, err error) {
 	err = r.Scan(&g.ID, &g.Account, &g.Name, stamp{&g.Created}, &g.Devices)
+	g.Devices = min(g.Devices, fleet.MaxTotal)
 	return g, err
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"database/sql"
-	"strconv"
 	"strings"
 
 	"trunkline/control/fleet"
@@ -23,6 +22,17 @@ const under = "(SELECT b.id FROM accounts b WHERE b.path LIKE $1)"
 
 func (t *tx) RemoveAccounts(a fleet.Account) error {
 	path := a.Path + "%"
+	if !t.postgres { // whose index of searches is ours to keep
+		indexed, err := all(t, scanIndexed, selectIndexed+" WHERE a.path LIKE $1", path)
+		if err != nil {
+			return err
+		}
+		for _, x := range indexed {
+			if err := t.removeWords(x); err != nil {
+				return err
+			}
+		}
+	}
 	// What refers to something goes before it.
 	for _, table := range []string{"visits", "devices", "sites", "users"} {
 		if err := t.insert("DELETE FROM "+table+" WHERE account IN "+under, path); err != nil {
@@ -45,9 +55,9 @@ func (t *tx) CountChildren(parent id.Account) (int, error) {
 }
 
 // The first owner is the oldest who is not disabled.
-var selectReseller = `SELECT a.id, a.parent, a.path, a.name, a.allotted, a.used, a.created,
+const selectReseller = `SELECT a.id, a.parent, a.path, a.name, a.allotted, a.used, a.created,
 	(SELECT COALESCE(SUM(c.allotted), 0) FROM accounts c WHERE c.parent = a.id),
-	(SELECT COUNT(*) FROM (SELECT 1 FROM devices d WHERE d.account = a.id LIMIT ` + strconv.Itoa(fleet.MaxTotal) + `) AS n),
+	(SELECT CAST(COALESCE(SUM(c.n), 0) AS BIGINT) FROM device_counts c WHERE c.account = a.id),
 	COALESCE(u.id, ''), COALESCE(u.email, ''), COALESCE(u.name, ''), COALESCE(u.disabled, 0), COALESCE(u.hash, ''),
 	COALESCE(u.invite_expires, 0), COALESCE(u.last_seen, 0), COALESCE(u.created, 0)
 	FROM accounts a LEFT JOIN users u ON u.id = (SELECT o.id FROM users o WHERE o.account = a.id AND o.role = 'owner'
@@ -58,7 +68,7 @@ func scanReseller(r scanner) (x fleet.Reseller, err error) {
 	a, u := &x.Account, &x.Owner
 	err = r.Scan(&a.ID, &parent, &a.Path, &a.Name, &a.Allotted, &a.Used, stamp{&a.Created}, &x.Below, &x.Devices,
 		&u.ID, &u.Email, &u.Name, flag{&u.Disabled}, &u.Hash, stamp{&u.Invited}, stamp{&u.LastSeen}, stamp{&u.Created})
-	a.Parent = id.Account(parent.String)
+	a.Parent, x.Devices = id.Account(parent.String), min(x.Devices, fleet.MaxTotal)
 	if u.ID != "" {
 		u.Account, u.Role = a.ID, fleet.RoleOwner
 	}

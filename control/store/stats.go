@@ -16,7 +16,7 @@ func (t *tx) DeviceCounts(account id.Account) (map[fleet.Status]int, error) {
 	rows, err := all(t, func(r scanner) (x row, err error) {
 		err = r.Scan(&x.status, &x.n)
 		return x, err
-	}, "SELECT status, COUNT(*) FROM devices WHERE account = $1 GROUP BY status", account)
+	}, "SELECT status, CAST(SUM(n) AS BIGINT) FROM device_counts WHERE account = $1 GROUP BY status HAVING SUM(n) <> 0", account)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (t *tx) FleetCounts() (c fleet.FleetCounts, err error) {
 		into  *int
 		query string
 	}{
-		{&c.NeverConnected, "SELECT COUNT(*) FROM devices WHERE status = 'never_connected'"},
+		{&c.NeverConnected, "SELECT CAST(COALESCE(SUM(n), 0) AS BIGINT) FROM device_counts WHERE status = 'never_connected'"},
 		{&c.Pairs, "SELECT COUNT(*) FROM (SELECT site FROM devices WHERE site IS NOT NULL GROUP BY site HAVING COUNT(*) > 1) AS pairs"},
 		{&c.Alarms, "SELECT COUNT(*) FROM sites WHERE alarm <> ''"},
 		{&c.OverCapacity, "SELECT COUNT(*) FROM sites WHERE licensed = 0"},
@@ -70,9 +70,9 @@ func (t *tx) Samples(account id.Account, since time.Time) ([]fleet.Sample, error
 
 func (t *tx) AddSamples(at time.Time) error {
 	return t.insert(`INSERT INTO samples (account, at, connected, devices, visits)
-		SELECT d.account, CAST($1 AS BIGINT), SUM(CASE WHEN d.status = 'connected' THEN 1 ELSE 0 END), COUNT(*),
+		SELECT d.account, CAST($1 AS BIGINT), SUM(CASE WHEN d.status = 'connected' THEN d.n ELSE 0 END), SUM(d.n),
 			(SELECT COUNT(*) FROM visits v WHERE v.account = d.account AND v.ended = 0)
-		FROM devices d GROUP BY d.account ON CONFLICT (account, at) DO NOTHING`, micros(at))
+		FROM device_counts d GROUP BY d.account HAVING SUM(d.n) > 0 ON CONFLICT (account, at) DO NOTHING`, micros(at))
 }
 
 func (t *tx) DropSamplesBefore(at time.Time) error {

@@ -20,6 +20,9 @@ var checks = []check{
 	{"a device and its site in two accounts", "SELECT d.id FROM devices d JOIN sites s ON s.id = d.site WHERE s.account <> d.account"},
 	{"a device in a group that is not its account's", `SELECT d.id FROM devices d WHERE d.grp <> '' AND NOT EXISTS
 		(SELECT 1 FROM device_groups g WHERE g.id = d.grp AND g.account = d.account)`},
+	{"an account's devices are counted wrong", `SELECT x.account || ', ' || x.status || ': ' || SUM(x.n) || ' too many' FROM
+		(SELECT account, grp, status, n FROM device_counts UNION ALL SELECT account, grp, status, -1 FROM devices) AS x
+		GROUP BY x.account, x.grp, x.status HAVING SUM(x.n) <> 0`},
 }
 
 // checksSQLite are of what SQLite alone has: the index of searches.

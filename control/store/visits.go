@@ -52,17 +52,24 @@ func (t *tx) CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error
 func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error) {
 	after, limit := q.Cursor, q.Limit
 	var w where
-	w.and("v.account = ?", account)
+	// Where SQLite has several indexes to choose from, it is left the one that finds
+	// least: a device's visits, or those that are on.
+	own, user := "v.account", "v.user_id"
+	if q.Device != "" {
+		own, user = t.unindexed(own), t.unindexed(user)
+		w.and("v.device = ?", q.Device)
+	} else if q.Live {
+		user = t.unindexed(user)
+	}
+	w.and(own+" = ?", account)
 	if q.Live {
 		w.and("v.ended = 0")
 	}
-	if q.Device != "" {
-		w.and("v.device = ?", q.Device)
-	}
 	if q.User != "" {
-		w.and("v.user_id = ?", q.User)
+		w.and(user+" = ?", q.User)
 	}
 	if q.Seen != nil {
+		w.scan = true // each one's device is looked up
 		cond, args := inGroups(groupOfVisit, *q.Seen)
 		w.and("(v.user_id = ? OR "+cond+")", append([]any{q.Self}, args...)...)
 	}
