@@ -37,14 +37,15 @@ func (f *Fleet) republish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := f.opts.PublishKeys(ctx, known.keys.published()); err != nil {
-		return err
-	}
-	// Before the handovers: a revoked visit must not come back to life.
+	// Before the handovers and the keys: a revoked visit must not come back to life,
+	// and a relay that has just started admits whom it can as soon as it has keys.
 	for key, r := range known.revocations {
 		if err := f.opts.Revoke(ctx, key, r); err != nil {
 			return err
 		}
+	}
+	if err := f.opts.PublishKeys(ctx, known.keys.published()); err != nil {
+		return err
 	}
 	for hash, v := range known.handovers {
 		h := bus.Handover{Visit: v, Expires: v.Started.Add(token.HandoverTTL)}

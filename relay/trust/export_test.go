@@ -1,9 +1,19 @@
 package trust
 
 import (
+	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/token"
 )
+
+// Learn gives a Trust that does not run its keys.
+func (t *Trust) Learn(pass token.PassKey, seal token.SealKey) {
+	t.keys.Store(&keyring{pass: map[string]token.PassKey{pass.ID: pass}, seal: map[string]token.SealKey{seal.ID: seal}})
+}
+
+// Hear is what the bus says of revocations.
+func (t *Trust) Hear(e bus.Event[bus.Revocation]) { t.applyRevocation(e) }
 
 func (t *Trust) KeysForTest(v id.Visit) int {
 	t.mu.Lock()

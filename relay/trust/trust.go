@@ -51,7 +51,8 @@ type Trust struct {
 	opened    *opened                 // cookies seen lately
 	handovers *bus.Bucket[bus.Handover]
 	metrics   *metrics
-	began     time.Time // what instants are counted from
+	began     time.Time   // what instants are counted from
+	told      atomic.Bool // of all revocations, once
 
 	mu          sync.Mutex
 	revocations map[string]revoked // by the bucket's key
@@ -89,8 +90,12 @@ func (t *Trust) Run(ctx context.Context) error {
 	return err
 }
 
-// Ready says whether tunnels and visits can be admitted at all.
+// Ready says whether tunnels and visits can be admitted at all: who does not know yet
+// what was revoked lets nobody in.
 func (t *Trust) Ready() error {
+	if !t.told.Load() {
+		return fault.New(fault.NotReady, "not all revocations from the bus yet")
+	}
 	k := t.keys.Load()
 	if len(k.pass) == 0 || len(k.seal) == 0 {
 		return fault.New(fault.NotReady, "no keys from control yet")
@@ -98,12 +103,16 @@ func (t *Trust) Ready() error {
 	return nil
 }
 
+func justStarted() error {
+	return fault.New(fault.NotReady, "This relay has just started. Try again shortly.").After(2 * time.Second)
+}
+
 // AdmitTunnel is the door of tunnels: a pass signed by control, neither
 // expired nor revoked, and a proof, over this connection's exporter, by the
 // key the pass is bound to. Errors are faults.
 func (t *Trust) AdmitTunnel(pass string, exporter, proof []byte) (token.Pass, error) {
 	if t.Ready() != nil {
-		return token.Pass{}, fault.New(fault.NotReady, "This relay has just started and knows no keys yet.").After(2 * time.Second)
+		return token.Pass{}, justStarted()
 	}
 	p, err := token.VerifyPass(pass, t.keys.Load().passKey, t.o.Now())
 	if err != nil {

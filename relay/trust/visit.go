@@ -101,6 +101,9 @@ func otherSite() error {
 
 // openVisit opens a cookie that was not seen lately, and remembers it.
 func (t *Trust) openVisit(cookie string, ring *keyring, site id.Site, now time.Time) (token.Visit, *seat, error) {
+	if !t.told.Load() {
+		return token.Visit{}, nil, justStarted()
+	}
 	cookie = strings.Clone(cookie)
 	v, err := token.OpenVisit(cookie, ring.sealKey, now)
 	if err != nil && v.ID == "" {
@@ -161,8 +164,8 @@ func (t *Trust) redeem(ctx context.Context, handover string, site id.Site) (Gues
 	case h.Visit.Site != site:
 		return Guest{}, h.Visit, fault.New(fault.VisitWrongSite, "This link opens another PBX.")
 	}
-	if _, ok := t.keys.Load().sealer(t.o.Now()); !ok { // before the handover is used up
-		return Guest{}, h.Visit, fault.New(fault.NotReady, "This relay has just started. Try again shortly.").After(2 * time.Second)
+	if _, ok := t.keys.Load().sealer(t.o.Now()); !ok || !t.told.Load() { // before the handover is used up
+		return Guest{}, h.Visit, justStarted()
 	}
 	h.Used = true
 	if _, err := t.handovers.Update(ctx, hash, h, rev); errors.Is(err, bus.ErrConflict) {
@@ -179,7 +182,7 @@ func (t *Trust) open(v token.Visit) (Guest, token.Visit, error) {
 	v.Seen = now.UTC()
 	key, ok := t.keys.Load().sealer(now)
 	if !ok {
-		return Guest{}, v, fault.New(fault.NotReady, "This relay has just started. Try again shortly.").After(2 * time.Second)
+		return Guest{}, v, justStarted()
 	}
 	cookie, err := token.SealVisit(key, v)
 	if err != nil {
@@ -269,6 +272,9 @@ func (t *Trust) overdue() []id.Visit {
 // applyRevocation keeps revocations over the loss of the bucket: they only
 // ever expire.
 func (t *Trust) applyRevocation(e bus.Event[bus.Revocation]) {
+	if e.Kind == bus.Synced {
+		t.told.Store(true)
+	}
 	if e.Kind != bus.Put {
 		return
 	}
