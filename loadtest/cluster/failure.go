@@ -28,6 +28,7 @@ type Scene struct {
 	Generator *loadtest.Generator
 	Scale     Scale
 	hit       time.Time
+	silent    string // the relay that says nothing, if that is the failure
 	facts     []string
 	late      []string // goals of time that were missed
 }
@@ -75,7 +76,7 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	watched := make(chan struct{})
 	go func() { defer close(watched); w.run(watching) }()
 	l := startLoad(ctx, s)
-	s.hit, s.facts, s.late = time.Time{}, nil, nil
+	s.hit, s.silent, s.facts, s.late = time.Time{}, "", nil, nil
 	clock.Sleep(ctx, lead)
 	if err := f.Do(ctx, s); err != nil {
 		row.fault("%v", err)
@@ -92,6 +93,7 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	row.Seconds, row.Facts, row.Late = time.Since(l.began).Seconds(), s.facts, s.late
 	row.count(kinds)
 	row.lose(l.losses.all, s.hit, s.relayAt)
+	row.sort(s.silent)
 	row.see(w, s.hit)
 	f.Judge(&row)
 	return row

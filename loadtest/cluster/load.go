@@ -48,8 +48,8 @@ type load struct {
 	done     sync.WaitGroup
 }
 
-// timeout of one request. A visitor waits as long.
-const timeout = 30 * time.Second
+// timeout of one request. A visitor waits as long: browsers do for minutes.
+const timeout = time.Minute
 
 func startLoad(ctx context.Context, s *Scene) *load {
 	l, t, g := &load{began: time.Now()}, s.Target, s.Generator

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"trunkline/loadtest/scenario"
 	"trunkline/loadtest/traffic"
 )
 
@@ -23,8 +24,8 @@ type Loss struct {
 }
 
 const (
-	maxLosses = 1000 // in a Row
-	maxShown  = 40   // for people
+	maxLosses = 10_000 // in a Row
+	maxShown  = 40     // for people
 )
 
 // losses are what many visitors lost. The load bounds them.
@@ -57,6 +58,26 @@ func (r *Row) lose(all []traffic.Loss, hit time.Time, name func(addr string) str
 			r.Losses = append(r.Losses, Loss{l.Kind, due, begun, l.Seen.Sub(hit).Seconds(), name(l.Entry), l.Code, l.Answer})
 		}
 	}
+}
+
+// sort tells by whose relay requests were lost, if one was silent.
+func (r *Row) sort(silent string) {
+	if r.Silent = silent; silent == "" {
+		return
+	}
+	for _, l := range r.Losses {
+		switch {
+		case l.Entry == silent:
+			r.There++
+		case l.isRepeatable():
+			r.Repeatable++
+		}
+	}
+}
+
+// isRepeatable: whoever takes it may ask for it again.
+func (l Loss) isRepeatable() bool {
+	return (l.Kind == scenario.Page || l.Kind == scenario.Slow) && l.Code != traffic.CodeCut
 }
 
 // printLosses writes them one by one, those that were due first.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"syscall"
 )
 
@@ -9,17 +10,33 @@ import (
 // its devices have other tunnels by then, and the old ones must not win back.
 var relayFrozen = Failure{
 	Name: "relay-frozen", About: "SIGSTOP of one relay, and SIGCONT after a while",
+	Do:    freezeRelay,
+	Judge: silentRelay,
+}
+
+// relayFrozenSecond is the same where each PBX has a second tunnel: what comes to the
+// other relays goes by that.
+var relayFrozenSecond = Failure{
+	Name: "relay-frozen-second", About: "SIGSTOP of one relay, while every PBX has a second tunnel, and SIGCONT after a while",
 	Do: func(ctx context.Context, s *Scene) error {
-		m := s.relays[1]
-		s.now()
-		s.silence(m, true)
-		m.Signal(syscall.SIGSTOP)
-		s.wait(ctx, s.Scale.Frozen)
-		m.Signal(syscall.SIGCONT)
-		s.silence(m, false)
-		return nil
+		if err := s.secondTunnels(ctx, true); err != nil {
+			return err
+		}
+		return errors.Join(freezeRelay(ctx, s), s.secondTunnels(ctx, false))
 	},
 	Judge: silentRelay,
+}
+
+func freezeRelay(ctx context.Context, s *Scene) error {
+	m := s.relays[1]
+	s.silent = m.name
+	s.now()
+	s.silence(m, true)
+	m.Signal(syscall.SIGSTOP)
+	s.wait(ctx, s.Scale.Frozen)
+	m.Signal(syscall.SIGCONT)
+	s.silence(m, false)
+	return nil
 }
 
 // relayCut is a relay that works, and that nobody reaches.
@@ -27,6 +44,7 @@ var relayCut = Failure{
 	Name: "relay-cut", About: "one relay's network is cut, without a word to anybody, and comes back", Cuts: true,
 	Do: func(ctx context.Context, s *Scene) error {
 		m := s.relays[2]
+		s.silent = m.name
 		s.now()
 		s.silence(m, true)
 		if err := s.net.cut(m.node, true); err != nil {
@@ -42,8 +60,13 @@ var relayCut = Failure{
 
 // silentRelay is the goal of those that say no word: an agent doubts its relay
 // 10 s after a ping, of which there is one in 25 s at least
-// (internal/tunnel/PROTOCOL.md), and then has as long as after a kill.
+// (internal/tunnel/PROTOCOL.md), and then has as long as after a kill. What came to
+// the relay itself waits for the balancer to give it up; what came to others, and
+// only reads, waits for nothing but the PBX.
 func silentRelay(r *Row) {
+	if r.Repeatable > 0 {
+		r.fault("%d requests that only read and came to other relays were lost, and none may be", r.Repeatable)
+	}
 	rightBytes(r)
 	rightStatuses(r)
 	if r.Most > 35+30 || r.All > 35+60 {

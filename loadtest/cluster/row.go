@@ -18,12 +18,18 @@ type Row struct {
 	Seconds float64 `json:"seconds"` // of load, in all
 	Due     int64   `json:"due"`     // requests of visits that are open
 
-	Lost      map[string]map[string]int64 `json:"lost,omitzero"`    // of them, by kind and code
-	Losses    []Loss                      `json:"losses,omitzero"`  // of Lost, one by one, in the order in which they were due
-	Before    int64                       `json:"before,omitzero"`  // of Lost: under way when it happened
-	Cut       int64                       `json:"cut"`              // of Lost: transfers, down and up
-	Corrupted int64                       `json:"corrupted"`        // bytes that were lost, came twice or as others
-	Console   map[string]map[string]int64 `json:"console,omitzero"` // what staff asked control for in vain
+	Lost   map[string]map[string]int64 `json:"lost,omitzero"`   // of them, by kind and code
+	Losses []Loss                      `json:"losses,omitzero"` // of Lost, one by one, in the order in which they were due
+	Before int64                       `json:"before,omitzero"` // of Lost: under way when it happened
+	Cut    int64                       `json:"cut"`             // of Lost: transfers, down and up
+	Silent string                      `json:"silent,omitzero"` // the relay that said nothing, if one did
+	// Of Lost, where a relay said nothing: what came to that one itself, and of what
+	// came to others those that only read and had nothing of an answer yet.
+	There      int64                       `json:"lost_there,omitzero"`
+	Repeatable int64                       `json:"lost_repeatable,omitzero"`
+	Slowest    float64                     `json:"slowest_page_s"`   // of the pages that came
+	Corrupted  int64                       `json:"corrupted"`        // bytes that were lost, came twice or as others
+	Console    map[string]map[string]int64 `json:"console,omitzero"` // what staff asked control for in vain
 
 	Devices int      `json:"devices"`
 	Least   int      `json:"least"`          // tunnels that worked, at the worst moment
@@ -59,6 +65,9 @@ func (r *Row) count(kinds map[string]*result.Kind) {
 					into[name] = make(map[string]int64)
 				}
 				into[name][code] += n
+			}
+			if name == scenario.Page {
+				r.Slowest = max(r.Slowest, t.Latency.Quantile(1).Seconds())
 			}
 			if name == scenario.Slow || name == scenario.Upload {
 				r.Cut += t.Failed()

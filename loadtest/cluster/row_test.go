@@ -61,6 +61,35 @@ func TestRowCountsWhatVisitorsLost(t *testing.T) {
 	}
 }
 
+// Where a relay was silent what came to it is told from what came to others, and of
+// that, what could have been asked for again: only this misses the goal.
+func TestLossesAreSortedByWhereTheyCame(t *testing.T) {
+	r := Row{Lost: map[string]map[string]int64{scenario.Page: {"x": 3}, scenario.Slow: {"x": 2}, scenario.Upload: {"x": 1}, scenario.WebSocket: {"x": 1}}, Losses: []Loss{
+		{Kind: scenario.Page, Entry: "relay-2", Code: "no_answer"},
+		{Kind: scenario.Upload, Entry: "relay-1", Code: "relay_lost"},
+		{Kind: scenario.WebSocket, Entry: "relay-1", Code: "no_answer"},
+		{Kind: scenario.Slow, Entry: "relay-3", Code: traffic.CodeCut},
+		{Kind: scenario.Slow, Entry: "relay-2", Code: traffic.CodeCut},
+		{Kind: scenario.Page, Entry: "relay-2", Code: "timeout"},
+	}}
+	if r.sort(""); r.There != 0 || r.Repeatable != 0 || r.lostWhere() != "7" {
+		t.Errorf("no relay was silent: %d there, %d repeatable, %s", r.There, r.Repeatable, r.lostWhere())
+	}
+	if r.sort("relay-2"); r.There != 3 || r.Repeatable != 0 || r.lostWhere() != "3 + 4" {
+		t.Errorf("%d there, %d repeatable, %s", r.There, r.Repeatable, r.lostWhere())
+	}
+	if silentRelay(&r); len(r.Faults) != 0 {
+		t.Errorf("nothing that could be repeated was lost: %v", r.Faults)
+	}
+	for _, entry := range []string{"relay-1", ""} { // nowhere is not the silent one's fault
+		again := Row{Losses: []Loss{{Kind: scenario.Page, Entry: entry, Code: "timeout"}}}
+		again.sort("relay-2")
+		if silentRelay(&again); again.Repeatable != 1 || len(again.Faults) != 1 {
+			t.Errorf("by %q: %d repeatable, faults %v", entry, again.Repeatable, again.Faults)
+		}
+	}
+}
+
 func TestGoalsOfTimeCountWhereTheyAreToCount(t *testing.T) {
 	r := Row{Failure: "slow", Most: 31, All: 61, Wrong: 3}
 	back(&r)

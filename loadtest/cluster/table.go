@@ -11,14 +11,14 @@ import (
 // not say.
 func Print(w io.Writer, rows []Row) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "failure\tdue\tlost\tcut\tleast up\t95 % back\tall back\tall right\twrong > 10 s\tlongest wrong\t")
+	fmt.Fprintln(t, "failure\tdue\tlost\tcut\tslowest page\tleast up\t95 % back\tall back\tall right\twrong > 10 s\tlongest wrong\t")
 	for _, r := range rows {
 		verdict := "PASS"
 		if len(r.Faults)+len(r.Late) > 0 {
 			verdict = "FAIL"
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d of %d\t%.1f s\t%.1f s\t%.1f s\t%d\t%.0f s\t%s\n",
-			r.Failure, r.Due, r.lost(), r.Cut, r.Least, r.Devices, r.Most, r.All, r.Healthy, r.Wrong, r.Longest, verdict)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%.1f s\t%d of %d\t%.1f s\t%.1f s\t%.1f s\t%d\t%.0f s\t%s\n",
+			r.Failure, r.Due, r.lostWhere(), r.Cut, r.Slowest, r.Least, r.Devices, r.Most, r.All, r.Healthy, r.Wrong, r.Longest, verdict)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -27,6 +27,9 @@ func Print(w io.Writer, rows []Row) error {
 		fmt.Fprintf(w, "\n%s: %s\n", r.Failure, r.About)
 		if r.lost() > 0 {
 			fmt.Fprintf(w, "  lost: %s; %d of them were under way when it happened\n", codes(r.Lost), r.Before)
+			if r.Silent != "" {
+				fmt.Fprintf(w, "  of these %d came to %s itself, and %d to others, of which %d only read\n", r.There, r.Silent, r.lost()-r.There, r.Repeatable)
+			}
 			r.printLosses(w)
 		}
 		if sum(r.Console) > 0 {
@@ -40,4 +43,13 @@ func Print(w io.Writer, rows []Row) error {
 		}
 	}
 	return nil
+}
+
+// lostWhere is how many were lost; where a relay was silent: at that one, and at
+// others.
+func (r *Row) lostWhere() string {
+	if r.Silent == "" {
+		return fmt.Sprint(r.lost())
+	}
+	return fmt.Sprintf("%d + %d", r.There, r.lost()-r.There)
 }

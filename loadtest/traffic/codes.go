@@ -23,7 +23,7 @@ const (
 	codeRefused   = "connection_refused"
 	codeTLS       = "tls_failed"    // or the certificate is not believed
 	codeLost      = "no_answer"     // the connection was lost before there was any
-	codeCut       = "answer_cut"    // in the middle of one
+	CodeCut       = "answer_cut"    // in the middle of one; a Loss of another code brought nothing
 	codeHandshake = "bad_handshake" // a WebSocket's, which is answered 101 and wrong
 	codeBytes     = "wrong_bytes"   // see the result's checked bytes
 )
@@ -62,7 +62,7 @@ func broken(err error) string {
 	if code := why(err); code == codeTimeout {
 		return code
 	}
-	return codeCut
+	return CodeCut
 }
 
 // refused is the code of an answer that is not the portal's, the relay's own if it
