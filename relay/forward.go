@@ -9,6 +9,7 @@ import (
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/mux"
 	"trunkline/internal/trace"
 	"trunkline/internal/tunnel"
 	"trunkline/relay/edge"
@@ -16,9 +17,9 @@ import (
 )
 
 // dial opens a stream to a device, through its tunnel here or through the relay
-// that has it. If it is not where the table says, it is looked up once more:
-// nothing of the request has been said by then. Where it is not, its second tunnel
-// serves at once.
+// that has it. If it is not where the table says, it is looked up again: nothing of
+// the request has been said by then. Where it is not, its second tunnel serves at
+// once.
 func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
 	span := r.traces.Continue(h.Trace, "open stream", trace.Client, time.Now())
 	h.Trace = span.Parent()
@@ -30,28 +31,57 @@ func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.St
 }
 
 func (r *Relay) dialTraced(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
-	at, _ := r.table.Device(d)
-	s, err := r.dialAt(ctx, at, d, h)
-	if err != nil && lost(err) {
-		if second, ok := r.table.Second(d); ok {
-			if s, err := r.dialAt(ctx, second, d, h); err == nil {
-				return s, nil
-			}
+	began, patience := time.Now(), movingFor
+	for {
+		at, _ := r.table.Device(d)
+		s, err := r.dialEither(ctx, at, d, h)
+		if err == nil {
+			return s, nil
+		}
+		if relaysFault(err) {
+			patience = edge.Elsewhere
+		}
+		waiting, leave := context.WithDeadline(ctx, began.Add(patience))
+		again := r.moved(waiting, at, d, err)
+		leave()
+		if !again {
+			r.metrics.undialled(err)
+			return nil, err
 		}
 	}
-	if err != nil && r.moved(ctx, at, d, err) {
-		next, _ := r.table.Device(d)
-		s, err = r.dialAt(ctx, next, d, h)
+}
+
+// dialEither goes by the device's first tunnel, or by its second where that is not to
+// be had, or is at a relay that does not answer.
+func (r *Relay) dialEither(ctx context.Context, at bus.Route, d id.Device, h tunnel.Header) (edge.Stream, error) {
+	if at.Relay != "" && at.Relay != r.o.Name && !r.peers.Answers(at.Relay) {
+		if s, err := r.dialSecond(ctx, d, h); s != nil {
+			return s, err
+		}
 	}
-	if err != nil {
-		r.metrics.undialled(err)
-		return nil, err
+	s, err := r.dialAt(ctx, at, d, h)
+	if err != nil && lost(err) {
+		if s, err := r.dialSecond(ctx, d, h); s != nil {
+			return s, err
+		}
 	}
-	return s, nil
+	return s, err
+}
+
+// dialSecond goes by the device's second tunnel; nil: there is none, or it is not to
+// be had.
+func (r *Relay) dialSecond(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
+	second, ok := r.table.Second(d)
+	if !ok {
+		return nil, nil
+	}
+	return r.dialAt(ctx, second, d, h)
 }
 
 func (r *Relay) dialAt(ctx context.Context, at bus.Route, d id.Device, h tunnel.Header) (edge.Stream, error) {
 	r.guests.serve(d, h.Visit)
+	ctx, leave := context.WithTimeout(ctx, r.o.Edge.Limits.Dial)
+	defer leave()
 	if at.Relay == "" || at.Relay == r.o.Name {
 		s, err := r.uplink.Dial(ctx, d, h)
 		if err != nil {
@@ -63,8 +93,8 @@ func (r *Relay) dialAt(ctx context.Context, at bus.Route, d id.Device, h tunnel.
 	if v, ok := r.trust.Running(h.Visit); ok {
 		q.Visit = tunnel.Visit{ID: v.ID, Who: v.Who, Method: v.Method, Started: v.Started, Idle: v.Idle}
 	}
-	there, leave := r.whileThere(ctx, d)
-	defer leave()
+	there, stop := r.whileThere(ctx, d)
+	defer stop()
 	s, err := r.peers.Open(there, at.Relay, q)
 	if err != nil {
 		return nil, err
@@ -96,20 +126,19 @@ func (r *Relay) whileThere(ctx context.Context, d id.Device) (there context.Cont
 
 const (
 	// movingFor is how long a device that is not where it was said to be may take
-	// to be said to be elsewhere: agents of a relay that fell are mostly back
-	// within it. It ends before edge.limits.dial does.
+	// to be said to be elsewhere: agents whose line broke are mostly back within it.
+	// One whose relay does not answer has edge.Elsewhere.
 	movingFor = 7 * time.Second
 	lookAgain = 20 * time.Millisecond
 )
 
 // moved waits until the table says something else of d than at, after a failure
-// that this would explain, and reports whether it is up.
+// that this would explain, or until the relay answers that did not, and reports
+// whether to try again.
 func (r *Relay) moved(ctx context.Context, at bus.Route, d id.Device, err error) bool {
 	if !lost(err) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, movingFor)
-	defer cancel()
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for {
@@ -127,7 +156,22 @@ func (r *Relay) moved(ctx context.Context, at bus.Route, d id.Device, err error)
 		case <-ctx.Done():
 			return false
 		}
+		if relaysFault(err) && r.peers.Answers(at.Relay) {
+			return true
+		}
 	}
+}
+
+// relaysFault: it is the relay that was not there, whatever is with the device.
+func relaysFault(err error) bool {
+	code := fault.CodeOf(err)
+	return code == fault.RelayAway || code == fault.RelayLost
+}
+
+// besides reports whether d has a way in other than through relay.
+func (r *Relay) besides(d id.Device, relay id.Relay) bool {
+	second, ok := r.table.Second(d)
+	return ok && second.Relay != relay
 }
 
 // isAnother: next is a tunnel that is up, and at is not that one.
@@ -201,6 +245,9 @@ func (s lodged) Close() error {
 
 // paying is one whose bytes are limited: they are paid after they have passed.
 type paying struct{ lodged }
+
+// Mux implements peer.Device: nobody may pass bytes on beside Write and Lend.
+func (s paying) Mux() *mux.Stream { return nil }
 
 func (s paying) Write(b []byte) (int, error) {
 	n, err := s.lodged.Write(b)

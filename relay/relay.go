@@ -144,7 +144,7 @@ func (r *Relay) wire() error {
 	})
 	r.peers = peer.New(peer.Options{
 		Config: o.Peer, Relay: o.Name, Certify: r.certify, Admit: r.admitPeer, Connected: o.Bus.Connected,
-		Holder: r.holder, Heard: r.heard, Lost: r.guests.lost,
+		Holder: r.holder, Besides: r.besides, Heard: r.heard, Lost: r.guests.lost, Poller: r.poller,
 		Log: r.log.Named("peer"), Registerer: o.Registerer,
 	})
 	r.guests.running, r.guests.came, r.guests.went = r.trust.Running, r.uplink.VisitStarted, r.visitEnded

@@ -3,6 +3,7 @@ package mux
 import (
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -61,15 +62,17 @@ type Session struct {
 
 	mu       sync.Mutex // guards what follows, and the streams
 	core     core
-	flushing bool   // somebody writes; others leave what they have to them
-	mute     bool   // nothing can be sent any more
-	batch    int32  // what is written at once
-	over     error  // nor received
-	then     func() // of Finish
-	openers  []chan struct{}
-	expiry   *time.Timer // while a close is unanswered
-	calls    []call      // for who frees the lock; see takeCallsLocked
-	spare    []call      // their memory
+	flushing bool          // somebody writes; others leave what they have to them
+	mute     bool          // nothing can be sent any more
+	telling  bool          // Receive calls those who are to hear of something
+	batch    int32         // what is written at once
+	over     error         // nor received
+	then     func()        // of Finish
+	openers  chan struct{} // closed when those who wait in Open may try again; nil: nobody waits
+	expiry   *time.Timer   // while a close is unanswered
+	calls    []call        // for who frees the lock; see takeCallsLocked
+	spare    []call        // their memory
+	behind   *[]*Session   // see FlushBehind; nil until somebody asked for it
 }
 
 var began = time.Now()
@@ -107,8 +110,10 @@ func (s *Session) Open(cancel <-chan struct{}) (*Stream, error) {
 			s.mu.Unlock()
 			return st, err
 		}
-		wake := make(chan struct{})
-		s.openers = append(s.openers, wake)
+		if s.openers == nil {
+			s.openers = make(chan struct{})
+		}
+		wake := s.openers
 		s.mu.Unlock()
 		select {
 		case <-wake:
@@ -131,10 +136,55 @@ func (s *Session) Receive(seg *Segment, from, to int) error {
 	err := s.core.receive(clock(), seg, from, to)
 	s.dispatchLocked()
 	calls := s.takeCallsLocked()
+	s.telling = len(calls) > 0
 	s.kickLocked()
 	s.mu.Unlock()
 	s.call(calls)
+	if len(calls) > 0 {
+		s.flushBehind()
+	}
 	return err
+}
+
+// FlushBehind has what o holds sent when all have been told of what s has received
+// just now, and else at once: what many streams of s say to streams of o goes
+// together. It is for functions that Receive calls.
+func (s *Session) FlushBehind(o *Session) {
+	s.mu.Lock()
+	wait := s.telling
+	if wait {
+		if s.behind == nil {
+			s.behind = new([]*Session)
+		}
+		if !slices.Contains(*s.behind, o) {
+			*s.behind = append(*s.behind, o)
+		}
+	}
+	s.mu.Unlock()
+	if !wait {
+		o.Flush()
+	}
+}
+
+func (s *Session) flushBehind() {
+	s.mu.Lock()
+	s.telling = false
+	all := s.behind
+	s.behind = nil
+	s.mu.Unlock()
+	if all == nil {
+		return
+	}
+	for i, o := range *all {
+		(*all)[i] = nil
+		o.Flush()
+	}
+	*all = (*all)[:0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.behind == nil { // its memory is used again
+		s.behind = all
+	}
 }
 
 // takeCallsLocked takes what is to be told to call without the lock.
@@ -211,10 +261,10 @@ func (s *Session) dispatchLocked() {
 }
 
 func (s *Session) wakeOpenersLocked() {
-	for _, c := range s.openers {
-		close(c)
+	if s.openers != nil {
+		close(s.openers)
+		s.openers = nil
 	}
-	s.openers = nil
 }
 
 func (s *Session) expire() {

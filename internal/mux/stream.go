@@ -237,6 +237,10 @@ func (t *Stream) holdLocked(b []byte) bool {
 // Flush is the session's.
 func (t *Stream) Flush() { t.session.Flush() }
 
+// FlushBehind is Session.FlushBehind: what o holds goes when all have been told of
+// what came with what t has got.
+func (t *Stream) FlushBehind(o *Stream) { t.session.FlushBehind(o.session) }
+
 // Announce tells the peer of a new stream now.
 func (t *Stream) Announce() {
 	t.session.mu.Lock()

@@ -27,6 +27,9 @@ type Stream struct {
 	err   error      // what Read returns for ever
 }
 
+// Mux is the stream below, for who passes on what comes behind the reply.
+func (s *Stream) Mux() *mux.Stream { return s.Stream }
+
 func (s *Stream) Read(b []byte) (int, error) {
 	if !s.answered.Load() && len(b) > 0 {
 		if n, err := s.first(b); n > 0 || err != nil {

@@ -83,6 +83,7 @@ func (x *exchange) submit(k *link) {
 	x.link, x.reused = k, true
 	c.startWatch(x)
 	l.news.Store(false)
+	k.repeatable(true)
 	k.lane.Store(c)
 	l.state.Store(laneWaiting)
 	if k.events.Hold(head) {

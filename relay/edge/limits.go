@@ -49,6 +49,11 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// Elsewhere is how long a request may wait, before anything of it was said, for a PBX
+// whose relay does not answer to be at another one: its agent notices within 35 s
+// (internal/tunnel/PROTOCOL.md), and has a tunnel there seconds later.
+const Elsewhere = 45 * time.Second
+
 const (
 	maxAnswerHead = largeBuf - tailRoom - headRoom // of a portal's answer
 	maxInterim    = 16                             // 1xx answers before the final one

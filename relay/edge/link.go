@@ -14,6 +14,7 @@ type link struct {
 	Stream
 	lender lender // the same stream; nil if it cannot
 	events events // so too
+	again  repeater
 	device id.Device
 	visit  id.Visit
 	used   bool // has carried an answer: the portal may have closed it since
@@ -38,6 +39,10 @@ type events interface {
 	OnChange(f func())
 }
 
+// repeater is a Stream that goes through another relay. It ends early, as if the
+// tunnel were lost, if what was sent on it can be sent elsewhere.
+type repeater interface{ Repeatable(bool) }
+
 // lender is a Stream that has use look at what came where it is, at most size
 // bytes, instead of copying it out.
 type lender interface {
@@ -47,7 +52,16 @@ type lender interface {
 func newLink(s Stream, device id.Device, visit id.Visit, limit time.Duration) *link {
 	l := &link{Stream: s, device: device, visit: visit, limit: limit}
 	l.lender, _ = s.(lender)
+	l.again, _ = s.(repeater)
 	return l
+}
+
+// repeatable says whether what is sent on l can be sent elsewhere; for as long as
+// there is nothing of an answer.
+func (l *link) repeatable(yes bool) {
+	if l.again != nil {
+		l.again.Repeatable(yes)
+	}
 }
 
 // drivable reports whether a loop can drive l, and makes it so.
@@ -112,6 +126,7 @@ func (l *link) took(n int, err error) (int, error) {
 	l.w += n
 	l.last = n
 	if n > 0 {
+		l.repeatable(false)
 		err = nil // what failed fails again
 	}
 	return n, err

@@ -65,7 +65,7 @@ func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) 
 		p.shelf(device).release(device)
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), p.limits.Dial)
+	ctx, cancel := context.WithTimeout(context.Background(), p.limits.Dial+Elsewhere)
 	defer cancel()
 	s, err := p.dial(ctx, device, h)
 	if err != nil {

@@ -49,7 +49,12 @@ func (x *exchange) tryStreams(h Header, maxIdle time.Duration, idempotent bool) 
 		if err != nil {
 			return err
 		}
+		if x.isVisitOver() { // it may have waited long
+			x.e.pool.drop(l)
+			return fault.New(fault.VisitEnded, "The visit is over. Open the PBX from the console again.")
+		}
 		x.link, x.reused = l, l.used
+		l.repeatable(idempotent && x.onlyReads() && !x.wantUpgrade)
 		x.uploading.Store(x.req.length != 0) // the body's reader comes: the watch must leave it alone
 		x.c.startWatch(x)
 		(&toll{x: x}).pay(nil) // what others owe
@@ -71,6 +76,15 @@ func (x *exchange) tryStreams(h Header, maxIdle time.Duration, idempotent bool) 
 	}
 }
 
+func (x *exchange) isVisitOver() bool {
+	select {
+	case <-x.guest.Ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // isStale reports whether err means that a kept stream had ended before it was
 // used again.
 func (x *exchange) isStale(err error) bool {
@@ -82,8 +96,12 @@ func (x *exchange) isStale(err error) bool {
 // asked for again of wherever the PBX is (RFC 9110, section 9.2.2).
 func (x *exchange) isLost(err error) bool {
 	code := fault.CodeOf(err)
-	return (code == fault.ConnectionLost || code == fault.RelayLost) && x.req.method != "DELETE" && x.unanswered(err)
+	return (code == fault.ConnectionLost || code == fault.RelayLost) && x.onlyReads() && x.unanswered(err)
 }
+
+// onlyReads is of requests that may be sent twice: it is not for the relay to delete
+// what has come back meanwhile.
+func (x *exchange) onlyReads() bool { return x.req.method != "DELETE" }
 
 // unanswered: nothing has come before err, and the browser is there.
 func (x *exchange) unanswered(err error) bool {

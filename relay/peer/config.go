@@ -23,12 +23,19 @@ const (
 
 	dialTime   = 5 * time.Second // for TCP, and for TLS after it
 	headerTime = 10 * time.Second
-	// A link is pinged this often, and given up when as many pings in a row
-	// have brought nothing at all. What counts is pings, not the clock: a relay
-	// that was stopped itself must not take the others for dead.
-	pingEvery = 5 * time.Second
-	silentFor = 4
+	// A link is pinged this often, is in doubt when doubtAfter pings in a row have
+	// brought nothing at all, and given up when silentFor have. What counts is pings,
+	// not the clock: a relay that was stopped itself must not take the others for
+	// dead.
+	pingEvery  = time.Second
+	doubtAfter = 2
+	silentFor  = 20
+	// retryLost is when a browser whose request was lost with a link may ask again.
+	retryLost = 2 * time.Second
 	// maxStreams on one link, of both sides together.
 	maxStreams = 8192
 	window     = 2 << 20
 )
+
+// past is a deadline that has gone by, to wake whoever waits.
+var past = time.Unix(1, 0)

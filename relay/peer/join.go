@@ -1,13 +1,10 @@
 package peer
 
 import (
-	"errors"
-	"io"
 	"net"
 	"sync"
 	"time"
 
-	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/mux"
 )
@@ -17,6 +14,9 @@ type Device interface {
 	net.Conn
 	// Lend has use look at what came where it is, at most size bytes.
 	Lend(size int, use func(net.Buffers) error) (n int, err error)
+	// Mux is the stream below, for who passes bytes on as they are; nil if they
+	// must be passed by Read, or Lend, and Write.
+	Mux() *mux.Stream
 }
 
 const (
@@ -29,30 +29,62 @@ var buffers = sync.Pool{New: func() any { return new([firstRead]byte) }}
 // serve takes a stream that the other relay opened through its header, and
 // joins it to the device's. It owns s.
 func (l *link) serve(s *mux.Stream) {
-	defer s.Close()
 	_ = s.SetReadDeadline(time.Now().Add(headerTime))
 	h, err := readHeader(s, l.relay)
 	if err == nil && h.Notice != "" {
 		l.peers.o.Heard(l.relay, h.notice())
+		_ = s.Close()
 		return
 	}
 	if err == nil {
 		_ = s.SetReadDeadline(time.Time{})
 		var d Device
 		if d, err = l.peers.o.Admit(l.ctx, l.relay, h.request()); err == nil {
-			l.use(h.Device, 1)
-			defer l.use(h.Device, -1)
-			l.peers.metrics.served.Inc()
-			if s.Post([]byte{replyAccepted}) {
-				join(s, d)
-			}
-			_ = d.Close()
+			l.join(s, d, h.Device)
 			return
 		}
 	}
 	f := asFault(err)
 	l.peers.metrics.refused.WithLabelValues(string(f.Code)).Inc()
 	s.Post(encodeRefusal(f)) // if it does not get there, neither would anything else
+	_ = s.Close()
+}
+
+// join passes on what either side says until one of them has ended. It owns both.
+// Where loops can do it no goroutine stays longer than until the device's first
+// word.
+func (l *link) join(s *mux.Stream, d Device, to id.Device) {
+	l.use(to, 1)
+	l.served.Add(1)
+	l.peers.metrics.served.Inc()
+	j := &joint{s: s, d: d, over: func() {
+		_ = d.Close()
+		_ = s.Close()
+		l.use(to, -1)
+		l.served.Done()
+	}}
+	j.both.Store(2)
+	if !s.Post([]byte{replyAccepted}) {
+		_ = d.Close()
+	}
+	m := d.Mux()
+	if m == nil {
+		l.served.Go(func() { j.upEnded(pass(d, s)) })
+		if err := j.first(); err != nil {
+			j.downEnded(err)
+		} else {
+			j.downEnded(pass(s, d))
+		}
+		return
+	}
+	j.up = &flow{from: s, to: m, ended: j.upEnded}
+	j.down = &flow{from: m, to: s, ended: j.downEnded}
+	j.up.begin()
+	if err := j.first(); err != nil {
+		j.down.end(err)
+		return
+	}
+	j.down.begin()
 }
 
 // use counts the streams to a device.
@@ -68,74 +100,4 @@ func (l *link) uses(d id.Device) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.users[d] > 0
-}
-
-// join passes on what either side says until one of them has ended.
-func join(s *mux.Stream, d Device) {
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		_ = pass(d, s)
-		_ = d.Close() // ends down, which has nothing to wait for
-	})
-	if err := down(s, d); err == nil {
-		_ = s.CloseWrite() // what the device said last is still on its way
-	} else {
-		s.ResetWith(resetCode(err))
-	}
-	wg.Wait()
-}
-
-// down carries from the device to the other relay. The agent's reply, which d
-// takes off, is put in front of the first bytes: a refusal has its own words.
-func down(s *mux.Stream, d Device) error {
-	buf := buffers.Get().(*[firstRead]byte)
-	n, err := d.Read(buf[1:])
-	if n > 0 {
-		buf[0] = replyAccepted
-		_, err = s.Write(buf[:1+n])
-	}
-	buffers.Put(buf)
-	var f *fault.Error
-	switch {
-	case errors.As(err, &f):
-		_, err = s.Write(encodeRefusal(f))
-		return err
-	case errors.Is(err, io.EOF):
-		return nil
-	case err != nil:
-		return err
-	}
-	return pass(s, d)
-}
-
-// pass copies from one stream to the other, from the segments in which it came,
-// until the end of either.
-func pass(to io.Writer, from interface {
-	Lend(int, func(net.Buffers) error) (int, error)
-}) error {
-	use := func(bs net.Buffers) error {
-		for _, b := range bs {
-			if _, err := to.Write(b); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	for {
-		if _, err := from.Lend(lendSize, use); err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-	}
-}
-
-// asFault is err as a fault for the other relay: what is none is not told.
-func asFault(err error) *fault.Error {
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return f
-	}
-	return fault.New(fault.Internal, "Something went wrong at the relay that holds the PBX's connection.")
 }

@@ -4,51 +4,52 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"go.uber.org/zap"
-
+	"trunkline/internal/evtls"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/mux"
 )
 
-// link is one connection to another relay. Either side opens streams on it.
+// link is one connection to another relay. Either side opens streams on it. An
+// event loop reads it.
 type link struct {
-	peers *Peers
-	relay id.Relay // at the other end
-	conn  *tls.Conn
-	raw   corker
-	mux   *mux.Session
-	ctx   context.Context //nolint:containedctx // of the streams it serves: they end with it
-	stop  context.CancelFunc
+	peers  *Peers
+	relay  id.Relay // at the other end
+	conn   *tls.Conn
+	raw    *evtls.Conn
+	mux    *mux.Session
+	reader mux.Reader      // the loop's
+	over   chan error      // why there is no more to be read; room for one
+	ended  bool            // by the loop: that was said
+	ctx    context.Context //nolint:containedctx // of the streams it serves: they end with it
+	stop   context.CancelFunc
 
-	opened atomic.Int64   // streams, by us, that are not closed yet
-	served sync.WaitGroup // goroutines of the other side's
+	opened  atomic.Int64   // streams, by us, that are not closed yet
+	served  sync.WaitGroup // of the other side's streams
+	watched atomic.Bool    // it is written to without waiting where that is wished
+	heard   atomic.Bool    // something came since the last ping
+	doubted atomic.Bool    // the last pings brought nothing
+	ending  atomic.Bool
 
-	mu     sync.Mutex
-	users  map[id.Device]int // how many of those streams go to each device
-	heard  atomic.Bool       // something came since the last ping
-	ending atomic.Bool
+	mu      sync.Mutex           // guards what follows
+	users   map[id.Device]int    // how many of the other side's streams go to each device
+	streams map[*Stream]struct{} // ours
 }
 
-// corker is the connection below TLS.
-type corker interface {
-	net.Conn
-	Cork()
-	Uncork() error
-}
-
-var errLost = fault.New(fault.RelayLost, "The connection to the relay that holds the PBX's was lost.").After(2 * time.Second)
+var errLost = fault.New(fault.RelayLost, "The connection to the relay that holds the PBX's was lost.").After(retryLost)
 
 func newLink(ctx context.Context, p *Peers, r id.Relay, c *tls.Conn, dialled bool) *link {
-	l := &link{peers: p, relay: r, conn: c, raw: c.NetConn().(corker), users: make(map[id.Device]int)}
+	l := &link{
+		peers: p, relay: r, conn: c, raw: c.NetConn().(*evtls.Conn), over: make(chan error, 1),
+		users: make(map[id.Device]int), streams: make(map[*Stream]struct{}),
+	}
 	l.ctx, l.stop = context.WithCancel(ctx)
 	l.mux = mux.New(mux.Config{
-		Client: dialled, BothWays: true, Write: l.write, Window: window, Budget: p.windows, MaxStreams: maxStreams, Lost: errLost, Addrs: c,
+		Client: dialled, BothWays: true, Write: l.write, TryWrite: l.tryWrite, Settle: l.settle,
+		Window: window, Budget: p.windows, MaxStreams: maxStreams, Lost: errLost, Addrs: c,
 		Accept: func(s *mux.Stream) { l.served.Go(func() { l.serve(s) }) },
 	})
 	return l
@@ -60,7 +61,11 @@ func (l *link) run() error {
 	defer l.stop()
 	watch := l.keepAlive()
 	defer context.AfterFunc(l.ctx, func() { _ = l.raw.Close() })()
-	err := l.read()
+	err := l.raw.Watch(l.conn, l.ready)
+	if err == nil {
+		l.watched.Store(l.raw.Pollable())
+		err = <-l.over
+	}
 	l.ending.Store(true)
 	watch()
 	l.mux.Fail(nil)
@@ -70,67 +75,64 @@ func (l *link) run() error {
 	return err
 }
 
-func (l *link) read() error {
-	var r mux.Reader
-	defer r.Release()
-	for {
-		n, err := l.conn.Read(r.Room())
+// turns is how often a link that has much to read is read before others have
+// their turn.
+const turns = 4
+
+// ready reads what is there.
+func (l *link) ready() (again bool) {
+	for range turns {
+		if l.ended {
+			return false
+		}
+		n, err := l.raw.TryRead(l.reader.Room())
+		if evtls.WouldBlock(err) {
+			l.reader.Release()
+			return false
+		}
 		if n > 0 {
 			l.heard.Store(true)
+			l.doubted.Store(false)
 			l.peers.metrics.received.Add(float64(n))
-			if breach := r.Took(l.mux, n); breach != nil {
-				return breach
+			if breach := l.reader.Took(l.mux, n); breach != nil {
+				err = breach
 			}
 		}
 		if err != nil {
-			return err
+			l.ended = true
+			l.reader.Release()
+			l.over <- err
+			return false
 		}
 	}
+	return true
 }
 
-// write is the session's. What fails is found out by read.
+// write is the session's. What fails is found out by who reads.
 func (l *link) write(b []byte) error {
 	l.raw.Cork()
 	_, err := l.conn.Write(b)
-	err = errors.Join(err, l.raw.Uncork())
-	l.peers.metrics.sent.Add(float64(len(b)))
+	return l.wrote(len(b), errors.Join(err, l.raw.Uncork()))
+}
+
+// tryWrite is write that does not wait.
+func (l *link) tryWrite(b []byte) (done bool, err error) {
+	if !l.watched.Load() {
+		return true, l.write(b)
+	}
+	done, err = l.raw.TryWrite(b)
+	return done, l.wrote(len(b), err)
+}
+
+// settle waits for what tryWrite has left.
+func (l *link) settle() error { return l.wrote(0, l.raw.Uncork()) }
+
+func (l *link) wrote(n int, err error) error {
+	l.peers.metrics.sent.Add(float64(n))
 	if err != nil {
 		_ = l.raw.Close()
 	}
 	return err
-}
-
-// keepAlive pings, and closes the connection when nothing comes back.
-func (l *link) keepAlive() (stop func()) {
-	var mu sync.Mutex
-	var timer *time.Timer
-	stopped, silent := false, 0
-	mu.Lock()
-	defer mu.Unlock()
-	timer = time.AfterFunc(pingEvery, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if stopped {
-			return
-		}
-		if silent++; l.heard.Swap(false) {
-			silent = 0
-		}
-		if silent >= silentFor {
-			l.peers.o.Log.Warn("a relay does not answer", zap.String("peer", string(l.relay)), zap.Duration("silent", silentFor*pingEvery))
-			_ = l.raw.Close()
-			return
-		}
-		l.mux.Ping()
-		timer.Reset(pingEvery)
-	})
-	l.mux.Ping()
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		stopped = true
-		timer.Stop()
-	}
 }
 
 // open makes a stream and waits until the other relay has it or refuses it, or ctx
@@ -145,9 +147,11 @@ func (l *link) open(ctx context.Context, q Request) (*Stream, error) {
 	if err != nil {
 		return nil, errors.Join(errLost, err)
 	}
-	l.opened.Add(1)
-	m.OnClose(func() { l.opened.Add(-1) })
-	stay := context.AfterFunc(ctx, func() { _ = m.SetDeadline(time.Now()) })
+	s := &Stream{Stream: m, link: l, device: q.Device}
+	s.repeatable.Store(true)
+	l.add(s)
+	m.OnClose(func() { l.remove(s) })
+	stay := context.AfterFunc(ctx, func() { _ = m.SetDeadline(past) })
 	if _, err = m.Write(b); err == nil {
 		err = readReply(m)
 	}
@@ -155,7 +159,8 @@ func (l *link) open(ctx context.Context, q Request) (*Stream, error) {
 		err = errors.Join(err, ctx.Err())
 	}
 	if err == nil {
-		return &Stream{Stream: m, link: l, device: q.Device}, nil
+		s.repeatable.Store(false)
+		return s, nil
 	}
 	_ = m.Close()
 	var f *fault.Error
@@ -163,4 +168,18 @@ func (l *link) open(ctx context.Context, q Request) (*Stream, error) {
 		err = errors.Join(errLost, err)
 	}
 	return nil, err
+}
+
+func (l *link) add(s *Stream) {
+	l.opened.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.streams[s] = struct{}{}
+}
+
+func (l *link) remove(s *Stream) {
+	l.opened.Add(-1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.streams, s)
 }

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline/internal/bus"
-	"trunkline/internal/cork"
+	"trunkline/internal/evtls"
 	"trunkline/internal/id"
 )
 
@@ -54,17 +54,25 @@ func (p *peer) remove(l *link) {
 	p.tellLocked()
 }
 
-// best is the link with the fewest streams of ours; nil if there is none, and
-// then changed is closed when there may be.
+// best is the link with the fewest streams of ours, of those that are not in doubt
+// if there are any; nil if there is none, and then changed is closed when there
+// may be.
 func (p *peer) best() (l *link, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, x := range p.links {
-		if !x.ending.Load() && (l == nil || x.opened.Load() < l.opened.Load()) {
+		if !x.ending.Load() && (l == nil || x.isBetter(l)) {
 			l = x
 		}
 	}
 	return l, p.changed
+}
+
+func (l *link) isBetter(o *link) bool {
+	if x, y := l.doubted.Load(), o.doubted.Load(); x != y {
+		return y
+	}
+	return l.opened.Load() < o.opened.Load()
 }
 
 const (
@@ -127,7 +135,7 @@ func (p *peer) dial(ctx context.Context, addr string) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := tls.Client(cork.New(c), p.all.identity.client(p.name))
+	t := tls.Client(evtls.NewConn(p.all.o.Poller, c), p.all.identity.client(p.name))
 	if err := t.HandshakeContext(dctx); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("tls: %w", err)

@@ -29,70 +29,78 @@ func random(n int) []byte {
 }
 
 func TestBytesPassBothWays(t *testing.T) {
-	_, first, second := pair(t)
-	var asked peer.Request
-	open := device(t, func(s *mux.Stream) { _, _ = s.Write([]byte{}); echo(s) })
-	second.admits(func(q peer.Request) (peer.Device, error) { asked = q; return open(q) })
-	q := question()
-	s := first.open(q)
-	if asked != q {
-		t.Errorf("asked for %+v, want %+v", asked, q)
-	}
-	sent := random(4 << 20)
-	failed := make(chan error, 1)
-	go func() { _, err := s.Write(sent); failed <- err }()
-	got := make([]byte, len(sent))
-	if _, err := io.ReadFull(s, got); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-failed; err != nil || sha256.Sum256(got) != sha256.Sum256(sent) {
-		t.Error(errors.Join(errOther, err))
-	}
-	if !s.Alive() {
-		t.Error("the stream cannot be used again")
-	}
+	passing(t, func(t *testing.T, by func(admission) admission) {
+		_, first, second := pair(t)
+		var asked peer.Request
+		open := device(t, func(s *mux.Stream) { _, _ = s.Write([]byte{}); echo(s) })
+		second.admits(by(func(q peer.Request) (peer.Device, error) { asked = q; return open(q) }))
+		q := question()
+		s := first.open(q)
+		if asked != q {
+			t.Errorf("asked for %+v, want %+v", asked, q)
+		}
+		sent := random(4 << 20)
+		failed := make(chan error, 1)
+		go func() { _, err := s.Write(sent); failed <- err }()
+		got := make([]byte, len(sent))
+		if _, err := io.ReadFull(s, got); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-failed; err != nil || sha256.Sum256(got) != sha256.Sum256(sent) {
+			t.Error(errors.Join(errOther, err))
+		}
+		if !s.Alive() {
+			t.Error("the stream cannot be used again")
+		}
+	})
 }
 
 // The device's end comes behind what it said, and is an end, not a break.
 func TestTheDevicesEndIsPassedOn(t *testing.T) {
-	_, first, second := pair(t)
-	sent := random(1 << 20)
-	second.admits(device(t, func(s *mux.Stream) { _, _ = s.Write(sent) }))
-	s := first.open(question())
-	got, err := io.ReadAll(s)
-	if err != nil || !bytes.Equal(got, sent) {
-		t.Errorf("%d bytes, %v", len(got), err)
-	}
-	if s.Alive() {
-		t.Error("a stream that has ended counts as alive")
-	}
+	passing(t, func(t *testing.T, by func(admission) admission) {
+		_, first, second := pair(t)
+		sent := random(1 << 20)
+		second.admits(by(device(t, func(s *mux.Stream) { _, _ = s.Write(sent) })))
+		s := first.open(question())
+		got, err := io.ReadAll(s)
+		if err != nil || !bytes.Equal(got, sent) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if s.Alive() {
+			t.Error("a stream that has ended counts as alive")
+		}
+	})
 }
 
 func TestOurEndReachesTheDevice(t *testing.T) {
-	_, first, second := pair(t)
-	ended := make(chan error, 1)
-	second.admits(device(t, func(s *mux.Stream) { _, err := io.Copy(io.Discard, s); ended <- err }))
-	s := first.open(question())
-	if _, err := s.Write([]byte("hello")); err != nil {
-		t.Fatal(err)
-	}
-	s.Close()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Error(err)
+	passing(t, func(t *testing.T, by func(admission) admission) {
+		_, first, second := pair(t)
+		ended := make(chan error, 1)
+		second.admits(by(device(t, func(s *mux.Stream) { _, err := io.Copy(io.Discard, s); ended <- err })))
+		s := first.open(question())
+		if _, err := s.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(patience):
-		t.Error("the device heard of no end")
-	}
+		s.Close()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(patience):
+			t.Error("the device heard of no end")
+		}
+	})
 }
 
 func TestADevicesBreakIsNoEnd(t *testing.T) {
-	_, first, second := pair(t)
-	second.admits(device(t, func(s *mux.Stream) { _, _ = s.Write([]byte("hello")); s.Reset() }))
-	if _, err := io.ReadAll(first.open(question())); err == nil {
-		t.Error("what broke off counts as whole")
-	}
+	passing(t, func(t *testing.T, by func(admission) admission) {
+		_, first, second := pair(t)
+		second.admits(by(device(t, func(s *mux.Stream) { _, _ = s.Write([]byte("hello")); s.Reset() })))
+		if _, err := io.ReadAll(first.open(question())); err == nil {
+			t.Error("what broke off counts as whole")
+		}
+	})
 }
 
 func TestRefusalsCross(t *testing.T) {
@@ -157,24 +165,26 @@ func TestAnOpeningEndsWithItsContext(t *testing.T) {
 // Who waits for bytes when the link breaks is told that it did, and what comes
 // after goes over a new one.
 func TestABrokenLinkEndsItsStreamsOnly(t *testing.T) {
-	_, first, second := pair(t)
-	second.admits(device(t, echo))
-	s := first.open(question())
-	first.cut()
-	second.cut()
-	if _, err := io.ReadAll(s); fault.CodeOf(err) != fault.RelayLost {
-		t.Errorf("read: %v, want %s", err, fault.RelayLost)
-	}
-	if s.Alive() {
-		t.Error("a stream of a broken link counts as alive")
-	}
-	again := first.open(question())
-	if _, err := again.Write([]byte("x")); err != nil {
-		t.Error(err)
-	}
-	if _, err := io.ReadFull(again, make([]byte, 1)); err != nil {
-		t.Error(err)
-	}
+	passing(t, func(t *testing.T, by func(admission) admission) {
+		_, first, second := pair(t)
+		second.admits(by(device(t, echo)))
+		s := first.open(question())
+		first.cut()
+		second.cut()
+		if _, err := io.ReadAll(s); fault.CodeOf(err) != fault.RelayLost {
+			t.Errorf("read: %v, want %s", err, fault.RelayLost)
+		}
+		if s.Alive() {
+			t.Error("a stream of a broken link counts as alive")
+		}
+		again := first.open(question())
+		if _, err := again.Write([]byte("x")); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.ReadFull(again, make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A relay whose lease has ended is not dialled any more; its links serve on.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"trunkline/internal/bus"
+	"trunkline/internal/evtls"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/mux"
@@ -31,12 +32,16 @@ type Options struct {
 	// Holder is the relay that has a device's tunnel, as far as is known: a kept
 	// stream that does not go there is not used again.
 	Holder func(id.Device) id.Relay
+	// Besides reports whether a device can be reached otherwise than through r.
+	Besides func(d id.Device, r id.Relay) bool
 	// Heard gets what another relay tells; it must not block.
 	Heard func(from id.Relay, n Notice)
 	// Lost is told of a relay that neither has a link here nor a lease.
 	Lost func(id.Relay)
 	// Connected says whether leases can be renewed at the moment.
-	Connected  func() bool
+	Connected func() bool
+	// Poller watches the links.
+	Poller     *evtls.Poller
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
 }
@@ -48,7 +53,8 @@ type Peers struct {
 	windows  *mux.Budget
 	metrics  *metrics
 
-	known atomic.Bool // a snapshot of the leases was complete
+	ping  atomic.Int64 // between two on a link, in ns
+	known atomic.Bool  // a snapshot of the leases was complete
 
 	mu  sync.Mutex
 	all map[id.Relay]*peer
@@ -62,6 +68,7 @@ func New(o Options) *Peers {
 	p := &Peers{o: o, windows: mux.NewBudget(windowsMax), all: make(map[id.Relay]*peer)}
 	p.identity = newIdentity(o.Relay, o.Certify, o.Log)
 	p.metrics = newMetrics(p)
+	p.ping.Store(int64(pingEvery))
 	return p
 }
 
@@ -207,7 +214,7 @@ func (p *Peers) expected(r id.Relay) error {
 }
 
 // Serve holds a link that another relay has dialled, until it ends. It owns c,
-// whose handshake is done.
+// whose handshake is done and whose raw connection is an evtls.Conn.
 func (p *Peers) Serve(ctx context.Context, c *tls.Conn) {
 	r, err := p.identity.peerOf(c.ConnectionState())
 	q := p.find(r)

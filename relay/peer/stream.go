@@ -19,6 +19,9 @@ type Stream struct {
 	device   id.Device
 	answered atomic.Bool // the agent's reply is read and was good
 
+	repeatable atomic.Bool // see Repeatable
+	abandoned  atomic.Bool // the link was in doubt, and the device could be reached otherwise
+
 	mu  sync.Mutex // of that reply
 	err error      // what Read returns for ever
 }
@@ -39,8 +42,12 @@ func (s *Stream) Lend(size int, use func(net.Buffers) error) (int, error) {
 	return n, s.cause(err)
 }
 
-// cause makes the other relay's reset the error that a tunnel here would give.
+// cause makes the other relay's reset the error that a tunnel here would give, and
+// the end of a stream that was abandoned that of its link.
 func (s *Stream) cause(err error) error {
+	if err != nil && s.abandoned.Load() {
+		return errLost
+	}
 	if err != nil && errors.Is(err, mux.ErrReset) && s.ResetCode() == resetLost {
 		return errTunnelLost
 	}
@@ -81,13 +88,18 @@ func (r *rest) Read(b []byte) (int, error) {
 	return r.s.Read(b)
 }
 
+// Repeatable says whether what was sent on s can be sent elsewhere, and nothing of
+// an answer has been used: then s ends as if its link were lost, relay_lost, when
+// the other relay does not answer and the device has another way in.
+func (s *Stream) Repeatable(yes bool) { s.repeatable.Store(yes) }
+
 // Alive reports whether an idle stream can carry another request.
 func (s *Stream) Alive() bool {
 	waiting := s.Unread()
 	if waiting == 1 && !s.answered.Load() {
 		waiting = 0 // the agent's reply on a stream that nothing was asked on yet
 	}
-	return waiting == 0 && s.Open() && !s.link.ending.Load() && s.link.peers.o.Holder(s.device) == s.link.relay
+	return waiting == 0 && s.Open() && !s.link.ending.Load() && !s.link.doubted.Load() && s.link.peers.o.Holder(s.device) == s.link.relay
 }
 
 // Reset ends the stream at once. For the device it is the same as a close:

@@ -1,6 +1,7 @@
 package peer_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -17,7 +18,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"trunkline/internal/bus"
-	"trunkline/internal/cork"
+	"trunkline/internal/evtls"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/mux"
@@ -43,6 +44,9 @@ type relay struct {
 	conns []net.Conn // accepted
 	heard []peer.Notice
 	lost  []id.Relay
+	// What is known of devices beyond that they are at relay-2.
+	besides bool // they have another way in
+	moved   map[id.Device]id.Relay
 }
 
 func start(t testing.TB, a peercert.Authority, name id.Relay) *relay {
@@ -52,6 +56,7 @@ func start(t testing.TB, a peercert.Authority, name id.Relay) *relay {
 	if r.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
+	poller := evtls.New(0)
 	r.Peers = peer.New(peer.Options{
 		Config: peer.Default(), Relay: name, Log: zaptest.NewLogger(t), Registerer: r.reg,
 		Certify: func(_ context.Context, q []byte) ([]byte, error) {
@@ -68,22 +73,38 @@ func start(t testing.TB, a peercert.Authority, name id.Relay) *relay {
 			}
 			return admit(q)
 		},
-		Holder:    func(id.Device) id.Relay { return "relay-2" },
+		Holder: func(d id.Device) id.Relay {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return cmp.Or(r.moved[d], "relay-2")
+		},
+		Besides:   func(id.Device, id.Relay) bool { r.mu.Lock(); defer r.mu.Unlock(); return r.besides },
+		Poller:    poller,
 		Heard:     func(_ id.Relay, n peer.Notice) { r.mu.Lock(); defer r.mu.Unlock(); r.heard = append(r.heard, n) },
 		Lost:      func(x id.Relay) { r.mu.Lock(); defer r.mu.Unlock(); r.lost = append(r.lost, x) },
 		Connected: func() bool { return true },
 	})
+	r.SetPing(time.Hour) // what is not about silence shall not hang on a machine that is slow
 	r.SetRoots([]peercert.Root{a.Root()})
 	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
+	polling, unpoll := context.WithCancel(context.Background())
+	var wg, loops sync.WaitGroup
+	loops.Go(func() { _ = poller.Run(polling) })
 	wg.Go(func() { _ = r.Run(ctx) })
-	wg.Go(func() { r.accept(ctx, &wg) })
-	r.stop = func() { cancel(); r.ln.Close(); r.cut(); wg.Wait() }
+	wg.Go(func() { r.accept(ctx, poller, &wg) })
+	r.stop = func() {
+		cancel()
+		r.ln.Close()
+		r.cut()
+		wg.Wait()
+		unpoll()
+		loops.Wait()
+	}
 	t.Cleanup(r.stop)
 	return r
 }
 
-func (r *relay) accept(ctx context.Context, wg *sync.WaitGroup) {
+func (r *relay) accept(ctx context.Context, poller *evtls.Poller, wg *sync.WaitGroup) {
 	conf := r.ServerTLS()
 	for {
 		c, err := r.ln.Accept()
@@ -94,7 +115,7 @@ func (r *relay) accept(ctx context.Context, wg *sync.WaitGroup) {
 		r.conns = append(r.conns, c)
 		r.mu.Unlock()
 		wg.Go(func() {
-			s := tls.Server(cork.New(c), conf)
+			s := tls.Server(evtls.NewConn(poller, c), conf)
 			if s.HandshakeContext(ctx) != nil {
 				c.Close()
 				return
@@ -205,7 +226,37 @@ func device(t testing.TB, serve func(*mux.Stream)) func(peer.Request) (peer.Devi
 	s := session(near, true, nil)
 	session(far, false, func(x *mux.Stream) { wg.Go(func() { defer x.Close(); serve(x) }) })
 	t.Cleanup(func() { near.Close(); far.Close(); wg.Wait() })
-	return func(peer.Request) (peer.Device, error) { return s.Open(nil) }
+	return func(peer.Request) (peer.Device, error) {
+		x, err := s.Open(nil)
+		return pbx{x}, err
+	}
+}
+
+// pbx is a stream that loops may pass on; watched one that only goroutines may, since
+// what passes is looked at.
+type (
+	pbx     struct{ *mux.Stream }
+	watched struct{ *mux.Stream }
+)
+
+func (d pbx) Mux() *mux.Stream   { return d.Stream }
+func (watched) Mux() *mux.Stream { return nil }
+
+// admission is what a relay does with the streams of others.
+type admission = func(peer.Request) (peer.Device, error)
+
+// passing runs a test with devices whose bytes loops pass on, and with others.
+func passing(t *testing.T, test func(t *testing.T, by func(admission) admission)) {
+	t.Helper()
+	t.Run("by loops", func(t *testing.T) { test(t, func(a admission) admission { return a }) })
+	t.Run("by goroutines", func(t *testing.T) {
+		test(t, func(a admission) admission {
+			return func(q peer.Request) (peer.Device, error) {
+				d, err := a(q)
+				return watched{d.Mux()}, err
+			}
+		})
+	})
 }
 
 func echo(s *mux.Stream) { _, _ = io.Copy(s, s) }
