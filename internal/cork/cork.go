@@ -135,11 +135,18 @@ func (c *Conn) WriteAll(bs net.Buffers) error {
 	if err := c.flush(false); err != nil {
 		return err
 	}
+	v := vectors.Get().(*net.Buffers)
+	defer vectors.Put(v)
+	*v = bs
 	c.turn.Lock()
 	defer c.turn.Unlock()
-	_, err := bs.WriteTo(c.Conn)
+	_, err := v.WriteTo(c.Conn)
+	*v = nil
 	return err
 }
+
+// vectors are what WriteTo takes by address.
+var vectors = sync.Pool{New: func() any { return new(net.Buffers) }}
 
 // Detach is for a connection that is read where nothing may wait. crypto/tls
 // writes while it reads, when the peer changes its keys or errs; from now on

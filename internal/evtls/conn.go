@@ -22,6 +22,7 @@ type Conn struct {
 	now     func(c *Conn, b []byte) (int, error) // reads what is there; nil: Read blocks
 	lent    *segment                             // what crypto/tls reads into, between the first byte and the last
 	drained bool                                 // it has nothing to hand out but when the socket has
+	failed  error                                // what the socket said, and crypto/tls has not heard
 
 	// Set by Watch.
 	ready func() (again bool)
@@ -132,6 +133,10 @@ func (c *Conn) Read(b []byte) (int, error) {
 		f()
 	}
 	switch {
+	case c.failed != nil:
+		err := c.failed
+		c.failed = nil
+		return 0, err
 	case c.now == nil:
 		return c.Conn.Read(b)
 	case c.tls == nil:

@@ -204,8 +204,8 @@ func TestReadingAllocatesLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := []byte("hello")
-	// crypto/tls makes two small ones for each read, and rarely a third.
-	if n := testing.AllocsPerRun(1000, func() { client.Write(b); <-got }); n > 4 {
+	// What crypto/tls would allocate for a read of the socket it does not: we read.
+	if n := testing.AllocsPerRun(1000, func() { client.Write(b); <-got }); n >= 1 {
 		t.Errorf("%v allocations for a small message", n)
 	}
 }

@@ -3,6 +3,7 @@ package evtls
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"reflect"
 	"sync"
@@ -27,8 +28,8 @@ var segments = sync.Pool{New: func() any { return new(segment) }}
 
 // Where crypto/tls keeps its buffers.
 var (
-	rawInputAt, handAt uintptr
-	lending            bool
+	rawInputAt, handAt, inputAt uintptr
+	lending                     bool
 )
 
 var errOtherTLS = errors.New("evtls: crypto/tls is not as expected")
@@ -36,12 +37,20 @@ var errOtherTLS = errors.New("evtls: crypto/tls is not as expected")
 // findBuffers looks for the fields by name and type.
 func findBuffers() error {
 	t := reflect.TypeFor[tls.Conn]()
-	for name, at := range map[string]*uintptr{"rawInput": &rawInputAt, "hand": &handAt} {
-		f, ok := t.FieldByName(name)
-		if !ok || f.Type != reflect.TypeFor[bytes.Buffer]() {
+	for _, of := range []struct {
+		name string
+		kind reflect.Type
+		at   *uintptr
+	}{
+		{"rawInput", reflect.TypeFor[bytes.Buffer](), &rawInputAt},
+		{"hand", reflect.TypeFor[bytes.Buffer](), &handAt},
+		{"input", reflect.TypeFor[bytes.Reader](), &inputAt},
+	} {
+		f, ok := t.FieldByName(of.name)
+		if !ok || f.Type != of.kind {
 			return errOtherTLS
 		}
-		*at = f.Offset
+		*of.at = f.Offset
 	}
 	return nil
 }
@@ -52,6 +61,46 @@ func rawInput(t *tls.Conn) *bytes.Buffer {
 
 func hand(t *tls.Conn) *bytes.Buffer {
 	return (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(t), handAt))
+}
+
+// input is what of a record nobody has read yet.
+func input(t *tls.Conn) *bytes.Reader {
+	return (*bytes.Reader)(unsafe.Add(unsafe.Pointer(t), inputAt))
+}
+
+// protected is how a record of TLS 1.3 begins: its kind and version. The length is
+// behind that (RFC 8446, section 5.2).
+var protected = []byte{23, 3, 3}
+
+// lacks reports whether crypto/tls would have to read the socket to go on. What
+// does not look like a record of ours is left to it.
+func (c *Conn) lacks() bool {
+	if c.lent == nil || input(c.tls).Len() > 0 {
+		return false
+	}
+	b := rawInput(c.tls).Bytes()
+	const head = 5
+	if len(b) < head {
+		return bytes.HasPrefix(protected, b[:min(len(b), len(protected))])
+	}
+	n := head + int(binary.BigEndian.Uint16(b[3:]))
+	return bytes.HasPrefix(b, protected) && n <= segmentSize/4 && len(b) < n
+}
+
+// fetch reads for crypto/tls, behind what it has: it would allocate to do so. An
+// error is for crypto/tls to hear, by its next Read.
+func (c *Conn) fetch() error {
+	in := rawInput(c.tls)
+	b := in.Bytes()
+	if len(b) == 0 || cap(b)-len(b) < segmentSize/4 {
+		b = append(c.lent[:0], b...)
+	}
+	n, err := c.Read(b[len(b):cap(b)])
+	*in = *bytes.NewBuffer(b[:len(b)+n])
+	if err != nil && !WouldBlock(err) {
+		c.failed = err
+	}
+	return err
 }
 
 // lend gives crypto/tls a segment to read into. What it has of a record already

@@ -34,15 +34,18 @@ func (c *Conn) TryRead(b []byte) (n int, err error) {
 	return 0, err
 }
 
-// readAll reads records until b is full or there are no more. It does without
-// asking crypto/tls where it is known to have nothing: to ask is to allocate.
+// readAll reads records until b is full or there are no more.
 func (c *Conn) readAll(b []byte) (n int, err error) {
 	c.lend()
 	c.drained = false
 	for n < len(b) && err == nil {
-		if n > 0 && lending && rawInput(c.tls).Len() == 0 && c.quiet() {
-			err = ErrWouldBlock
-			break
+		if c.lacks() {
+			if err = c.fetch(); err == nil {
+				continue
+			}
+			if WouldBlock(err) {
+				break
+			}
 		}
 		var m int
 		m, err = c.tls.Read(b[n:])

@@ -26,6 +26,15 @@ func (l *loan) end() {
 // most size bytes, which are use's until it returns. The error is Read's, or
 // else use's; n is how many bytes use was given.
 func (t *Stream) Lend(size int, use func(net.Buffers) error) (n int, err error) {
+	return t.lend(size, use, true)
+}
+
+// TryLend is Lend that does not wait but says ErrWouldBlock.
+func (t *Stream) TryLend(size int, use func(net.Buffers) error) (n int, err error) {
+	return t.lend(size, use, false)
+}
+
+func (t *Stream) lend(size int, use func(net.Buffers) error, wait bool) (n int, err error) {
 	if size <= 0 {
 		return 0, nil
 	}
@@ -33,17 +42,17 @@ func (t *Stream) Lend(size int, use func(net.Buffers) error) (n int, err error) 
 	defer t.readMu.Unlock()
 	l := loans.Get().(*loan)
 	defer l.end()
-	if n, err = t.lend(l, size); err != nil {
+	if n, err = t.borrow(l, size, wait); err != nil {
 		return 0, err
 	}
 	return n, use(l.bufs[:l.len])
 }
 
-func (t *Stream) lend(l *loan, size int) (int, error) {
+func (t *Stream) borrow(l *loan, size int, wait bool) (int, error) {
 	s := t.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := t.awaitLocked(true); err != nil {
+	if err := t.awaitLocked(wait); err != nil {
 		return 0, err
 	}
 	n := t.queue.lend(l, size)

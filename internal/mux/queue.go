@@ -1,5 +1,7 @@
 package mux
 
+import "sync"
+
 // piece is data that waits for its reader: b is part of seg.
 type piece struct {
 	seg *Segment
@@ -14,8 +16,11 @@ type queue struct {
 	len    int // bytes
 }
 
-// keepPieces is what an empty queue keeps room for.
-const keepPieces = 4
+// somePieces is what most queues ever hold: 256 KiB in frames of ours. An empty
+// queue gives them back.
+type somePieces [16]piece
+
+var piecePool = sync.Pool{New: func() any { return new(somePieces) }}
 
 // add appends b, which is part of seg and of a frame's body of size bytes. The
 // pieces of a large one stay where they are: next to each other, as far as they
@@ -49,6 +54,9 @@ func (q *queue) push(p piece) {
 		n := copy(q.pieces, q.pieces[q.first:])
 		clear(q.pieces[n:])
 		q.pieces, q.first = q.pieces[:n], 0
+	}
+	if q.pieces == nil {
+		q.pieces = piecePool.Get().(*somePieces)[:0]
 	}
 	q.pieces = append(q.pieces, p)
 }
@@ -94,15 +102,22 @@ func (q *queue) drop() {
 	if q.first++; q.first < len(q.pieces) {
 		return
 	}
-	q.first = 0
-	if q.pieces = q.pieces[:0]; cap(q.pieces) > keepPieces {
-		q.pieces = nil
+	q.giveBack()
+}
+
+// giveBack is for a queue whose pieces are all dropped.
+func (q *queue) giveBack() {
+	if cap(q.pieces) == len(somePieces{}) {
+		piecePool.Put((*somePieces)(q.pieces[:cap(q.pieces)]))
 	}
+	q.pieces, q.first = nil, 0
 }
 
 func (q *queue) clear() {
 	for _, p := range q.pieces[q.first:] {
 		p.seg.Release()
 	}
-	*q = queue{}
+	clear(q.pieces)
+	q.giveBack()
+	q.len = 0
 }

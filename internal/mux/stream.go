@@ -82,9 +82,6 @@ func (t *Stream) read(b []byte, wait bool) (int, error) {
 
 func (t *Stream) consumedLocked() {
 	s := t.session
-	if t.urgent && t.queue.len == 0 {
-		t.queue = queue{} // it is read seldom
-	}
 	s.core.consumed(t, clock())
 	s.kickLocked()
 }

@@ -31,6 +31,9 @@ type conn struct {
 	host string  // of the last request for a site
 	site id.Site // and that site
 
+	forwarded   string     // whom the balancer's last request came from, as it says
+	forwardedIP netip.Addr // and as an address
+
 	stage                atomic.Int32            // of its exchange, for Edge.Count
 	exchange             *exchange               // the last one's memory is the next one's
 	fields, answerFields []field                 // for the exchanges, one after the other
@@ -112,8 +115,12 @@ func (c *conn) writeAll(bs net.Buffers) error {
 	if w, ok := c.Conn.(interface{ WriteAll(net.Buffers) error }); ok {
 		return w.WriteAll(bs)
 	}
-	_, err := bs.WriteTo(c.Conn)
-	return err
+	for _, b := range bs {
+		if _, err := c.Conn.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // progress keeps the rolling limit on writes.
@@ -204,6 +211,21 @@ func (c *conn) interruptIfKept() {
 	if c.stage.Load() != stageNew {
 		c.interruptIfIdle()
 	}
+}
+
+// forwardedFor reads an address as a load balancer says it. Requests of one browser
+// come in a row, and the same need not be read twice.
+func (c *conn) forwardedFor(b []byte) (netip.Addr, bool) {
+	if string(b) == c.forwarded {
+		return c.forwardedIP, c.forwardedIP.IsValid()
+	}
+	s := string(b)
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	c.forwarded, c.forwardedIP = s, a.Unmap()
+	return c.forwardedIP, true
 }
 
 // Close ends the connection in order. If the browser may still be sending, it

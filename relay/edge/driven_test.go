@@ -24,8 +24,10 @@ type nothingNow struct{ error }
 
 func (nothingNow) Temporary() bool { return true }
 
-func (d *driven) TryRead(b []byte) (n int, err error) {
-	raw, err := d.SyscallConn()
+func (d *driven) TryRead(b []byte) (int, error) { return d.tryRead(b) }
+
+func (s stream) tryRead(b []byte) (n int, err error) {
+	raw, err := s.SyscallConn()
 	if err != nil {
 		return 0, err
 	}

@@ -50,6 +50,7 @@ type exchange struct {
 
 	start   time.Time
 	took    time.Duration // for the log
+	fields  [1]zap.Field  // of its event: here none has to be allocated
 	what    string        // for the log: page, door, portal, upgrade
 	status  int
 	code    fault.Code
@@ -168,9 +169,9 @@ func (x *exchange) behindProxy() error {
 		case strings.EqualFold(string(f.name), "X-Forwarded-Proto"):
 			proto = f.value
 		case strings.EqualFold(string(f.name), "X-Forwarded-For"):
-			last := f.value[bytes.LastIndexByte(f.value, ',')+1:]
-			if a, err := netip.ParseAddr(string(bytes.TrimSpace(last))); err == nil {
-				x.remote = a.Unmap()
+			last := bytes.TrimSpace(f.value[bytes.LastIndexByte(f.value, ',')+1:])
+			if a, ok := x.c.forwardedFor(last); ok {
+				x.remote = a
 			}
 		}
 	}
@@ -308,7 +309,8 @@ func (x *exchange) end() {
 	x.endSpan()
 	if ce := x.event(now); ce != nil {
 		x.took = now.Sub(x.start)
-		ce.Write(zap.Inline(x))
+		x.fields[0] = zap.Inline(x)
+		ce.Write(x.fields[:]...)
 	}
 	if e.draining.Load() {
 		x.mustClose() // it said before the drain that the connection goes on

@@ -10,6 +10,13 @@ import (
 
 // take passes p on. What is not the end is flushed: the rest may be long in coming.
 func (c *h2Conn) take(p []byte) error {
+	if err := c.takePiece(p); err != nil || !c.headed || c.answer == 0 {
+		return err
+	}
+	return c.rc.Flush()
+}
+
+func (c *h2Conn) takePiece(p []byte) error {
 	if !c.headed {
 		n := headEnd(p)
 		if n < 0 {
@@ -20,10 +27,7 @@ func (c *h2Conn) take(p []byte) error {
 		}
 		p = p[n:]
 	}
-	if err := c.takeBody(p); err != nil || c.answer == 0 {
-		return err
-	}
-	return c.rc.Flush()
+	return c.takeBody(p)
 }
 
 func (c *h2Conn) takeBody(p []byte) error {

@@ -249,6 +249,20 @@ func (c *h2Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// WriteAll is Write of several pieces, which are flushed once.
+func (c *h2Conn) WriteAll(bs net.Buffers) error {
+	if err := c.beginWrite(); err != nil {
+		return err
+	}
+	defer c.endWrite()
+	for _, b := range bs[:len(bs)-1] {
+		if err := c.takePiece(b); err != nil {
+			return err
+		}
+	}
+	return c.take(bs[len(bs)-1])
+}
+
 func (c *h2Conn) beginWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -35,7 +35,10 @@ func (c leanTLS) Write(b []byte) (int, error) {
 // WriteAll is Write of several pieces; corked they are few system calls.
 func (c leanTLS) WriteAll(bs net.Buffers) error {
 	c.raw.Cork()
-	_, err := bs.WriteTo(c.Conn)
+	var err error
+	for i := 0; i < len(bs) && err == nil; i++ {
+		_, err = c.Conn.Write(bs[i])
+	}
 	return errors.Join(err, c.raw.Uncork())
 }
 

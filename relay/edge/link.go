@@ -47,6 +47,7 @@ type repeater interface{ Repeatable(bool) }
 // bytes, instead of copying it out.
 type lender interface {
 	Lend(size int, use func(net.Buffers) error) (n int, err error)
+	TryLend(size int, use func(net.Buffers) error) (n int, err error) // does not wait; its error is Temporary when there is nothing
 }
 
 func newLink(s Stream, device id.Device, visit id.Visit, limit time.Duration) *link {

@@ -80,13 +80,18 @@ type download struct {
 	chunked bool  // the portal's framing
 	reframe bool  // the browser's
 	chunks  chunkReader
-	head    []byte // not sent yet
+	head    []byte        // not sent yet
+	front   [2][]byte     // the head and what came with it, to go before what is lent
+	parts   [2 + 8][]byte // both, for one write: a stream lends 8 pieces at most
 	due     toll
 }
 
 func (d *download) run(head []byte) error {
 	d.head = head
 	defer d.due.settle()
+	if err := d.begin(); err != nil {
+		return err
+	}
 	for {
 		end, err := d.piece()
 		if err != nil {
@@ -109,6 +114,30 @@ func (d *download) run(head []byte) error {
 	return d.write(nil)
 }
 
+// begin has the head of a long body go out with all of it that is there.
+func (d *download) begin() error {
+	b := d.l.data()
+	if d.l.lender == nil || d.chunked || d.left-int64(len(b)) <= smallBuf {
+		return nil
+	}
+	d.front = [2][]byte{d.head, b}
+	d.head = nil
+	d.l.r = d.l.w
+	d.take(len(b))
+	n, err := d.l.lender.TryLend(int(min(d.left, largeBuf)), d.passer())
+	if n == 0 { // nothing is there yet, or an error that the next read will meet
+		err = d.pass(nil)
+	}
+	return err
+}
+
+// take counts n bytes of the body as passed on.
+func (d *download) take(n int) {
+	d.left -= int64(n)
+	d.x.out.Add(int64(n))
+	d.due.owed += n
+}
+
 var lastChunk = []byte("0\r\n\r\n")
 
 // more reads on. Where the portal ends a body by closing, that is its end.
@@ -124,10 +153,7 @@ func (d *download) more(now time.Time) error {
 	}
 	var err error
 	if d.lends() {
-		if d.x.c.pass == nil {
-			d.x.c.pass = d.pass // the next exchanges' too: they have their downloads in the same place
-		}
-		_, err = d.l.lender.Lend(int(min(d.left, largeBuf)), d.x.c.pass)
+		_, err = d.l.lender.Lend(int(min(d.left, largeBuf)), d.passer())
 	} else {
 		_, err = d.l.fill()
 	}
@@ -154,15 +180,24 @@ func (d *download) lends() bool {
 	return true
 }
 
+// passer is d.pass, bound once: the connection's next exchanges have their
+// downloads in the same place.
+func (d *download) passer() func(net.Buffers) error {
+	if d.x.c.pass == nil {
+		d.x.c.pass = d.pass
+	}
+	return d.x.c.pass
+}
+
 // pass is for what is lent.
 func (d *download) pass(bs net.Buffers) error {
-	n := 0
 	for _, b := range bs {
-		n += len(b)
+		d.take(len(b))
 	}
-	d.left -= int64(n)
-	d.x.out.Add(int64(n))
-	d.due.owed += n
+	if d.front[0] != nil {
+		bs = append(append(d.parts[:0], d.front[:]...), bs...)
+		d.front = [2][]byte{}
+	}
 	d.x.answers()
 	if err := d.x.c.writeAll(bs); err != nil {
 		return fmt.Errorf("%w: %w", errGone, err)

@@ -59,6 +59,15 @@ func (s stream) Lend(size int, use func(net.Buffers) error) (int, error) {
 	return n, use(net.Buffers{b[:n/3], b[n/3 : n]})
 }
 
+func (s stream) TryLend(size int, use func(net.Buffers) error) (int, error) {
+	b := make([]byte, size)
+	n, err := s.tryRead(b)
+	if err != nil {
+		return 0, err
+	}
+	return n, use(net.Buffers{b[:n/3], b[n/3 : n]})
+}
+
 func (s stream) Alive() bool {
 	raw, err := s.SyscallConn()
 	if err != nil {

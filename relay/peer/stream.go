@@ -42,6 +42,12 @@ func (s *Stream) Lend(size int, use func(net.Buffers) error) (int, error) {
 	return n, s.cause(err)
 }
 
+// TryLend is Lend that does not wait: its error is Temporary when there is nothing.
+func (s *Stream) TryLend(size int, use func(net.Buffers) error) (int, error) {
+	n, err := s.Stream.TryLend(size, use)
+	return n, s.cause(err)
+}
+
 // cause makes the other relay's reset the error that a tunnel here would give, and
 // the end of a stream that was abandoned that of its link.
 func (s *Stream) cause(err error) error {
