@@ -15,8 +15,7 @@ const (
 // index of texts follows. If the first ones do not fill the page, what is
 // searched for may all be late in that order: then what PostgreSQL's index of
 // texts finds is sorted, unless it is so much that the rest is as soon gone
-// through. SQLite goes through them in any case: its index takes as long to give
-// what has several pieces that most devices have.
+// through. What SQLite does is in devicepick.go.
 func (s *deviceSearch) met(limit int) ([]hit, error) {
 	query, args, err := s.meeting(limit)
 	if err != nil {

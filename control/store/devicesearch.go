@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -44,7 +45,7 @@ func readPlace(s string, value any) (p place, err error) {
 // searchDevices finds the ids of a page and then reads those devices: what is
 // sorted or walked is narrow.
 func (t *tx) searchDevices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error) {
-	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, walk: searchWalk, look: searchLook, most: farReach}
+	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, walk: searchWalk, look: searchLook, pick: searchPick, most: farReach}
 	return s.run()
 }
 
@@ -99,8 +100,10 @@ type deviceSearch struct {
 	named   bool // in the order of names: those that begin with it come first
 	walk    int  // up to how many devices that have what else is asked for are gone through
 	look    int  // how many PostgreSQL goes through in another order before it sorts what matches
+	pick    int  // up to how many of a word SQLite sorts in another order
 	find    finding
-	words   string // what SQLite's index of searches is asked for
+	words   string   // what SQLite's index of searches is asked for
+	rare    []string // of these, those that few have; nil: not asked for yet
 	ranges  ranges
 	most    reach
 	at      place
@@ -142,7 +145,15 @@ func (s *deviceSearch) few() (bool, error) {
 	if err := s.ask(); err != nil {
 		return false, err
 	}
-	s.find, err = s.tx.named(s.find, devicesSearched, s.words)
+	words := s.words
+	if !s.named {
+		rare, err := s.seldom()
+		if err != nil {
+			return false, err
+		}
+		words = cmp.Or(rare, words)
+	}
+	s.find, err = s.tx.named(s.find, devicesSearched, words)
 	return s.find.named, err
 }
 
@@ -236,6 +247,15 @@ func (s *deviceSearch) walked() (hits []hit, err error) {
 func (s *deviceSearch) gone(part, limit int) ([]hit, error) {
 	if !s.named && s.tx.postgres {
 		return s.met(limit)
+	}
+	if !s.named {
+		words, err := s.seldom()
+		if err != nil {
+			return nil, err
+		}
+		if words != "" {
+			return s.picked(words, limit)
+		}
 	}
 	if part == others && s.named && !s.tx.postgres {
 		if many, err := s.many(); err != nil {

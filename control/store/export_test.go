@@ -211,7 +211,7 @@ func CombineRanges(a, b rangeList) (either, both rangeList, more bool) {
 
 // Gone is what a search finds by going through the devices.
 func Gone(x fleet.Tx, account id.Account, q fleet.DeviceQuery) (out fleet.Page[fleet.Device], err error) {
-	s := deviceSearch{tx: x.(*tx), account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, find: looking(devicesSearched, q.Search), look: 120, most: reach{keys: 20, chunk: 8}}
+	s := deviceSearch{tx: x.(*tx), account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, find: looking(devicesSearched, q.Search), look: 120, pick: 150, most: reach{keys: 20, chunk: 8}}
 	if err := s.begin(); err != nil {
 		return out, err
 	}

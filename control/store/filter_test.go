@@ -91,6 +91,31 @@ func TestSearchIsAFilterAndASort(t *testing.T) {
 	})
 }
 
+// Who has all pieces of what was typed, and not in one piece, is none of the page,
+// also where they are most of what an index finds.
+func TestSearchLooksAtTexts(t *testing.T) {
+	onEach(t, func(w *world) {
+		there := []fleet.Device{w.device}
+		w.do(func(tx fleet.Tx) error {
+			for i := range 140 {
+				d := fleet.Device{ID: id.NewDevice(), Account: w.account.ID, Name: fmt.Sprintf("abc bcd %d", i), Created: at(i),
+					Presence: fleet.Presence{Status: fleet.StatusConnected, Since: at(i * 37 % 140)}}
+				if i%3 == 0 {
+					d.Name = fmt.Sprintf("abcd %d", i)
+				}
+				there = append(there, d)
+				if err := tx.AddDevice(d); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for _, desc := range []bool{false, true} {
+			w.filtersAndSorts(there, fleet.DeviceQuery{Search: "abcd", Sort: fleet.SortSince, Desc: desc, Seen: everything})
+		}
+	})
+}
+
 func (w *world) indexNames() {
 	w.Helper()
 	if err := w.Store.(*store.Store).IndexNames(w.Context()); err != nil {
