@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"trunkline/control/fleet"
 	"trunkline/control/license"
 	"trunkline/control/store"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/bus"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
@@ -60,11 +60,7 @@ func (w *realWorld) client(t *testing.T) *controlapi.Client {
 func newRealWorld(t *testing.T) *realWorld {
 	t.Helper()
 	log, reg := zaptest.NewLogger(t), prometheus.NewRegistry()
-	st, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "trunkline.db"), log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { st.Close() })
+	st := storetest.SQLite(t, log)
 	f, err := fleet.New(fleet.Options{
 		Store: st, Log: log, Registerer: reg, License: license.Trial, Zone: "example.com",
 		PutHandover: func(context.Context, string, bus.Handover) error { return nil },

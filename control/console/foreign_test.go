@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"trunkline/control/fleet"
 	"trunkline/control/license"
 	"trunkline/control/store"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/bus"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
@@ -34,8 +34,7 @@ var remoteAddr = netip.MustParseAddr("198.51.100.20")
 func realFleet(t *testing.T) (*fleet.Fleet, *store.Store) {
 	t.Helper()
 	log := zaptest.NewLogger(t)
-	st := must(store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "trunkline.db"), log))(t)
-	t.Cleanup(func() { st.Close() })
+	st := storetest.SQLite(t, log)
 	f := must(fleet.New(fleet.Options{
 		Store: st, Log: log, Registerer: prometheus.NewRegistry(), License: license.Trial, Zone: "relay.example",
 		PutHandover: func(context.Context, string, bus.Handover) error { return nil },

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"trunkline/control/fleet"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
-	"trunkline/internal/pgtest"
 )
 
 func TestRequestIsServedOnce(t *testing.T) {
@@ -157,7 +157,7 @@ func TestOneOfManyClaims(t *testing.T) {
 }
 
 func TestOneOfManyClaimsOnPostgreSQL(t *testing.T) {
-	url := pgtest.URL(t)
+	url := storetest.Postgres(t)
 	var replicas []*fleet.Fleet
 	for range 2 {
 		f, s, err := replica(url)

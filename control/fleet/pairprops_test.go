@@ -22,7 +22,7 @@ import (
 func TestPairsHold(t *testing.T) {
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
 		defer func() { _ = f.Value.Set(f.DefValue) }()
-		if err := f.Value.Set("20"); err != nil { // each is a hundred transactions
+		if err := f.Value.Set("12"); err != nil { // each is a hundred transactions
 			t.Fatal(err)
 		}
 	}

@@ -7,15 +7,15 @@ import (
 	"testing"
 
 	"trunkline/control/fleet"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
-	"trunkline/internal/pgtest"
 )
 
 // pair is two control nodes on one PostgreSQL, with an owner at each.
 func pair(t *testing.T) (fs [2]*fleet.Fleet, ps [2]fleet.Principal) {
 	t.Helper()
-	url := pgtest.URL(t)
+	url := storetest.Postgres(t)
 	a := fleet.Account{ID: id.NewAccount(), Name: "Provider", Created: start}
 	for i := range fs {
 		f, s, err := replica(url)

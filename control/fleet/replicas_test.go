@@ -19,6 +19,7 @@ import (
 	"trunkline/control/fleet"
 	"trunkline/control/license"
 	"trunkline/control/store"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
@@ -89,7 +90,7 @@ func replicaMain(url string) {
 // crowded is a database with an owner and the first connections in use.
 func crowded(t *testing.T) string {
 	t.Helper()
-	url := pgtest.URL(t)
+	url := storetest.Postgres(t)
 	f, s, err := replica(url)
 	if err != nil {
 		t.Fatal(err)

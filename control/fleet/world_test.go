@@ -8,20 +8,18 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"trunkline/control/fleet"
 	"trunkline/control/license"
 	"trunkline/control/store"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/bus"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
@@ -58,46 +56,11 @@ type world struct {
 	handovers map[string]bus.Handover
 }
 
-// migrated is an empty database with today's schema, made once: migrating one
-// for each test would be most of the tests' time.
-var migrated = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "fleet")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "trunkline.db")
-	s, err := store.OpenSQLite(context.Background(), path, zap.NewNop())
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Close(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
-
-// openEmpty opens a database of t's own.
-func openEmpty(t *testing.T) *store.Store {
-	t.Helper()
-	b, err := migrated()
-	path := filepath.Join(t.TempDir(), "trunkline.db")
-	if err = errors.Join(err, os.WriteFile(path, b, 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.OpenSQLite(t.Context(), path, zaptest.NewLogger(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{T: t, clock: start, license: license.Trial()}
 	w.emptyBus()
-	w.store = openEmpty(t)
+	w.store = storetest.SQLite(t, zaptest.NewLogger(t))
 	w.restart()
 	w.tx(func(tx fleet.Tx) error {
 		a := fleet.Account{ID: id.NewAccount(), Name: "Provider", Created: start}

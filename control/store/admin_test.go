@@ -11,10 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"trunkline/control/fleet"
 	"trunkline/control/store"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/id"
 	"trunkline/internal/pgtest"
 )
@@ -23,6 +25,7 @@ import (
 func seeded(t *testing.T, devices, resellers int) (*store.Store, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a.db")
+	storetest.File(t, path)
 	s := openSQLite(t, path)
 	seed(t, s, devices, resellers)
 	return s, path
@@ -73,7 +76,7 @@ func TestSeedBesideAWriter(t *testing.T) {
 }
 
 func TestImportBringsEverythingOver(t *testing.T) {
-	src, path := seeded(t, 700, 3)
+	src, path := seeded(t, 540, 3)
 	err := src.Tx(t.Context(), func(tx fleet.Tx) error {
 		root, err := tx.Root()
 		if err != nil {
@@ -90,12 +93,12 @@ func TestImportBringsEverythingOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer from.Close()
-	dst := openPostgres(t, pgtest.URL(t))
+	dst := openPostgres(t, storetest.Postgres(t))
 	rows := make(map[string]int)
 	if err := dst.Import(t.Context(), from, func(d store.Imported) { rows[d.Table] = d.Rows }); err != nil {
 		t.Fatal(err)
 	}
-	if rows["devices"] != 700 || rows["sites"] != 700 || rows["visits"] != 700 || rows["audit"] != 700 || rows["accounts"] != 4 || rows["role_rights"] != 1 {
+	if rows["devices"] != 540 || rows["sites"] != 540 || rows["visits"] != 540 || rows["audit"] != 540 || rows["accounts"] != 4 || rows["role_rights"] != 1 {
 		t.Errorf("rows %v", rows)
 	}
 	// Both answer alike, and the new one counts on from where the old one was.
@@ -133,7 +136,7 @@ func answers(t *testing.T, s *store.Store) (out []any) {
 
 // A table that is forgotten is data that is lost.
 func TestEveryTableIsImported(t *testing.T) {
-	s := openSQLite(t, filepath.Join(t.TempDir(), "a.db"))
+	s := storetest.SQLite(t, zap.NewNop())
 	known := store.TableNames()
 	for _, name := range store.SchemaTables(t, s) {
 		if !slices.Contains(known, name) && name != "goose_db_version" && name != "device_counts" && !strings.HasPrefix(name, "sqlite_") && !strings.Contains(name, "_search") {
@@ -151,7 +154,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer from.Close()
-	dst := openPostgres(t, pgtest.URL(t))
+	dst := openPostgres(t, storetest.Postgres(t))
 	if err := dst.Import(t.Context(), from, func(store.Imported) {}); err == nil || !strings.Contains(err.Error(), "revocations") {
 		t.Errorf("error %v", err)
 	}
@@ -243,7 +246,7 @@ func old(t *testing.T, s *store.Store) {
 
 // PostgreSQL's texts for searches are apart from the devices.
 func TestVerifyFindsDevicesThatSearchesMiss(t *testing.T) {
-	url := pgtest.URL(t)
+	url := storetest.Postgres(t)
 	s := openPostgres(t, url)
 	seed(t, s, 3, 0)
 	db, err := sql.Open("pgx", url)

@@ -7,14 +7,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"trunkline/control/fleet"
-	"trunkline/internal/pgtest"
+	"trunkline/control/store/storetest"
 )
 
 // A connection that the server ends in the middle of a transaction is a database
 // that is away, whatever is asked on it next.
 func TestBrokenConnectionIsUnavailable(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t)
+	url := storetest.Postgres(t)
 	s := openPostgres(t, url)
 	other, err := pgx.Connect(t.Context(), url)
 	if err != nil {

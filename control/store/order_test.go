@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"testing"
 
+	"go.uber.org/zap"
+
 	"trunkline/control/fleet"
 	"trunkline/control/store"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/id"
 )
 
@@ -24,6 +27,7 @@ func TestPlacesFollowNames(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a.db")
+			storetest.File(t, path)
 			s := openSQLite(t, path)
 			store.Crowd(s)
 			account := fleet.Account{ID: id.NewAccount(), Name: "P"}
@@ -105,7 +109,7 @@ func TestFewDevicesMove(t *testing.T) {
 		"random":     func(int) string { return fmt.Sprintf("m%06d", r.IntN(1e6)) },
 	} {
 		t.Run(kind, func(t *testing.T) {
-			s := openSQLite(t, filepath.Join(t.TempDir(), "a.db"))
+			s := storetest.SQLite(t, zap.NewNop())
 			account := fleet.Account{ID: id.NewAccount(), Name: "P"}
 			add := func(names ...string) {
 				t.Helper()

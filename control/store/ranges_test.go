@@ -11,15 +11,15 @@ import (
 
 	"trunkline/control/fleet"
 	"trunkline/control/store"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/id"
-	"trunkline/internal/pgtest"
 )
 
 // Whatever two replicas add, rename and index at the same time, who has written a
 // device finds it at once, and the ranges have all in the end.
 func TestRangesBesideWriters(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t)
+	url := storetest.Postgres(t)
 	replicas := []*store.Store{openPostgres(t, url), openPostgres(t, url)}
 	for _, s := range replicas {
 		store.Crowd(s)
@@ -113,7 +113,7 @@ func TestRangesArePartedBetweenNames(t *testing.T) {
 		"one, then many": func(i int) string { return fmt.Sprint("m", min(i, 1)) },
 	} {
 		t.Run(kind, func(t *testing.T) {
-			s := openPostgres(t, pgtest.URL(t))
+			s := openPostgres(t, storetest.Postgres(t))
 			store.Crowd(s)
 			account := fleet.Account{ID: id.NewAccount(), Name: "P"}
 			if err := s.Tx(t.Context(), func(tx fleet.Tx) error { return tx.AddAccount(account) }); err != nil {

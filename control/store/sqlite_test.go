@@ -12,6 +12,7 @@ import (
 
 	"trunkline/control/fleet"
 	"trunkline/control/store"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/id"
 )
 
@@ -78,7 +79,7 @@ func TestGarbageIsNoDatabase(t *testing.T) {
 // A full disk is for the rules to tell from a bug: it passes, and the
 // database works again afterwards.
 func TestFullDiskIsUnavailable(t *testing.T) {
-	s := openSQLite(t, filepath.Join(t.TempDir(), "a.db"))
+	s := storetest.SQLite(t, zap.NewNop())
 	store.LimitPages(t, s, 1)
 	big := fleet.AuditEntry{Detail: strings.Repeat("x", 1<<20), Action: "x"}
 	add := func(tx fleet.Tx) error { return tx.AddAudit(big) }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"trunkline/control/fleet"
 	"trunkline/control/store"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/id"
 	"trunkline/internal/pgtest"
 	"trunkline/internal/token"
@@ -20,8 +20,8 @@ import (
 
 // databases are what the contract is run on. Each opens an empty one.
 var databases = map[string]func(t *testing.T) fleet.Store{
-	"sqlite":   func(t *testing.T) fleet.Store { return openSQLite(t, filepath.Join(t.TempDir(), "trunkline.db")) },
-	"postgres": func(t *testing.T) fleet.Store { return openPostgres(t, pgtest.URL(t)) },
+	"sqlite":   func(t *testing.T) fleet.Store { return storetest.SQLite(t, zap.NewNop()) },
+	"postgres": func(t *testing.T) fleet.Store { return openPostgres(t, storetest.Postgres(t)) },
 }
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }

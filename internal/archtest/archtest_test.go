@@ -43,6 +43,8 @@ var siblings = map[string][]string{
 	"control/fleet":   {"control/license", "control/fleet/standby"},
 	"agent/page":      {"agent/manage"},
 	"agent/local":     {"agent/manage"},
+
+	"control/store/storetest": {"control/store"}, // for tests
 }
 
 var planes = []string{"relay", "control", "agent"}

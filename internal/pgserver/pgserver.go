@@ -96,6 +96,11 @@ func (s *Server) CreateDatabase(name string) error {
 	return s.Run("createdb", "-h", s.Dir, "-U", User, name)
 }
 
+// CopyDatabase makes one that has what from has, to which nobody is connected.
+func (s *Server) CopyDatabase(from, name string) error {
+	return s.Run("createdb", "-h", s.Dir, "-U", User, "-T", from, name)
+}
+
 // TrustNetwork lets in whoever connects from there, a prefix as 198.18.0.0/16.
 func (s *Server) TrustNetwork(prefix string) error {
 	f, err := os.OpenFile(filepath.Join(s.data(), "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)

@@ -8,7 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/url"
+	neturl "net/url"
 	"os"
 	"os/exec"
 	"sync"
@@ -42,6 +42,17 @@ func Main(m *testing.M) int {
 // Where PostgreSQL is not installed the test is skipped, but not under CI.
 func URL(t testing.TB) string {
 	t.Helper()
+	running(t)
+	name := nextName()
+	if err := server.CreateDatabase(name); err != nil {
+		t.Fatal(err)
+	}
+	return url(name)
+}
+
+// running starts the server, if none runs.
+func running(t testing.TB) {
+	t.Helper()
 	once.Do(func() { server, failed = start() })
 	if errors.Is(failed, pgserver.ErrMissing) && os.Getenv("CI") != "true" {
 		t.Skip(failed)
@@ -49,11 +60,12 @@ func URL(t testing.TB) string {
 	if failed != nil {
 		t.Fatal(failed)
 	}
-	name := fmt.Sprintf("t%d", counter.Add(1))
-	if err := server.CreateDatabase(name); err != nil {
-		t.Fatal(err)
-	}
-	return "postgres:///" + name + "?" + url.Values{"host": {server.Dir}, "user": {pgserver.User}}.Encode()
+}
+
+func nextName() string { return fmt.Sprintf("t%d", counter.Add(1)) }
+
+func url(database string) string {
+	return "postgres:///" + database + "?" + neturl.Values{"host": {server.Dir}, "user": {pgserver.User}}.Encode()
 }
 
 // cluster is a running server.

@@ -22,6 +22,8 @@ import (
 	"trunkline/agent"
 	"trunkline/agent/manage"
 	"trunkline/cmd/trunkline/up"
+	"trunkline/control/store"
+	"trunkline/control/store/storetest"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
 	"trunkline/internal/pbxsim"
@@ -73,6 +75,9 @@ func StartLogged(t testing.TB, log *zap.Logger, configure func(*up.Config)) *Wor
 	cfg.Relay.Drain = relay.Drain{Deadline: time.Second}
 	if configure != nil {
 		configure(&cfg)
+	}
+	if cfg.Control.Database == "" {
+		storetest.File(t, filepath.Join(cfg.Data, store.FileName))
 	}
 	var err error
 	w.Data = cfg.Data
