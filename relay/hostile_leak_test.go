@@ -33,13 +33,18 @@ func holding(t *testing.T) held {
 	return held{runtime.NumGoroutine(), len(fds)}
 }
 
-// nothingLeft waits until the process holds no more than at base.
+// spare is what two connections of an agent to control hold, which it may open
+// meanwhile and keep for a while. What leaks does so many times over.
+var spare = held{goroutines: 6, descriptors: 4}
+
+// nothingLeft waits until the process holds no more than at base, and what is
+// spare.
 func nothingLeft(t *testing.T, what string, base held) {
 	t.Helper()
 	var now held
 	testnet.Eventually(t, "nothing is left", func() error {
 		now = holding(t)
-		if now.goroutines > base.goroutines || now.descriptors > base.descriptors {
+		if now.goroutines > base.goroutines+spare.goroutines || now.descriptors > base.descriptors+spare.descriptors {
 			return fmt.Errorf("%+v at first, %+v now", base, now)
 		}
 		return nil
@@ -60,7 +65,7 @@ func steady(t *testing.T) held {
 	return least
 }
 
-const rounds, atOnce = 1000, 8
+const atOnce = 8
 
 // inParallel runs f n times, by so many workers.
 func inParallel(n int, f func(worker, i int)) {
@@ -82,23 +87,23 @@ func inParallel(n int, f func(worker, i int)) {
 
 // A tunnel that went leaves nothing behind, in whatever way it went.
 func TestNothingIsLeftOfTunnels(t *testing.T) {
-	w := testnet.Start(t, quick)
+	w := testnet.Start(t, nil)
 	s := &stage{World: w, secrets: map[string]string{}}
 	var puppets []*puppet
 	for i := range atOnce {
 		puppets = append(puppets, s.puppet(t, id.Serial(fmt.Sprintf("3631A20C081%d", i))))
 	}
 	base := steady(t)
-	inParallel(rounds, func(worker, i int) {
+	inParallel(tunnels, func(worker, i int) {
 		if err := puppets[worker].comeAndGo(i); err != nil {
 			t.Error(err)
 		}
 	})
-	nothingLeft(t, "1,000 tunnels", base)
+	nothingLeft(t, fmt.Sprintf("%d tunnels", tunnels), base)
 	m := s.metrics(t)
 	// Who breaks off quickly enough counts as refused.
 	came := m["trunkline_relay_tunnels_accepted_total"] + m[refusedTunnel(fault.ConnectionLost).series]
-	if held := m["trunkline_relay_tunnels"]; came != rounds || held != 0 {
+	if held := m["trunkline_relay_tunnels"]; came != tunnels || held != 0 {
 		t.Errorf("%v tunnels came and %v are held", came, held)
 	}
 }

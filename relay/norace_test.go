@@ -3,6 +3,6 @@
 package relay_test
 
 const (
-	raceDetector                = false
-	downloads, stalledDownloads = 1000, 200
+	raceDetector                         = false
+	tunnels, downloads, stalledDownloads = 1000, 1000, 200
 )

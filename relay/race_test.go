@@ -4,6 +4,6 @@ package relay_test
 
 const (
 	raceDetector = true
-	// downloads take ten times as long: make test has all of them without it.
-	downloads, stalledDownloads = 200, 50
+	// They take ten times as long: make test has all of them without it.
+	tunnels, downloads, stalledDownloads = 200, 100, 50
 )
