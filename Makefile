@@ -51,8 +51,8 @@ run: build ## everything with a simulated PBX, until Ctrl-C
 	bin/trunkline demo
 
 test: test-deps axe h2spec build cross ## all tests, most of them with the race detector
-	@# The two last leave processors idle: what comes after them is compiled and vetted meanwhile.
-	@{ nice -n 19 $(GO) build $(RACE) ./agent/... ./control/... ./internal/... ./loadtest/... ./relay/...; nice -n 19 env $(PLAIN) vet ./...; } & \
+	@# The two last leave processors idle: what comes after them is compiled meanwhile.
+	@nice -n 19 $(GO) build $(RACE) ./agent/... ./control/... ./internal/... ./loadtest/... ./relay/... & \
 	$(MAKE) --no-print-directory bench-gate cluster-short; code=$$?; wait $$! && exit $$code
 	@# Each of the two waits much, a browser for pages above all.
 	@GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(CORES) -shuffle=on -timeout 9m $(RACED) & \
@@ -66,6 +66,7 @@ race: test-deps ## the tests that make test runs without the race detector, with
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI)
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(PLAIN) vet ./...
 	$(TOOLS)/golangci-lint-$(GOLANGCI) run ./...
 
 fuzz: ## every fuzz target for FUZZTIME
