@@ -56,7 +56,7 @@ func (h *h2) serveConn(tc *tls.Conn) error {
 	}
 	defer h.e.leave(c)
 	remote := addrOf(tc)
-	calm := newCalmConn(tc, h.e.m.h2Error)
+	calm := newCalmConn(tc, h.e.o.Limits.Header, h.e.m.h2Error)
 	h.srv.ServeConn(calm, &http2.ServeConnOpts{
 		BaseConfig: h.base,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -344,22 +344,5 @@ func (w *world) h2send(fields []string) string {
 	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block(fields), EndHeaders: true, EndStream: true}); err != nil {
 		w.t.Fatal(err)
 	}
-	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	for {
-		frame, err := f.ReadFrame()
-		if err != nil {
-			if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
-				return "silence"
-			}
-			return "closed"
-		}
-		switch frame := frame.(type) {
-		case *http2.MetaHeadersFrame:
-			return frame.PseudoValue("status")
-		case *http2.RSTStreamFrame:
-			return "reset"
-		case *http2.GoAwayFrame:
-			return "closed"
-		}
-	}
+	return h2outcome(f)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/time/rate"
@@ -34,6 +35,10 @@ var errCalm = http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 type calmConn struct {
 	*tls.Conn
 	count  func(reason string)
+	limit  time.Duration // for a request's head to be whole in
+	timed  bool          // one has begun, and its time runs
+	within bool          // the last frame was of a head
+	open   bool          // and not its last
 	words  *rate.Limiter
 	asides int
 	resets atomic.Int64 // taken back, less those that ended
@@ -44,9 +49,9 @@ type calmConn struct {
 	have int // of head
 }
 
-func newCalmConn(c *tls.Conn, count func(reason string)) *calmConn {
+func newCalmConn(c *tls.Conn, limit time.Duration, count func(reason string)) *calmConn {
 	return &calmConn{
-		Conn: c, count: count, words: rate.NewLimiter(wordsASecond, maxWords), asides: maxAsides, skip: len(http2.ClientPreface),
+		Conn: c, count: count, limit: limit, words: rate.NewLimiter(wordsASecond, maxWords), asides: maxAsides, skip: len(http2.ClientPreface),
 	}
 }
 
@@ -55,13 +60,31 @@ func (c *calmConn) Read(b []byte) (int, error) {
 	if c.err != nil {
 		return 0, c.err
 	}
+	c.time()
 	n, err := c.Conn.Read(b)
-	if reason := c.pass(b[:n]); reason != "" {
+	reason := c.pass(b[:n])
+	if n == 0 && c.timed && isTimeout(err) {
+		reason = "slow_head" // x/net waits within it, and looks at no other limit
+	}
+	if reason != "" {
 		c.count(reason)
 		c.err = errCalm
 		return 0, c.err // x/net has read no more than its frame's header
 	}
 	return n, err
+}
+
+// time has a head be whole in time. No other read has a deadline.
+func (c *calmConn) time() {
+	switch half := c.open || c.within && c.skip > 0; {
+	case half == c.timed:
+	case half:
+		c.timed = true
+		_ = c.SetReadDeadline(time.Now().Add(c.limit))
+	default:
+		c.timed = false
+		_ = c.SetReadDeadline(time.Time{})
+	}
 }
 
 // pass is why what comes is too much, or "".
@@ -88,6 +111,9 @@ func (c *calmConn) pass(b []byte) (reason string) {
 }
 
 func (c *calmConn) frame(t http2.FrameType, f http2.Flags, length uint32) (reason string) {
+	if c.within = t == http2.FrameHeaders || t == http2.FrameContinuation; c.within {
+		c.open = !f.Has(http2.FlagHeadersEndHeaders)
+	}
 	switch t {
 	case http2.FrameHeaders:
 		c.asides = min(c.asides+asidesPerRequest, maxAsides)

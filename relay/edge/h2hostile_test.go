@@ -3,6 +3,7 @@ package edge_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -52,6 +53,47 @@ func TestH2SlowRead(t *testing.T) {
 	eventually(t, "the stream at the agent is reset", func() bool { return w.resets.Load() > 0 })
 	if w.h2errors("slow_read") == 0 {
 		t.Error("not counted")
+	}
+}
+
+// A head that does not come to its end has the time that one of HTTP/1.1 has, at
+// whatever it stands still.
+func TestH2SlowHead(t *testing.T) {
+	first, rest := block(goodHead[:4]), block(goodHead[4:])
+	for name, begin := range map[string]func(*tls.Conn, *http2.Framer){
+		"between frames": func(_ *tls.Conn, f *http2.Framer) {
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: first, EndStream: true})
+		},
+		"within a frame": func(c *tls.Conn, _ *http2.Framer) {
+			var b bytes.Buffer
+			_ = http2.NewFramer(&b, nil).WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: append(first, rest...), EndHeaders: true, EndStream: true})
+			_, _ = c.Write(b.Bytes()[:b.Len()-1])
+		},
+		"a byte at a time": func(_ *tls.Conn, f *http2.Framer) {
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: first, EndStream: true})
+			go func() {
+				for _, b := range bytes.Repeat(rest, 100) {
+					if f.WriteContinuation(1, false, []byte{b}) != nil {
+						return
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+			}()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "127.0.0.1:1", func(o *edge.Options) { o.Limits.Header = 200 * time.Millisecond })
+			c, f := w.h2raw()
+			defer c.Close()
+			begin(c, f)
+			if code := goneAway(t, f); code != http2.ErrCodeEnhanceYourCalm {
+				t.Errorf("GOAWAY says %v", code)
+			}
+			ends(t, f)
+			if n := w.h2errors("slow_head"); n != 1 {
+				t.Errorf("counted %v times", n)
+			}
+		})
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"trunkline/internal/evtls"
+	"trunkline/relay/edge"
 )
 
 // asks sends a request over c and reads the answer.
@@ -78,6 +81,24 @@ func tells(t *testing.T) string {
 
 func filler(seed string, n int) string { return strings.Repeat(seed+".", n/(len(seed)+1)+1)[:n] }
 
+// journey is a request, and what tells says to it.
+type journey struct{ name, request, body string }
+
+// journeys are those that are not simple.
+var journeys = []journey{
+	{"a body", visitor("POST /p", "Content-Length: 5\r\n") + "hello", "POST /p hello"},
+	{"a long body", visitor("PUT /l", "Content-Length: 100000\r\n") + strings.Repeat("y", 100_000), "PUT /l " + strings.Repeat("y", 100_000)},
+	{"no method of ours", visitor("DELETE /d", ""), "DELETE /d "},
+	{"a long answer", visitor("GET /long?size=300000", ""), filler("/long", 300_000)},
+	{"an answer just too long", visitor("GET /edge?size=8000", ""), filler("/edge", 8000)},
+	{"an answer in chunks", visitor("GET /c?chunked", ""), "GET /c "},
+	{"an answer in pieces", visitor("GET /s?slowly", ""), "GET /s "},
+	{"a late answer", visitor("GET /w?wait=120ms", ""), "GET /w "}, // the watch has begun
+	{"an empty answer", visitor("GET /e?size=0", ""), ""},
+	{"a long head", visitor("GET /h", "X-Long: "+strings.Repeat("h", 6000)+"\r\n"), "GET /h "},
+	{"a portal that leaves", visitor("GET /gone?leave", ""), "GET /gone "},
+}
+
 // Simple requests are served by loops, on plain connections and on those with
 // TLS; after any other kind they are again.
 func TestLane(t *testing.T) {
@@ -106,25 +127,35 @@ func TestLane(t *testing.T) {
 				})
 			}
 			simple("nothing")
-			for _, other := range []struct{ name, request, body string }{
-				{"a body", visitor("POST /p", "Content-Length: 5\r\n") + "hello", "POST /p hello"},
-				{"a long body", visitor("PUT /l", "Content-Length: 100000\r\n") + strings.Repeat("y", 100_000), "PUT /l " + strings.Repeat("y", 100_000)},
-				{"no method of ours", visitor("DELETE /d", ""), "DELETE /d "},
-				{"a long answer", visitor("GET /long?size=300000", ""), filler("/long", 300_000)},
-				{"an answer just too long", visitor("GET /edge?size=8000", ""), filler("/edge", 8000)},
-				{"an answer in chunks", visitor("GET /c?chunked", ""), "GET /c "},
-				{"an answer in pieces", visitor("GET /s?slowly", ""), "GET /s "},
-				{"a late answer", visitor("GET /w?wait=120ms", ""), "GET /w "}, // the watch has begun
-				{"an empty answer", visitor("GET /e?size=0", ""), ""},
-				{"a long head", visitor("GET /h", "X-Long: "+strings.Repeat("h", 6000)+"\r\n"), "GET /h "},
-				{"a portal that leaves", visitor("GET /gone?leave", ""), "GET /gone "},
-			} {
+			for _, other := range journeys {
 				if resp, body := asks(t, c, r, other.request); resp.StatusCode != 200 || body != other.body {
 					t.Fatalf("%s: %d %.100q", other.name, resp.StatusCode, body)
 				}
 				simple(other.name)
 			}
 		})
+	}
+}
+
+// Where there are no loops, as on other systems, goroutines serve the same.
+func TestWithoutLoops(t *testing.T) {
+	w := newWorld(t, tells(t), loopback, func(o *edge.Options) { o.Poller = new(evtls.Poller) })
+	plain, err := net.Dial("tcp", w.plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	_ = plain.SetDeadline(time.Now().Add(time.Minute))
+	for name, c := range map[string]net.Conn{"plain": plain, "TLS": w.raw(site)} {
+		r := bufio.NewReader(c)
+		for _, j := range append(journeys, journey{"a simple one", visitor("GET /again", ""), "GET /again "}) {
+			if resp, body := asks(t, c, r, j.request); resp.StatusCode != 200 || body != j.body {
+				t.Fatalf("%s, %s: %d %.100q", name, j.name, resp.StatusCode, body)
+			}
+		}
+	}
+	if n := w.driven(); n != 0 {
+		t.Errorf("loops that there are not served %v requests", n)
 	}
 }
 

@@ -160,6 +160,7 @@ func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world
 	for _, f := range change {
 		f(&o)
 	}
+	w.poller = o.Poller
 	var err error
 	if w.edge, err = edge.New(o); err != nil {
 		t.Fatal(err)
