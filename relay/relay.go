@@ -281,8 +281,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.watchLeases(life) })
 	g.Go(func() error { return r.rebalance(life) })
 	g.Go(func() error { return r.hearWishes(life) })
-	g.Go(func() error { return r.peers.Run(life) })
-	// The poller goes on until every tunnel has seen its end by it.
+	// The poller goes on until every tunnel and link has seen its end by it.
 	polling, unpoll := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return r.poller.Run(polling) })
 	if r.public.files != nil {
@@ -296,6 +295,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		g.Go(func() error { defer serving.Done(); return f() })
 	}
 	serve(func() error { return r.public.Run(life) })
+	serve(func() error { return r.peers.Run(life) })
 	if r.plain != nil {
 		serve(func() error { return r.edge.ServePlain(listening, r.plain) })
 	}
