@@ -41,7 +41,7 @@ CORES := $(shell nproc 2>/dev/null || echo 2)
 
 FUZZTIME ?= 20s
 
-.PHONY: build run test race check lint fuzz fuzz-keep bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross walk cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
+.PHONY: build run test race check lint others fuzz fuzz-keep bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross walk cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -59,7 +59,7 @@ test: test-deps axe h2spec build cross ## all tests, most of them with the race 
 	$(PLAIN) test -vet=off -p 1 -shuffle=on -timeout 9m $(OUTSIDE); code=$$?; wait $$! && exit $$code
 	$(PLAIN) test -vet=off -run 'Alloc|IdleSessions|Memory(IsBounded|OfLarge)|StalledDownloads|LeftOf(Tunnels|Downloads)' ./internal/mux ./relay ./relay/edge # what the race detector falsifies or makes long
 
-check: lint test race ## what a change must pass before it is committed
+check: lint others test race ## what a change must pass before it is committed
 
 race: test-deps ## the tests that make test runs without the race detector, with it
 	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(CORES) -shuffle=on -timeout 20m $(OUTSIDE)
@@ -68,6 +68,13 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI)
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
 	$(PLAIN) vet ./...
 	$(TOOLS)/golangci-lint-$(GOLANGCI) run ./...
+
+# Elsewhere than on Linux there are no loops: goroutines serve the same.
+OTHERS := GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO)
+
+others: ## the relay and the agent build for macOS, with the tests of what is other there
+	$(OTHERS) build ./relay/... ./agent/... ./cmd/trunkline-agent
+	$(OTHERS) vet ./internal/evtls ./internal/mux ./internal/tunnel ./relay/edge
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for p in $$($(GO) list ./...); do \
