@@ -107,7 +107,7 @@ func TestWhatWasWrittenIsCounted(t *testing.T) {
 }
 
 func TestEnds(t *testing.T) {
-	c, peer := pair(t)
+	c, _ := pair(t)
 	waits := make(chan error, 1)
 	go func() {
 		_, err := c.Read(make([]byte, 1))
@@ -123,7 +123,7 @@ func TestEnds(t *testing.T) {
 		t.Errorf("a write after Close: %v", err)
 	}
 
-	c, peer = pair(t)
+	c, peer := pair(t)
 	if n, err := c.Read(nil); n != 0 || err != nil {
 		t.Errorf("a read of nothing: %d, %v", n, err)
 	}

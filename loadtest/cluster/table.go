@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 )
 
@@ -49,7 +50,7 @@ func Print(w io.Writer, rows []Row) error {
 // others.
 func (r *Row) lostWhere() string {
 	if r.Silent == "" {
-		return fmt.Sprint(r.lost())
+		return strconv.FormatInt(r.lost(), 10)
 	}
 	return fmt.Sprintf("%d + %d", r.There, r.lost()-r.There)
 }
