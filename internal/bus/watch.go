@@ -36,7 +36,7 @@ type record struct {
 }
 
 // session is one subscription of a watcher, on one connection and to one
-// incarnation of the bucket.
+// incarnation of the bucket; until it is synced, on one connection after another.
 //
 // The bucket numbers what it stores without gaps and announces each record with
 // its number. So a watcher that has seen all up to `last` knows from the next
@@ -52,8 +52,12 @@ type session struct {
 	created  time.Time          // of the bucket
 	life     string             // its incarnation; "" if it has none
 	replicas int                // that may answer
-	last     uint64             // all up to this number was emitted
-	misses   int                // checks in a row that got no answer
+	epoch    string             // of its Reset
+	begun    time.Time          // when Reset was emitted
+	quiet    uint64             // the bucket's last number then
+	synced   bool
+	last     uint64 // all up to this number was emitted
+	misses   int    // checks in a row that got no answer
 	// expiring has the number of each key in a bucket whose records expire, and
 	// is nil for others. Expiry is not announced, but it is by age, so what is
 	// older than the bucket's first number is gone.
@@ -61,13 +65,17 @@ type session struct {
 }
 
 func (b *Bus) watch(ctx context.Context, name string, emit func(record)) error {
+	s := &session{b: b, name: name, emit: emit}
 	for attempt := 0; ; attempt++ {
 		lost, err := b.awaitLink(ctx)
 		if err == nil {
-			var synced bool
-			if synced, err = b.watchOnce(ctx, lost, name, emit); synced {
-				attempt = 0
-			}
+			err = s.once(ctx, lost)
+		}
+		if s.synced {
+			attempt = 0
+		}
+		if s.synced || errors.Is(err, errRecreated) {
+			s = &session{b: b, name: name, emit: emit}
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -78,14 +86,14 @@ func (b *Bus) watch(ctx context.Context, name string, emit func(record)) error {
 			b.log.Debug("bucket does not exist yet", zap.String("bucket", name))
 		default:
 			b.metrics.restarts.WithLabelValues(name).Inc()
-			b.log.Warn("watch begins anew", zap.String("bucket", name), zap.Error(err))
+			b.log.Warn("watch begins anew", zap.String("bucket", name), zap.Uint64("at", s.last), zap.Error(err))
 		}
 		pause(ctx, backoff(attempt))
 	}
 }
 
-// watchOnce runs one session to its end and reports whether it got to Synced.
-func (b *Bus) watchOnce(ctx context.Context, lost <-chan struct{}, name string, emit func(record)) (synced bool, err error) {
+// once runs the session to the end of a connection.
+func (s *session) once(ctx context.Context, lost <-chan struct{}) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -97,28 +105,29 @@ func (b *Bus) watchOnce(ctx context.Context, lost <-chan struct{}, name string, 
 		case <-ctx.Done():
 		}
 	})
-	s := &session{b: b, name: name, emit: emit, live: make(chan *nats.Msg, maxQueued)}
-	sub, err := b.nc.ChanSubscribe(feedPrefix+name+".>", s.live)
+	s.live = make(chan *nats.Msg, maxQueued)
+	sub, err := s.b.nc.ChanSubscribe(feedPrefix+s.name+".>", s.live)
 	if err != nil {
-		return false, fmt.Errorf("subscribe: %w", err)
+		return fmt.Errorf("subscribe: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails on a connection that is gone, and with it the subscription
 	if err := s.hearAnew(); err != nil {
-		return false, err
+		return err
 	}
 	defer func() { _ = s.answers.Unsubscribe() }()
 
 	if err = s.snapshot(ctx); err == nil {
-		synced = true
 		err = s.follow(ctx)
 	}
 	if errors.Is(context.Cause(ctx), errLost) {
 		err = errLost
 	}
-	return synced, err
+	return err
 }
 
-// snapshot emits Reset, what the bucket holds, and Synced.
+// snapshot emits Reset, what the bucket holds, and Synced. One that did not get to
+// its end goes on where it was: a server that is too busy for a million records
+// must not be asked for the first of them again and again.
 func (s *session) snapshot(ctx context.Context) error {
 	// The server must have the subscription before it is asked for its state,
 	// or a change between the two would be noticed late.
@@ -132,16 +141,14 @@ func (s *session) snapshot(ctx context.Context) error {
 		return err
 	}
 	info := bucket.CachedInfo()
-	s.created, s.replicas = info.Created, info.Config.Replicas
-	if info.Config.MaxAge > 0 {
-		s.expiring = make(map[string]uint64)
-	}
 	epoch, err := s.incarnation(ctx, bucket)
 	if err != nil {
 		return err
 	}
-	s.emit(record{kind: Reset, epoch: epoch})
-	if err := s.catchUp(ctx, 1, info.State.LastSeq, info.State.LastSeq); err != nil {
+	if !s.goesOn(info, epoch) {
+		s.begin(info, epoch)
+	}
+	if err := s.catchUp(ctx, s.last+1, s.quiet, info.State.LastSeq); err != nil {
 		return err
 	}
 	s.last = max(s.last, info.State.LastSeq)
@@ -152,9 +159,25 @@ func (s *session) snapshot(ctx context.Context) error {
 	if info = bucket.CachedInfo(); !info.Created.Equal(s.created) || info.State.LastSeq < s.last {
 		return errRecreated
 	}
+	s.synced = true
 	s.emit(record{kind: Synced})
 	s.b.whole.Store(s.name, time.Now())
 	return nil
+}
+
+// goesOn reports whether what was emitted is the beginning of what the bucket
+// holds, and no deletion since can have been forgotten there.
+func (s *session) goesOn(info *jetstream.StreamInfo, epoch string) bool {
+	return s.epoch == epoch && info.Created.Equal(s.created) && info.State.LastSeq >= s.last && time.Since(s.begun) < deletedFor/2
+}
+
+func (s *session) begin(info *jetstream.StreamInfo, epoch string) {
+	s.created, s.replicas = info.Created, info.Config.Replicas
+	s.epoch, s.begun, s.quiet, s.last = epoch, time.Now(), info.State.LastSeq, 0
+	if info.Config.MaxAge > 0 {
+		s.expiring = make(map[string]uint64)
+	}
+	s.emit(record{kind: Reset, epoch: epoch})
 }
 
 // follow emits changes until the session ends.

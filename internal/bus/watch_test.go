@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -121,6 +122,58 @@ func TestWatchGoesOnWhereAPageTookTooLong(t *testing.T) {
 		if n != 1 {
 			t.Fatalf("%s came %d times", key, n)
 		}
+	}
+}
+
+// A snapshot that the connection is lost under goes on where it was, with what has
+// become of what was told.
+func TestWatchGoesOnOverAnotherConnection(t *testing.T) {
+	l := login(t, "r1")
+	srv := control(t, bus.Config{Listen: "127.0.0.1:0", Logins: []bus.Login{l}})
+	k := bus.NewBucket[string](srv, bus.Routes)
+	const records = 3500
+	want := make(map[string]string, records)
+	for i := range records {
+		key := fmt.Sprintf("r.%d", i)
+		want[key] = "1"
+		put(t, k, key, "1")
+	}
+	wire := newProxy(t, srv.Addr())
+	relay := dial(t, wire.addr(), l)
+	ctx, stop := context.WithTimeout(t.Context(), testTimeout)
+	defer stop()
+	resets, told, got := 0, 0, make(map[string]string)
+	err := bus.NewBucket[string](relay, bus.Routes).Watch(ctx, func(e bus.Event[string]) {
+		switch e.Kind {
+		case bus.Reset:
+			resets++
+		case bus.Delete:
+			delete(got, e.Key)
+		case bus.Put:
+			got[e.Key] = e.Value
+			if told++; told%1000 == 0 {
+				put(t, k, fmt.Sprintf("r.%d", told-10), "2")
+				want[fmt.Sprintf("r.%d", told-10)] = "2"
+				for _, gone := range []int{told - 20, told + 200} { // one that was told, and one that was not
+					delete(want, fmt.Sprintf("r.%d", gone))
+					if err := k.Delete(ctx, fmt.Sprintf("r.%d", gone)); err != nil {
+						t.Error(err)
+					}
+				}
+				wire.cut()
+			}
+		case bus.Synced:
+			stop()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resets != 1 || !maps.Equal(got, want) {
+		t.Errorf("%d records of %d, or other ones, read from the beginning %d times", len(got), len(want), resets)
+	}
+	if told > records+100 {
+		t.Errorf("%d records were told of %d", told, records)
 	}
 }
 
