@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
@@ -41,11 +42,12 @@ type exchange struct {
 	over      chan struct{} // closed by abort; nil unless bytes are limited
 	link      *link         // while there is one
 	down      download
-	uploading atomic.Bool // somebody reads the browser's connection, or will
-	begun     bool        // the browser has been sent a byte of the answer
-	upgraded  bool        // and the connection handed over
-	last      bool        // the connection's last request
-	reused    bool        // the stream came from the pool
+	leave     context.CancelFunc // while it waits for its stream: nil otherwise
+	uploading atomic.Bool        // somebody reads the browser's connection, or will
+	begun     bool               // the browser has been sent a byte of the answer
+	upgraded  bool               // and the connection handed over
+	last      bool               // the connection's last request
+	reused    bool               // the stream came from the pool
 	cause     atomic.Pointer[error]
 
 	start   time.Time
@@ -238,8 +240,17 @@ func (x *exchange) mustClose() {
 
 // abort ends the exchange from another goroutine.
 func (x *exchange) abort(cause error) {
+	waits := x.leave != nil
+	if waits {
+		x.leave()
+		if !errors.Is(cause, errGone) {
+			return // nothing has been said: an answer can still say why
+		}
+	}
 	if x.cause.CompareAndSwap(nil, &cause) {
-		x.link.Reset()
+		if !waits {
+			x.link.Reset()
+		}
 		x.c.kill()
 		if x.over != nil {
 			close(x.over) // last: who waited must find the rest as it is

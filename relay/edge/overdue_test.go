@@ -3,6 +3,8 @@ package edge_test
 import (
 	"bufio"
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -34,5 +36,52 @@ func TestARequestThatOutlastsItsVisitReachesNoPBX(t *testing.T) {
 	resp, _ := asks(t, c, bufio.NewReader(c), visitor("GET /late", ""))
 	if want := fault.Status(fault.VisitEnded); resp.StatusCode != want || asked.Load() != 0 {
 		t.Errorf("answered %d, and the portal was asked %d times; want %d and never", resp.StatusCode, asked.Load(), want)
+	}
+}
+
+// hung is a world whose PBX cannot be reached: dialling tells began, and then ended
+// with why.
+func hung(t *testing.T) (w *world, began chan struct{}, ended chan error) {
+	began, ended = make(chan struct{}, 1), make(chan error, 1)
+	return newWorld(t, "", func(o *edge.Options) {
+		o.Dial = func(ctx context.Context, _ id.Device, _ edge.Header) (edge.Stream, error) {
+			began <- struct{}{}
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return nil, fault.New(fault.NotConnected, "The PBX is not connected.")
+		}
+	}), began, ended
+}
+
+// Nothing waits for a PBX on behalf of a browser that has gone.
+func TestABrowserThatGoesWhileItsPBXIsAwaited(t *testing.T) {
+	w, began, ended := hung(t)
+	c := w.raw(site)
+	if _, err := io.WriteString(c, visitor("GET /late", "")); err != nil {
+		t.Fatal(err)
+	}
+	<-began
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("dialling ended with %v", err)
+	}
+}
+
+// A visit that ends meanwhile is answered at once.
+func TestAVisitThatEndsWhileItsPBXIsAwaited(t *testing.T) {
+	w, began, ended := hung(t)
+	c := w.raw(site)
+	go func() {
+		<-began
+		close(w.ended)
+	}()
+	resp, _ := asks(t, c, bufio.NewReader(c), visitor("GET /late", ""))
+	if want := fault.Status(fault.VisitEnded); resp.StatusCode != want {
+		t.Errorf("answered %d, want %d", resp.StatusCode, want)
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("dialling ended with %v", err)
 	}
 }

@@ -51,9 +51,15 @@ func (p *pool) shelf(d id.Device) *shelf {
 // request that must not be sent twice: less than any portal's keep-alive.
 const freshEnough = 2 * time.Second
 
+// taker is who takes a stream, of whom more is asked if a new one is opened.
+type taker interface {
+	pay() error                     // its quotas allow one
+	waits(leave context.CancelFunc) // from now on, until leave is called; nil: no more
+}
+
 // take gives a stream for one exchange: an idle one of at most maxIdle if
 // there is one, or else a new one. Every take ends in a put or a drop.
-func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) (*link, error) {
+func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, who taker) (*link, error) {
 	l, out, age, err := p.reserve(device, h.Visit, maxIdle)
 	if l != nil || err != nil {
 		return l, err
@@ -61,13 +67,15 @@ func (p *pool) take(h Header, device id.Device, maxIdle time.Duration, d *dues) 
 	if out != nil {
 		_ = out.Close()
 	}
-	if err := d.open(); err != nil {
+	if err := who.pay(); err != nil {
 		p.shelf(device).release(device)
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), p.limits.Dial+Elsewhere)
 	defer cancel()
+	who.waits(cancel)
 	s, err := p.dial(ctx, device, h)
+	who.waits(nil)
 	if err != nil {
 		p.shelf(device).release(device)
 		return nil, dialFault(err)

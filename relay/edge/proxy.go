@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -45,13 +46,17 @@ func (x *exchange) header() Header {
 
 func (x *exchange) tryStreams(h Header, maxIdle time.Duration, idempotent bool) error {
 	for fresh := false; ; {
-		l, err := x.e.pool.take(h, x.route.Device, maxIdle, &x.dues)
-		if err != nil {
-			return err
-		}
-		if x.isVisitOver() { // it may have waited long
+		l, err := x.e.pool.take(h, x.route.Device, maxIdle, x)
+		switch over := x.isVisitOver(); { // it may have waited long
+		case over && err == nil:
 			x.e.pool.drop(l)
+			fallthrough
+		case over:
 			return fault.New(fault.VisitEnded, "The visit is over. Open the PBX from the console again.")
+		case err != nil && x.gone(err):
+			return errGone
+		case err != nil:
+			return err
 		}
 		x.link, x.reused = l, l.used
 		l.repeatable(idempotent && x.onlyReads() && !x.wantUpgrade)
@@ -74,6 +79,22 @@ func (x *exchange) tryStreams(h Header, maxIdle time.Duration, idempotent bool) 
 		x.e.m.retries.Inc()
 		maxIdle = -1
 	}
+}
+
+// pay implements taker.
+func (x *exchange) pay() error { return x.dues.open() }
+
+// waits implements taker: a stream may be long in coming, and who asked for it is
+// watched meanwhile.
+func (x *exchange) waits(leave context.CancelFunc) {
+	if leave == nil {
+		x.c.stopWatch()
+		x.leave = nil
+		return
+	}
+	x.leave = leave
+	x.uploading.Store(x.req.length != 0)
+	x.c.startWatch(x)
 }
 
 func (x *exchange) isVisitOver() bool {

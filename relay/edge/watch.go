@@ -20,7 +20,7 @@ type watch struct {
 	x       *exchange
 }
 
-// startWatch begins the watch over x, which must have its stream.
+// startWatch begins the watch over x, which must have its stream or wait for it.
 func (c *conn) startWatch(x *exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
