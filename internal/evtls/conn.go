@@ -22,6 +22,7 @@ type Conn struct {
 	now     func(c *Conn, b []byte) (int, error) // reads what is there; nil: Read blocks
 	lent    *segment                             // what crypto/tls reads into, between the first byte and the last
 	drained bool                                 // it has nothing to hand out but when the socket has
+	ended   bool                                 // it has said an error, and may say it again
 	failed  error                                // what the socket said, and crypto/tls has not heard
 
 	// Set by Watch.

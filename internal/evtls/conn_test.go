@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"trunkline/internal/evtls"
+
+	"trunkline/internal/cork"
 )
 
 func TestThisCryptoTLSIsTheOneExpected(t *testing.T) {
@@ -120,6 +122,19 @@ func TestTheEndIsHeard(t *testing.T) {
 		s := watch(t, server, 1000)
 		client.Write([]byte("last words"))
 		client.CloseWrite()
+		if got := string(s.next(t, 10)); got != "last words" || !errors.Is(s.end(t), io.EOF) {
+			t.Error(got)
+		}
+	})
+	t.Run("close_notify in the same segment", func(t *testing.T) {
+		client, server, _ := secured(t, p, func(c net.Conn) net.Conn { return cork.New(c) })
+		s := watch(t, server, 1000)
+		raw := client.NetConn().(*cork.Conn)
+		raw.Cork()
+		client.Write([]byte("last words"))
+		client.CloseWrite()
+		raw.SetWriteDeadline(time.Time{}) // CloseWrite lets nothing be written after it
+		raw.Uncork()
 		if got := string(s.next(t, 10)); got != "last words" || !errors.Is(s.end(t), io.EOF) {
 			t.Error(got)
 		}

@@ -75,7 +75,7 @@ var protected = []byte{23, 3, 3}
 // lacks reports whether crypto/tls would have to read the socket to go on. What
 // does not look like a record of ours is left to it.
 func (c *Conn) lacks() bool {
-	if c.lent == nil || input(c.tls).Len() > 0 {
+	if c.lent == nil || c.ended || input(c.tls).Len() > 0 {
 		return false
 	}
 	b := rawInput(c.tls).Bytes()

@@ -50,6 +50,7 @@ func (c *Conn) readAll(b []byte) (n int, err error) {
 		var m int
 		m, err = c.tls.Read(b[n:])
 		n += m
+		c.ended = err != nil && !WouldBlock(err)
 	}
 	if err != nil {
 		c.takeBack()
