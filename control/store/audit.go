@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"fmt"
+	"math"
 	"strings"
 
 	"trunkline/control/fleet"
@@ -38,7 +39,7 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 	if f.named {
 		at = t.unindexed(at)
 	}
-	w := t.audited(account, orphans, q, f, at)
+	w := t.audited(where{}, account, orphans, q, f, at)
 	if w.scan {
 		if err := t.inOrder(); err != nil {
 			return fleet.Page[fleet.AuditEntry]{}, err
@@ -48,17 +49,27 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 	if err != nil {
 		return fleet.Page[fleet.AuditEntry]{}, err
 	}
-	if more { // gone through in order, from the newest on
-		w = t.audited(account, orphans, q, f, t.unindexed("at"))
-	}
+	last := int64(math.MaxInt64)
 	if q.Cursor != "" {
-		var seq int64
-		if err := readCursor(q.Cursor, &seq); err != nil {
+		if err := readCursor(q.Cursor, &last); err != nil {
 			return fleet.Page[fleet.AuditEntry]{}, err
 		}
-		w.and("seq < ?", seq)
 	}
-	es, err := all(t, scanAudit, "SELECT seq, "+auditColumns+" FROM audit"+w.String()+fmt.Sprintf(" ORDER BY seq DESC LIMIT %d", q.Limit+1), w.args...)
+	newest := fmt.Sprintf(" ORDER BY seq DESC LIMIT %d", q.Limit+1)
+	var parts []string
+	walk := func(w *where) {
+		w.and("seq < ?", last)
+		parts = append(parts, fmt.Sprintf("SELECT * FROM (SELECT seq, %s FROM audit%s%s) AS walk%d", auditColumns, w.String(), newest, len(parts)))
+	}
+	if more && !f.named { // gone through in order, from the newest on: each account's, which is an order of its own
+		w = t.audited(where{}, account, false, q, f, t.unindexed("at"))
+		if orphans {
+			walk(&w)
+			w = t.audited(where{args: w.args}, "", false, q, f, t.unindexed("at"))
+		}
+	}
+	walk(&w)
+	es, err := all(t, scanAudit, strings.Join(parts, " UNION ALL ")+newest, w.args...)
 	if err != nil {
 		return fleet.Page[fleet.AuditEntry]{}, err
 	}
@@ -67,8 +78,9 @@ func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.
 	return p, nil
 }
 
-// audited are a query's conditions on entries; at is their time's column.
-func (t *tx) audited(account id.Account, orphans bool, q fleet.AuditQuery, f finding, at string) (w where) {
+// audited are a query's conditions on entries, behind w's arguments; at is their
+// time's column.
+func (t *tx) audited(w where, account id.Account, orphans bool, q fleet.AuditQuery, f finding, at string) where {
 	if q.Search != "" {
 		w.scan = !f.named
 		w.and(f.cond, f.args...)
