@@ -108,29 +108,36 @@ func (f *Fleet) signer(ctx context.Context, now time.Time) (token.SigningKey, er
 	return s, nil
 }
 
-// rotateKeys does what is due, in the database, where other replicas see it,
-// and publishes the keys if they are others than before.
+// rotateKeys does what is due, and publishes the keys if they are others than
+// before, with all that the bus has to know before it has keys: it may be empty.
 func (f *Fleet) rotateKeys(ctx context.Context) error {
-	now := f.clock()
-	var ring keyring
-	err := f.tx(ctx, "rotate keys", func(tx Tx) (err error) {
-		ring, err = rotateIn(tx, now)
+	changed, err := f.loadKeys(ctx)
+	if err != nil || !changed {
 		return err
-	})
-	if err != nil {
-		return err
-	}
-	old := f.keys.Swap(&ring)
-	if old != nil && old.same(ring) {
-		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, busTimeout)
 	defer cancel()
-	if err := f.opts.PublishKeys(ctx, ring.published()); err != nil {
+	if err := f.republish(ctx); err != nil {
 		f.log.Warn("keys not published yet, trying on", zap.Error(err))
 		f.republishSoon()
 	}
 	return nil
+}
+
+// loadKeys does what is due in the database, where other replicas see it, and has
+// the keys from there.
+func (f *Fleet) loadKeys(ctx context.Context) (changed bool, err error) {
+	now := f.clock()
+	var ring keyring
+	err = f.tx(ctx, "rotate keys", func(tx Tx) (err error) {
+		ring, err = rotateIn(tx, now)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	old := f.keys.Swap(&ring)
+	return old == nil || !old.same(ring), nil
 }
 
 func rotateIn(tx Tx, now time.Time) (keyring, error) {

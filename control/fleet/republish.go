@@ -29,7 +29,7 @@ func (f *Fleet) Republish(ctx context.Context) error {
 func (f *Fleet) republish(ctx context.Context) error {
 	if f.keys.Load() == nil {
 		// Without keys the relays can admit nobody: make the first ones.
-		if err := f.rotateKeys(ctx); err != nil {
+		if _, err := f.loadKeys(ctx); err != nil {
 			return err
 		}
 	}

@@ -36,13 +36,13 @@ func (f *Fleet) Run(ctx context.Context) error {
 }
 
 func (f *Fleet) runKeys(ctx context.Context) {
-	// Whatever the bus held when we were away, it is put there again.
+	// Whatever the bus held when we were away, it is put there again, keys last.
 	f.republishSoon()
-	every(ctx, keysEvery, func() {
+	for pause(ctx, keysEvery) {
 		if err := f.rotateKeys(ctx); err != nil {
 			f.complain(ctx, "rotate keys", err)
 		}
-	})
+	}
 }
 
 func (f *Fleet) runRepublish(ctx context.Context) {

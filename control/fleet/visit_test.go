@@ -199,6 +199,29 @@ func TestRepublish(t *testing.T) {
 	}
 }
 
+// A relay admits whom it can as soon as it has keys: whatever makes a control that
+// has just started put them on an empty bus, the revocations are there before.
+func TestRevocationsComeBeforeKeys(t *testing.T) {
+	w, p, v := visited(t)
+	if err := w.EndVisit(t.Context(), p, v.Visit.ID); err != nil {
+		t.Fatal(err)
+	}
+	for name, first := range map[string]func() error{
+		"a run":         func() error { return w.Republish(t.Context()) },
+		"a rotation":    func() error { return w.RotateForTest(t.Context()) },
+		"an activation": func() error { w.activate(newPBX("SN-0002").request()); return nil },
+	} {
+		w.emptyBus()
+		w.restart()
+		if err := first(); err != nil {
+			t.Fatal(name, err)
+		}
+		if len(w.pass) == 0 || len(w.revoked) == 0 || w.revokedFirst != len(w.revoked) {
+			t.Errorf("%s: %d keys, %d of %d revocations before them", name, len(w.pass), w.revokedFirst, len(w.revoked))
+		}
+	}
+}
+
 func TestSweep(t *testing.T) {
 	w, p, v := visited(t)
 	w.wait(4 * time.Minute)

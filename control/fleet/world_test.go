@@ -54,6 +54,8 @@ type world struct {
 	seal      map[string]token.SealKey
 	revoked   map[string]bus.Revocation
 	handovers map[string]bus.Handover
+
+	revokedFirst int // revocations that came before any key
 }
 
 func newWorld(t *testing.T) *world {
@@ -96,7 +98,12 @@ func (w *world) restartOn(s fleet.Store) {
 			})
 		},
 		Revoke: func(_ context.Context, key string, r bus.Revocation) error {
-			return w.onBus(func() error { w.revoked[key] = r; return nil })
+			return w.onBus(func() error {
+				if w.revoked[key] = r; len(w.pass) == 0 {
+					w.revokedFirst++
+				}
+				return nil
+			})
 		},
 		PublishKeys: func(_ context.Context, p fleet.Published) error {
 			return w.onBus(func() error {
@@ -143,7 +150,7 @@ func (w *world) emptyBus() {
 	defer w.mu.Unlock()
 	w.published = make(chan struct{}, 1)
 	w.pass, w.seal = map[string]token.PassKey{}, map[string]token.SealKey{}
-	w.revoked, w.handovers = map[string]bus.Revocation{}, map[string]bus.Handover{}
+	w.revoked, w.handovers, w.revokedFirst = map[string]bus.Revocation{}, map[string]bus.Handover{}, 0
 }
 
 func (w *world) revocations() map[string]bus.Revocation {
