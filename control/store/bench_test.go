@@ -25,7 +25,7 @@ func BenchmarkLists(b *testing.B) {
 					}
 					for _, l := range otherLists {
 						compare(b, l.name, few, many, func(b *testing.B, f *benched) {
-							if err := f.View(b.Context(), func(tx fleet.Tx) error { return l.read(tx, f.root) }); err != nil {
+							if err := f.View(b.Context(), func(tx fleet.Tx) error { return l.read(tx, f) }); err != nil {
 								b.Fatal(err)
 							}
 						})

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"testing"
@@ -257,4 +259,80 @@ func (t *tx) explain(query string, args []any) (string, error) {
 		return line, err
 	}, "EXPLAIN QUERY PLAN "+query, args...)
 	return strings.Join(lines, "\n"), err
+}
+
+// NarrowAudit is a list of audit entries with bounds so low that each way of
+// going through them has its turn.
+func NarrowAudit(x fleet.Tx, account id.Account, orphans bool, q fleet.AuditQuery) (out fleet.Page[fleet.AuditEntry], err error) {
+	l := auditList{tx: x.(*tx), of: []id.Account{account}, q: q, whole: entries{0, math.MaxInt64}, auditBounds: auditBounds{span: 20, near: 25, sort: 90}}
+	if orphans {
+		l.of = append(l.of, "")
+	}
+	if err := l.begin(); err != nil {
+		return out, err
+	}
+	if q.Search != "" { // as if many had it
+		expected := l.find.expected
+		l.find = looking(auditSearched, q.Search)
+		l.find.expected = expected
+	}
+	return l.run()
+}
+
+// Uncounted takes away what counts devices, and gives what brings it back.
+func Uncounted(ctx context.Context, s *Store) (again func() error, err error) {
+	run := func(statements []string) error {
+		for _, x := range statements {
+			if _, err := s.write.ExecContext(ctx, x); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	off := []string{"DROP TRIGGER device_counts_add", "DROP TRIGGER device_counts_change"}
+	var on []string
+	if s.postgres {
+		off = []string{"ALTER TABLE devices DISABLE TRIGGER device_counts_add", "ALTER TABLE devices DISABLE TRIGGER device_counts_change"}
+		on = []string{"ALTER TABLE devices ENABLE TRIGGER device_counts_add", "ALTER TABLE devices ENABLE TRIGGER device_counts_change"}
+	} else {
+		rows, err := s.write.QueryContext(ctx, "SELECT sql FROM sqlite_master WHERE name IN ('device_counts_add', 'device_counts_change')")
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var x string
+			if err := rows.Scan(&x); err != nil {
+				return nil, err
+			}
+			on = append(on, x)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return func() error { return run(on) }, run(off)
+}
+
+// DataDirectory is where PostgreSQL has its files, "" on SQLite.
+func DataDirectory(ctx context.Context, s *Store) (dir string, err error) {
+	if s.postgres {
+		err = s.read.QueryRowContext(ctx, "SHOW data_directory").Scan(&dir)
+	}
+	return dir, err
+}
+
+// AuditPlan is how SQLite goes through an account's audit entries.
+func AuditPlan(t *testing.T, s *Store, account id.Account, q fleet.AuditQuery) (plan string) {
+	t.Helper()
+	explained(t, s, func(x *tx) (err error) {
+		l := auditList{tx: x, of: []id.Account{account}, q: q, whole: entries{1, math.MaxInt64}, auditBounds: wideAudit}
+		if err := l.begin(); err != nil {
+			return err
+		}
+		query, args := l.walk("seq, "+auditColumns, finding{}, l.whole, 51)
+		plan, err = x.explain(query, args)
+		return err
+	})
+	return plan
 }

@@ -7,7 +7,6 @@ import (
 
 	"trunkline/control/fleet"
 	"trunkline/internal/controlapi"
-	"trunkline/internal/id"
 )
 
 const listed = 50 // in a page
@@ -60,21 +59,26 @@ var deviceLists = []struct {
 // otherLists are asked of the store beside them.
 var otherLists = []struct {
 	name string
-	read func(tx fleet.Tx, root id.Account) error
+	read func(tx fleet.Tx, f *benched) error
 }{
-	{"visits", func(tx fleet.Tx, root id.Account) error {
-		_, err := tx.Visits(root, fleet.VisitQuery{Limit: listed})
+	{"visits", func(tx fleet.Tx, f *benched) error {
+		_, err := tx.Visits(f.root, fleet.VisitQuery{Limit: listed})
 		return err
 	}},
 	{"audit", auditPage(fleet.AuditQuery{})},
 	{"audit refused", auditPage(fleet.AuditQuery{Outcome: fleet.OutcomeRefused})},
+	{"audit of several kinds", auditPage(fleet.AuditQuery{Action: "device.activate", Actor: "Trial", Outcome: "ok"})},
 	{"audit search", auditPage(fleet.AuditQuery{Search: "000777"})},
+	{"audit search many", auditPage(fleet.AuditQuery{Search: "hotel"})},
+	{"audit search the oldest", func(tx fleet.Tx, f *benched) error {
+		return auditPage(fleet.AuditQuery{Search: f.oldest})(tx, f)
+	}},
 }
 
-func auditPage(q fleet.AuditQuery) func(fleet.Tx, id.Account) error {
+func auditPage(q fleet.AuditQuery) func(fleet.Tx, *benched) error {
 	q.Limit = listed
-	return func(tx fleet.Tx, root id.Account) error {
-		_, err := tx.Audit(root, true, q)
+	return func(tx fleet.Tx, f *benched) error {
+		_, err := tx.Audit(f.root, true, q)
 		return err
 	}
 }

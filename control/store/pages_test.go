@@ -47,10 +47,14 @@ var pages = []struct {
 	{"visits of a technician", asTechnician("/visits")},
 	{"audit", page("/audit")},
 	{"audit, a day", page("/audit?from_day={day}&to_day={day}")},
+	{"audit, today", page("/audit?from_day={today}")},
 	{"audit, refused", page("/audit?outcome=refused")},
+	{"audit, an action", page("/audit?action=device.activate")},
+	{"audit, an action of a day", page("/audit?action=device.activate&outcome=ok&from_day={day}&to_day={day}")},
 	{"audit, a person", page("/audit?actor=nobody%40example.com")},
 	{"audit, search", page("/audit?q=000777")},
 	{"audit, search much", page("/audit?q=hotel")},
+	{"audit, search a day", page("/audit?q=hotel&from_day={day}&to_day={day}")},
 	{"people", page("/people")},
 	{"resellers", page("/resellers")},
 	{"groups", page("/groups")},
@@ -90,6 +94,7 @@ type benched struct {
 	url                        string
 	owner, technician, auditor string // sessions
 	names                      *strings.Replacer
+	oldest                     string // what the oldest tenth of audit entries have in them
 }
 
 // benchGroup is one of ten; half of the devices are in them.
@@ -162,7 +167,8 @@ func filled(b *testing.B, database string, devices, resellers int) *benched {
 		device, err = tx.Devices(f.root, fleet.DeviceQuery{Limit: 1, Seen: everything})
 		return err
 	}))
-	f.names = strings.NewReplacer("{device}", string(device.Items[0].ID), "{day}", now.UTC().Add(-time.Second*time.Duration(devices)).Format(time.DateOnly))
+	f.names = strings.NewReplacer("{device}", string(device.Items[0].ID), "{today}", now.UTC().Format(time.DateOnly), "{day}", now.UTC().Add(-time.Second*time.Duration(devices)).Format(time.DateOnly))
+	f.oldest = fmt.Sprintf(" %06d", devices-1)[:8-len(fmt.Sprint(devices/10))] // " 09" of 100,000, " 0009" of 1,000
 	return f
 }
 

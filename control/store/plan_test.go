@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"trunkline/control/fleet"
 	"trunkline/control/store"
@@ -55,6 +56,24 @@ func TestListsAreReadFromIndexes(t *testing.T) {
 		}
 		if !strings.Contains(stream, "SCAN s VIRTUAL TABLE") || !strings.Contains(stream, "SEARCH d USING INDEX devices_place (place=?)") || strings.Contains(stream, "TEMP B-TREE") {
 			t.Errorf("%+v: streams:\n%s", q, stream)
+		}
+	}
+}
+
+// Each list of audit entries is gone through on the index of what it asks for, in
+// its order.
+func TestAuditIsReadFromIndexes(t *testing.T) {
+	s, _ := seeded(t, 20, 2)
+	from := time.Now()
+	for index, q := range map[string]fleet.AuditQuery{
+		"audit_account (account=? AND seq>? AND seq<?)":               {From: from},
+		"audit_action (account=? AND action=? AND seq>? AND seq<?)":   {Action: "x", From: from},
+		"audit_actor (account=? AND actor=? AND seq>? AND seq<?)":     {Actor: "x", From: from},
+		"audit_outcome (account=? AND outcome=? AND seq>? AND seq<?)": {Outcome: "x", To: from},
+		"audit_refused (account=? AND seq>? AND seq<?)":               {Outcome: fleet.OutcomeRefused},
+	} {
+		if plan := store.AuditPlan(t, s, "acc_x", q); !strings.Contains(strings.ReplaceAll(plan, "rowid", "seq"), "USING INDEX "+index) {
+			t.Errorf("%+v: want %s:\n%s", q, index, plan)
 		}
 	}
 }

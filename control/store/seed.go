@@ -42,15 +42,15 @@ func (s *Store) Seed(ctx context.Context, devices, resellers int, now time.Time,
 	if err != nil {
 		return err
 	}
-	for n := 0; n < devices; n += seedBatch {
+	for left := devices; left > 0; { // the oldest first, as they would have come
 		batch := make([]seedling, 0, seedBatch)
-		for i := n; i < min(n+seedBatch, devices); i++ {
-			batch = append(batch, newSeedling(i, owners[i%len(owners)], now))
+		for ; left > 0 && len(batch) < seedBatch; left-- {
+			batch = append(batch, newSeedling(left-1, owners[(left-1)%len(owners)], now))
 		}
 		if err := s.Tx(ctx, func(t fleet.Tx) error { return t.(*tx).plant(batch) }); err != nil {
 			return err
 		}
-		done(n + len(batch))
+		done(devices - left)
 	}
 	return s.mergeIndex(ctx)
 }
