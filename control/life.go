@@ -157,14 +157,14 @@ func (l *life) run(ctx context.Context) error {
 // searches look at one by one, and one that came or went is counted by itself.
 const changesEvery = 30 * time.Second
 
-// takeChangesIn has the database take what changed into its index of names, and
+// takeChangesIn has the database take what changed into its indexes of texts, and
 // into its counts.
 func (l *life) takeChangesIn(ctx context.Context) error {
 	t := time.NewTicker(changesEvery)
 	defer t.Stop()
 	for {
-		if err := errors.Join(l.store.IndexNames(ctx), l.store.AddUpCounts(ctx)); err != nil && ctx.Err() == nil {
-			l.c.log.Warn("will try again", zap.String("what", "index names and add up counts"), zap.Error(err))
+		if err := errors.Join(l.store.IndexTexts(ctx), l.store.AddUpCounts(ctx)); err != nil && ctx.Err() == nil {
+			l.c.log.Warn("will try again", zap.String("what", "index texts and add up counts"), zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():

@@ -169,7 +169,7 @@ func TestVerifyFindsWhatDoesNotAddUp(t *testing.T) {
 	raw(t, path, "UPDATE accounts SET used = 9 WHERE parent IS NULL; UPDATE accounts SET path = 'x' WHERE parent IS NOT NULL; DELETE FROM devices WHERE id = (SELECT MIN(id) FROM devices); UPDATE devices SET grp = 'grp_none', place = (9 - place) << 6")
 	found, err := s.Verify(t.Context())
 	text := strings.Join(found, "\n")
-	for _, want := range []string{"counts 9, has 2", "path is not", "a site without a device", "in a group that is not", "place is not in the order of names", "searches do not find", "a device that is not there"} {
+	for _, want := range []string{"counts 9, has 2", "path is not", "a site without a device", "in a group that is not", "place is not in its order", "searches do not find", "a device that is not there"} {
 		if err != nil || !strings.Contains(text, want) {
 			t.Errorf("%v; no %q in\n%s", err, want, text)
 		}
@@ -264,7 +264,7 @@ func TestVerifyFindsDevicesThatSearchesMiss(t *testing.T) {
 	if _, err := db.Exec("UPDATE device_texts t SET search = d.search FROM devices d WHERE d.id = t.id; INSERT INTO device_texts SELECT id, account, sort_name, search FROM devices ON CONFLICT DO NOTHING"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.IndexNames(t.Context()); err != nil {
+	if err := s.IndexTexts(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if found, err := s.Verify(t.Context()); err != nil || len(found) != 0 {

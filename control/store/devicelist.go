@@ -53,7 +53,7 @@ func (t *tx) Devices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.
 		if err := readCursor(q.Cursor, value, &last); err != nil {
 			return none, err
 		}
-		w.and("("+column+", d.id) "+after(q)+" (?, ?)", deref(value), last)
+		w.and(column+" "+after(q)+"= ? AND ("+column+", d.id) "+after(q)+" (?, ?)", deref(value), deref(value), last) // pairs are not looked up on an index of an expression
 	}
 	ds, err := all(t, scanDevice, selectDevice+w.String()+ordered(column, q, q.Limit+1), w.args...)
 	if err != nil {

@@ -3,9 +3,8 @@ package store
 import "fmt"
 
 const (
-	// searchLook is how many devices a search on PostgreSQL that is sorted by
-	// another column than the name goes through before it sorts: mostly they fill
-	// a page.
+	// searchLook is how many devices a search goes through, in an order that no index
+	// of searches has, before it sorts: mostly they fill a page.
 	searchLook = 1500
 	// searchMany is up to how many such a search sorts then.
 	searchMany = 10000
@@ -17,14 +16,12 @@ const (
 // texts finds is sorted, unless it is so much that the rest is as soon gone
 // through. What SQLite does is in devicepick.go.
 func (s *deviceSearch) met(limit int) ([]hit, error) {
-	query, args, err := s.meeting(limit)
-	if err != nil {
-		return nil, err
-	}
-	hits, err := all(s.tx, scanHit, query, args...)
+	hits, err := s.seen(limit)
 	if err != nil || len(hits) >= limit {
 		return hits, err
 	}
+	var query string
+	var args []any
 	if s.find.expected > searchMany {
 		query, args, err = s.walking(others, limit)
 	} else {

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	// searchPick is up to how many devices with a word a search on SQLite sorts, in
-	// another order than that of names, instead of going through that order.
+	// searchPick is up to how many devices with a word a search on SQLite, by last
+	// change, sorts at once; with more, the first ones in that order are looked at
+	// before.
 	searchPick = 3000
 	// pickWords is up to how many words the index is asked for one by one for that.
 	pickWords = 8
@@ -17,7 +18,7 @@ const (
 
 // seldom are those words for SQLite's index of searches that few devices have, one
 // of them at least a piece of what was typed; "" if there is none. With the others
-// the index takes as long to say who has all as the order takes to be gone through.
+// the index takes longer to say who has all.
 func (s *deviceSearch) seldom() (string, error) {
 	if err := s.ask(); err != nil || s.rare != nil {
 		return strings.Join(s.rare, " "), err
@@ -45,14 +46,27 @@ func (s *deviceSearch) seldom() (string, error) {
 
 // pick is a device that may match, in order.
 type pick struct {
-	value any // what it is ordered by
+	since int64
 	id    id.Device
 	has   bool
 }
 
 // picked sorts the devices that have the words, and looks at the texts of the first
-// ones alone: nearly all have what was typed.
-func (s *deviceSearch) picked(words string, limit int) (hits []hit, err error) {
+// ones alone: nearly all have what was typed. Where many have them all, those that
+// come first mostly fill the page.
+func (s *deviceSearch) picked(limit int) (hits []hit, err error) {
+	words, err := s.seldom()
+	if err != nil {
+		return nil, err
+	}
+	if words != "" {
+		words += s.grouped()
+	} else {
+		if hits, err = s.seen(limit); err != nil || len(hits) >= limit {
+			return hits, err
+		}
+		words, hits = s.match, nil
+	}
 	at := s.at
 	if at.part != others {
 		at.last = ""
@@ -62,7 +76,7 @@ func (s *deviceSearch) picked(words string, limit int) (hits []hit, err error) {
 		if err != nil {
 			return nil, err
 		}
-		found, err := all(s.tx, s.scanPick, query, args...)
+		found, err := all(s.tx, scanPick, query, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -75,33 +89,39 @@ func (s *deviceSearch) picked(words string, limit int) (hits []hit, err error) {
 			return hits[:min(len(hits), limit)], nil
 		}
 		end := found[len(found)-1]
-		at.value, at.last = end.value, string(end.id)
+		at.value, at.last = end.since, string(end.id)
 	}
 }
 
-func (s *deviceSearch) scanPick(r scanner) (p pick, err error) {
-	value := orders[s.q.Sort].read()
-	err = r.Scan(&p.id, value, flag{&p.has})
-	p.value = deref(value)
+// seen are those of the first devices in order.
+func (s *deviceSearch) seen(limit int) ([]hit, error) {
+	query, args, err := s.meeting(limit)
+	if err != nil {
+		return nil, err
+	}
+	return all(s.tx, scanHit, query, args...)
+}
+
+func scanPick(r scanner) (p pick, err error) {
+	err = r.Scan(&p.id, &p.since, flag{&p.has})
 	return p, err
 }
 
-// picking is a statement for n of them after a place.
+// picking is a statement for n of them after a place. Their times are beside their
+// places; whether they have what else is asked for is looked at of these n alone.
 func (s *deviceSearch) picking(words string, at place, n int) (query string, args []any, err error) {
-	w, err := s.tx.selected(s.account, s.q, byKey)
+	has, err := s.tx.selected(s.account, s.q, byKey)
 	if err != nil {
 		return "", nil, err
 	}
-	w.and("devices_search MATCH ?", words)
-	column := orders[s.q.Sort].few
-	if at.last != "" {
-		w.and("("+column+", d.id) "+after(s.q)+" (?, ?)", at.value, at.last)
-	}
-	look := looking(searched{alias: "t"}, s.q.Search)
-	var has where
-	has.args = w.args
+	look := looking(devicesSearched, s.q.Search)
 	has.and(look.cond, look.args...)
-	return fmt.Sprintf(`SELECT d.id, d.value, (SELECT %s FROM devices t WHERE t.id = d.id)
-		FROM (SELECT d.id, %s AS value FROM devices_search s CROSS JOIN devices d ON d.place = s.rowid%s%s) d%s`,
-		has.parts[0], column, w.String(), ordered(column, s.q, n), ordered("d.value", s.q, n)), has.args, nil
+	w := where{args: has.args}
+	w.and("devices_search MATCH ?", words)
+	if at.last != "" {
+		w.and("(x.since, x.id) "+after(s.q)+" (?, ?)", at.value, at.last)
+	}
+	return fmt.Sprintf(`SELECT x.id, x.since, (SELECT %[1]s FROM devices d WHERE d.id = x.id)
+		FROM (SELECT x.id, x.since FROM devices_search s CROSS JOIN devices x ON x.place = s.rowid%[2]s ORDER BY +x.since%[3]s, x.id%[3]s LIMIT %[4]d) x
+		ORDER BY x.since%[3]s, x.id%[3]s`, strings.Join(has.parts, " AND "), w.String(), s.direction(), n), w.args, nil
 }

@@ -130,12 +130,12 @@ func (t *tx) AddDevice(d fleet.Device) error {
 	if err != nil {
 		return err
 	}
-	return t.index(d)
+	return t.index(d, keyeds...)
 }
 
 func (t *tx) UpdateDevice(d fleet.Device) error {
 	h, c := d.HotStandby, d.Code
-	was, err := t.wasIndexed(d.ID)
+	was, err := t.wasIndexed("d.id = $1", d.ID)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (t *tx) RemoveDevice(d id.Device) error {
 	if err != nil {
 		return err
 	}
-	was, err := t.wasIndexed(d)
+	was, err := t.wasIndexed("d.id = $1", d)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -99,11 +98,12 @@ type deviceSearch struct {
 	q       fleet.DeviceQuery
 	named   bool // in the order of names: those that begin with it come first
 	walk    int  // up to how many devices that have what else is asked for are gone through
-	look    int  // how many PostgreSQL goes through in another order before it sorts what matches
-	pick    int  // up to how many of a word SQLite sorts in another order
+	look    int  // how many are gone through in an order that no index of searches has, before what matches is sorted
+	pick    int  // up to how many of a word SQLite sorts at once in such an order
 	find    finding
-	words   string   // what SQLite's index of searches is asked for
+	words   string   // what SQLite's index of searches is asked for, but for groups
 	rare    []string // of these, those that few have; nil: not asked for yet
+	match   string   // with groups
 	ranges  ranges
 	most    reach
 	at      place
@@ -145,15 +145,19 @@ func (s *deviceSearch) few() (bool, error) {
 	if err := s.ask(); err != nil {
 		return false, err
 	}
-	words := s.words
-	if !s.named {
+	match, in := s.match, devicesSearched
+	if s.q.Sort == fleet.SortSince {
 		rare, err := s.seldom()
 		if err != nil {
 			return false, err
 		}
-		words = cmp.Or(rare, words)
+		if rare != "" {
+			match = rare + s.grouped()
+		}
+	} else {
+		in.index, in.num = s.keyed().index, s.keyed().place
 	}
-	s.find, err = s.tx.named(s.find, devicesSearched, words)
+	s.find, err = s.tx.named(s.find, in, match, searchNamed)
 	return s.find.named, err
 }
 
@@ -245,27 +249,24 @@ func (s *deviceSearch) walked() (hits []hit, err error) {
 
 // gone are up to limit hits of a part.
 func (s *deviceSearch) gone(part, limit int) ([]hit, error) {
-	if !s.named && s.tx.postgres {
-		return s.met(limit)
-	}
-	if !s.named {
-		words, err := s.seldom()
-		if err != nil {
+	switch {
+	case part == begins:
+	case !s.tx.postgres:
+		many, err := s.many()
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if words != "" {
-			return s.picked(words, limit)
-		}
-	}
-	if part == others && s.named && !s.tx.postgres {
-		if many, err := s.many(); err != nil {
-			return nil, err
-		} else if many {
+		case many && s.q.Sort == fleet.SortSince:
+			return s.picked(limit)
+		case many:
 			return s.streamed(limit)
+		case !s.named:
+			return s.sorted() // those of the conditions
 		}
-	}
-	if part == others && s.ranges.known {
+	case s.ranges.known:
 		return s.ranged(limit)
+	case !s.named:
+		return s.met(limit)
 	}
 	query, args, err := s.walking(part, limit)
 	if err != nil {
@@ -306,7 +307,7 @@ func (s *deviceSearch) of(part int) (w where, err error) {
 // printed comes after the last code point.
 func (s *deviceSearch) bounds() (low, high string) {
 	low = strings.ToLower(s.q.Search)
-	return low, low + namesEnd
+	return low, low + keysEnd
 }
 
 // page reads the devices of a page.

@@ -117,8 +117,14 @@ func Analyze(ctx context.Context, s *Store) error {
 
 // Group puts the account's devices whose serial number is like pattern into g.
 func Group(ctx context.Context, s *Store, account id.Account, g id.Group, pattern string) error {
-	_, err := s.write.ExecContext(ctx, "UPDATE devices SET grp = $1 WHERE account = $2 AND serial LIKE $3", g, account, pattern)
-	return err
+	return s.Tx(ctx, func(ft fleet.Tx) error {
+		t := ft.(*tx)
+		was, err := t.wasIndexed("d.account = $1 AND d.serial LIKE $2", account, pattern)
+		if err != nil {
+			return err
+		}
+		return errors.Join(t.insert("UPDATE devices SET grp = $1 WHERE account = $2 AND serial LIKE $3", g, account, pattern), t.reindexGroup(was, g))
+	})
 }
 
 // Plans are how SQLite goes through many devices, and how it counts them.
@@ -153,7 +159,7 @@ func SearchPlans(t *testing.T, s *Store, account id.Account, q fleet.DeviceQuery
 		if err != nil {
 			return err
 		}
-		if ds.find, err = x.named(looking(devicesSearched, q.Search), devicesSearched, ds.words); err != nil {
+		if ds.find, err = x.named(looking(devicesSearched, q.Search), devicesSearched, ds.match, searchNamed); err != nil {
 			return err
 		}
 		plan := func(query string, args []any, err error) (string, error) {
@@ -217,7 +223,7 @@ func Gone(x fleet.Tx, account id.Account, q fleet.DeviceQuery) (out fleet.Page[f
 	if err := s.begin(); err != nil {
 		return out, err
 	}
-	if s.tx.postgres && s.named {
+	if s.tx.postgres && q.Sort != fleet.SortSince {
 		if err := s.narrow(); err != nil {
 			return out, err
 		}
@@ -230,7 +236,7 @@ func Places(t *testing.T, s *Store) map[id.Device]int64 {
 	t.Helper()
 	out := make(map[id.Device]int64)
 	explained(t, s, func(x *tx) error {
-		ds, err := all(x, scanIndexed, selectIndexed)
+		ds, err := all(x, scanIndexed, byName.selectIndexed(""))
 		for _, d := range ds {
 			out[d.id] = d.place
 		}
@@ -241,7 +247,7 @@ func Places(t *testing.T, s *Store) map[id.Device]int64 {
 
 // Streamed is what a search finds whose other conditions all is taken to have.
 func Streamed(x fleet.Tx, account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error) {
-	s := deviceSearch{tx: x.(*tx), account: account, q: q, named: true, most: farReach}
+	s := deviceSearch{tx: x.(*tx), account: account, q: q, named: q.Sort != fleet.SortSerial, most: farReach}
 	return s.run()
 }
 

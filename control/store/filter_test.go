@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -14,15 +15,15 @@ import (
 )
 
 // A search is a filter and a sort, whatever index answers it: of devices with
-// names of few letters, added, renamed and removed at random, in two accounts,
-// groups and states.
+// names and serial numbers of few letters, added, changed and removed at random, in
+// two accounts, groups and states.
 func TestSearchIsAFilterAndASort(t *testing.T) {
 	onEach(t, func(w *world) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		r := rand.New(rand.NewPCG(seed, 0))
 		below := fleet.Account{ID: id.NewAccount(), Parent: w.account.ID, Name: "Below", Created: at(0)}
-		groups := []id.Group{"", "grp_one", "grp_two"}
+		groups := []id.Group{"", "grp_one", "grp_two", "grp_gone"}
 		w.do(func(tx fleet.Tx) error {
 			for _, g := range groups[1:] {
 				if err := tx.AddGroup(fleet.Group{ID: g, Account: w.account.ID, Name: string(g), Created: at(0)}); err != nil {
@@ -34,10 +35,13 @@ func TestSearchIsAFilterAndASort(t *testing.T) {
 		there := []fleet.Device{w.device}
 		w.do(func(tx fleet.Tx) error {
 			for i := range 1060 { // more than are all looked at, in each account
-				d := fleet.Device{ID: id.NewDevice(), Account: w.account.ID, Name: someName(r), Comment: someName(r), Created: at(i), Group: groups[r.IntN(3)],
+				d := fleet.Device{ID: id.NewDevice(), Account: w.account.ID, Name: someName(r), Comment: someName(r), Created: at(i), Group: groups[r.IntN(4)],
 					Presence: fleet.Presence{Status: []fleet.Status{fleet.StatusConnected, fleet.StatusNever}[r.IntN(2)], Since: at(r.IntN(50))}}
 				if i%2 == 0 {
 					d.Account, d.Group = below.ID, ""
+				}
+				if i%3 != 0 { // the others were not activated yet
+					d.Serial = someSerial(r, i)
 				}
 				there = append(there, d)
 				if err := tx.AddDevice(d); err != nil {
@@ -54,22 +58,38 @@ func TestSearchIsAFilterAndASort(t *testing.T) {
 					if err := tx.RemoveDevice(d.ID); err != nil {
 						return err
 					}
-				} else if i%7 == 0 {
-					d.Name, d.Comment = someName(r), someName(r)
-					if err := tx.UpdateDevice(*d); err != nil {
+				} else if i > 0 && i%3 == 0 {
+					switch i % 5 {
+					case 0, 1:
+						d.Name, d.Comment = someName(r), someName(r)
+					case 2:
+						d.Serial = someSerial(r, i)
+					case 3:
+						if d.Account == w.account.ID {
+							d.Group = groups[r.IntN(4)]
+						}
+					case 4: // its clock, or control's, may have been set
+						d.Presence.Since = at(r.IntN(100) - 50)
+					}
+					if err := errors.Join(tx.UpdateDevice(*d), tx.SavePresence(d.ID, d.Presence)); err != nil {
 						return err
 					}
 				}
 			}
-			return nil
+			for i := range there {
+				if d := &there[i]; d.Group == groups[3] {
+					d.Group = ""
+				}
+			}
+			return tx.RemoveGroup(groups[3])
 		})
 		there = there[:1040]
-		for i := range 6 {
-			if i == 3 {
+		for i := range 10 {
+			if i == 5 {
 				w.indexNames() // until here, some are found among the changes
 			}
 			q := fleet.DeviceQuery{Search: someName(r), Desc: r.IntN(2) == 0, Sub: r.IntN(3) == 0, Seen: everything,
-				Sort: []string{"", fleet.SortName, fleet.SortName, fleet.SortSince}[r.IntN(4)]}
+				Sort: []string{"", fleet.SortName, fleet.SortSerial, fleet.SortSince}[r.IntN(4)]}
 			if cut := r.IntN(4) + 1; len(q.Search) > cut && r.IntN(4) > 0 {
 				q.Search = strings.ToValidUTF8(q.Search[:cut], "")
 			}
@@ -83,6 +103,8 @@ func TestSearchIsAFilterAndASort(t *testing.T) {
 				q.Group = fleet.GroupNone
 			case 2:
 				q.Seen = fleet.GroupFilter{Except: true, Groups: groups[2:]}
+			case 3:
+				q.Seen = fleet.GroupFilter{Groups: groups[:2]}
 			}
 			if q.Search != "" {
 				w.filtersAndSorts(there, q)
@@ -118,9 +140,13 @@ func TestSearchLooksAtTexts(t *testing.T) {
 
 func (w *world) indexNames() {
 	w.Helper()
-	if err := w.Store.(*store.Store).IndexNames(w.Context()); err != nil {
+	if err := w.Store.(*store.Store).IndexTexts(w.Context()); err != nil {
 		w.Fatal(err)
 	}
+}
+
+func someSerial(r *rand.Rand, i int) id.Serial {
+	return id.Serial(fmt.Sprintf("%s%d", strings.ToUpper(someName(r)), i))
 }
 
 func someName(r *rand.Rand) string {
@@ -139,15 +165,18 @@ func (w *world) filtersAndSorts(there []fleet.Device, q fleet.DeviceQuery) {
 	var want []fleet.Device
 	for _, d := range there {
 		if strings.Contains(store.SearchText(d), typed) && q.Sub == (d.Account != w.account.ID) && (q.Status == "" || d.Presence.Status == q.Status) &&
-			(q.Group == "" || q.Group == fleet.GroupNone && d.Group == "" || q.Group == string(d.Group)) && !slices.Contains(q.Seen.Groups, d.Group) {
+			(q.Group == "" || q.Group == fleet.GroupNone && d.Group == "" || q.Group == string(d.Group)) && slices.Contains(q.Seen.Groups, d.Group) != q.Seen.Except {
 			want = append(want, d)
 		}
 	}
 	slices.SortFunc(want, func(a, b fleet.Device) int {
 		begins, order := 0, 0
-		if q.Sort == fleet.SortSince {
+		switch q.Sort {
+		case fleet.SortSince:
 			order = a.Presence.Since.Compare(b.Presence.Since)
-		} else {
+		case fleet.SortSerial:
+			order = cmp.Compare(a.Serial, b.Serial)
+		default:
 			begins, order = beginning(b, typed)-beginning(a, typed), cmp.Compare(store.SortName(a), store.SortName(b))
 		}
 		order = cmp.Or(order, cmp.Compare(a.ID, b.ID))

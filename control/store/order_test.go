@@ -14,9 +14,10 @@ import (
 	"trunkline/internal/id"
 )
 
-// Wherever devices come in the order of names, however many at one place, their
-// places follow it, and the index of searches knows them by these.
-func TestPlacesFollowNames(t *testing.T) {
+// Wherever devices come in the order of names and of serial numbers, however many
+// at one place, their places follow it, and the indexes of searches know them by
+// these.
+func TestPlacesFollowOrders(t *testing.T) {
 	const devices = 120 // with little room, enough to use it up all around
 	for kind, name := range map[string]func(i int) string{
 		"ascending":  func(i int) string { return fmt.Sprintf("m%06d", i) },
@@ -37,7 +38,7 @@ func TestPlacesFollowNames(t *testing.T) {
 					return err
 				}
 				add := func(name string) error {
-					d := fleet.Device{ID: id.NewDevice(), Account: account.ID, Name: name}
+					d := fleet.Device{ID: id.NewDevice(), Account: account.ID, Name: name, Serial: id.Serial(fmt.Sprintf("%s-%d", name, len(added)))}
 					added = append(added, d)
 					return tx.AddDevice(d)
 				}
@@ -64,7 +65,7 @@ func TestPlacesFollowNames(t *testing.T) {
 					case 0:
 						d.Name = added[len(added)-1-i].Name + "x"
 					case 1:
-						d.Comment = "of the same name"
+						d.Comment, d.Serial = "of the same name", ""
 					case 2:
 						if err := tx.RemoveDevice(d.ID); err != nil {
 							return err

@@ -157,7 +157,7 @@ func filled(b *testing.B, database string, devices, resellers int) *benched {
 	for i := range 10 {
 		must(store.Group(b.Context(), f.Store, f.root, benchGroup(i), fmt.Sprintf("%%%d_", i)))
 	}
-	must(errors.Join(f.IndexNames(b.Context()), f.AddUpCounts(b.Context()), store.Analyze(b.Context(), f.Store))) // as control and autovacuum do
+	must(errors.Join(f.IndexTexts(b.Context()), f.AddUpCounts(b.Context()), store.Analyze(b.Context(), f.Store))) // as control and autovacuum do
 	srv := httptest.NewServer(c)
 	b.Cleanup(srv.Close)
 	f.url = srv.URL

@@ -10,17 +10,18 @@ import (
 	"trunkline/internal/id"
 )
 
-// In SQLite's index of searches (FTS5, sqlite.org/fts5.html) a device is a row
-// of words: of each character of its text and the two after it, of its account,
-// and of the accounts above that. SQLite itself adds what words begin with, of
+// In an index of searches on SQLite (FTS5, sqlite.org/fts5.html) a device is a row
+// of words: of each character of its text and the two after it, of its account, of
+// the accounts above that, and of its group. SQLite itself adds what words begin with, of
 // one and of two characters. The index has no places of words in a text: whether
 // who has all pieces of what was typed has it in one piece is looked at.
 
-// A word of an account begins with a character that no piece of text is likely
-// to begin with.
+// A word of an account or of a group begins with a character that no piece of text
+// is likely to begin with.
 const (
 	wordOwn   = "\ue000" // of the device's account
 	wordAbove = "\ue001" // of one above that
+	wordGroup = "\ue002" // of the device's group; alone if it has none
 )
 
 // letters are text as words of the index have it. Its tokenizer parts words at
@@ -39,15 +40,17 @@ func letters(text string) []rune {
 
 func accountWord(kind string, a id.Account) string { return kind + string(letters(string(a))) }
 
-// wordsOf are those of a device with this text, in the account at path.
-func wordsOf(text, path string) string {
-	accounts := strings.Split(strings.TrimSuffix(path, "/"), "/")
+func groupWord(g id.Group) string { return wordGroup + string(letters(string(g))) }
+
+// words are those that the index has of a device.
+func (x indexed) words() string {
+	accounts := strings.Split(strings.TrimSuffix(x.path, "/"), "/")
 	own := len(accounts) - 1
-	words := []string{accountWord(wordOwn, id.Account(accounts[own]))}
+	words := []string{groupWord(x.group), accountWord(wordOwn, id.Account(accounts[own]))}
 	for _, a := range accounts[:own] {
 		words = append(words, accountWord(wordAbove, id.Account(a)))
 	}
-	rs := letters(text)
+	rs := letters(x.text)
 	for i := range rs {
 		words = append(words, string(rs[i:min(i+trigram, len(rs))]))
 	}
@@ -68,106 +71,172 @@ func wordsFor(typed string) string {
 	return strings.Join(words, " ")
 }
 
-// indexed is what the index of searches has of a device, and by what its place
+// indexed is what an index of searches has of a device, and by what its place
 // follows.
 type indexed struct {
 	place      int64
-	name       string
+	key        string
 	id         id.Device
 	text, path string
+	group      id.Group
 }
 
-const selectIndexed = "SELECT d.place, d.sort_name, d.id, d.search, a.path FROM devices d JOIN accounts a ON a.id = d.account"
+func (k keyed) selectIndexed(where string) string {
+	return k.on("SELECT d.{place}, {key}, d.id, d.search, a.path, d.grp FROM devices d JOIN accounts a ON a.id = d.account" + where)
+}
 
 func scanIndexed(r scanner) (x indexed, err error) {
-	err = r.Scan(&x.place, &x.name, &x.id, &x.text, &x.path)
+	err = r.Scan(&x.place, &x.key, &x.id, &x.text, &x.path, &x.group)
 	return x, err
 }
 
-func (t *tx) addWords(x indexed) error {
-	return t.insert("INSERT INTO devices_search (rowid, words) VALUES ($1, $2)", x.place, wordsOf(x.text, x.path))
+func (p placed) addWords(x indexed) error { return p.add(x.place, x.words()) }
+
+func (p placed) add(place int64, words string) error {
+	return p.insert(p.on("INSERT INTO {index} (rowid, words) VALUES ($1, $2)"), place, words)
 }
 
 // removeWords must be given what was added.
-func (t *tx) removeWords(x indexed) error {
-	return t.insert("INSERT INTO devices_search (devices_search, rowid, words) VALUES ('delete', $1, $2)", x.place, wordsOf(x.text, x.path))
+func (p placed) removeWords(x indexed) error { return p.remove(x.place, x.words()) }
+
+func (p placed) remove(place int64, words string) error {
+	return p.insert(p.on("INSERT INTO {index} ({index}, rowid, words) VALUES ('delete', $1, $2)"), place, words)
 }
 
-// index puts a device that was stored into SQLite's index of searches, at a
-// place in the order of names. PostgreSQL keeps its indexes itself.
-func (t *tx) index(d fleet.Device) error {
+// regroup changes one word: the others, and what begins like them, stay.
+func (p placed) regroup(x indexed, to id.Group) error {
+	if err := p.remove(x.place, groupWord(x.group)); err != nil {
+		return err
+	}
+	return p.add(x.place, groupWord(to))
+}
+
+// index puts a device that was stored into indexes of searches of SQLite's, at a
+// place in each one's order. PostgreSQL keeps its indexes itself.
+func (t *tx) index(d fleet.Device, in ...keyed) error {
 	if t.postgres {
 		return nil
 	}
-	x := indexed{name: sortName(d), id: d.ID, text: searchText(d)}
+	x := indexed{id: d.ID, text: searchText(d), group: d.Group}
 	if err := t.sql.QueryRowContext(t.ctx, "SELECT path FROM accounts WHERE id = $1", d.Account).Scan(&x.path); err != nil {
 		return classified(err)
 	}
-	return t.putIn(x)
+	for _, k := range in {
+		x.key = k.of(d)
+		if err := (placed{t, k}).putIn(x); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (t *tx) putIn(x indexed) (err error) {
-	if x.place, err = t.freePlace(x.name, x.id); err != nil {
+func (p placed) putIn(x indexed) (err error) {
+	if x.place, err = p.freePlace(x.key, x.id); err != nil {
 		return err
 	}
-	if err := t.change("UPDATE devices SET place = $2 WHERE id = $1", x.id, x.place); err != nil {
+	if err := p.change(p.on("UPDATE devices SET {place} = $2 WHERE id = $1"), x.id, x.place); err != nil {
 		return err
 	}
-	return t.addWords(x)
+	return p.addWords(x)
 }
 
-// wasIndexed is what the index has of a device that is about to change.
-func (t *tx) wasIndexed(d id.Device) (indexed, error) {
+// wasIndexed is what each index has of devices that are about to change: those
+// that a condition selects, in the order of their places.
+func (t *tx) wasIndexed(where string, args ...any) (was [][]indexed, err error) {
 	if t.postgres {
-		return indexed{}, nil
+		return nil, nil
 	}
-	return one(t, scanIndexed, selectIndexed+" WHERE d.id = $1", d)
+	was = make([][]indexed, len(keyeds))
+	for i, k := range keyeds {
+		if was[i], err = all(t, scanIndexed, k.selectIndexed(" WHERE "+where+" ORDER BY d.{place}"), args...); err != nil {
+			return nil, err
+		}
+	}
+	return was, nil
 }
 
-// reindex has the index know a device as it was stored last.
-func (t *tx) reindex(was indexed, d fleet.Device) error {
-	now := was
-	now.name, now.text = sortName(d), searchText(d)
-	if t.postgres || now == was {
-		return nil
+// reindex has the indexes know a device as it was stored last.
+func (t *tx) reindex(was [][]indexed, d fleet.Device) error {
+	for i, of := range was {
+		for _, x := range of {
+			now := x
+			now.key, now.text, now.group = keyeds[i].of(d), searchText(d), d.Group
+			if err := (placed{t, keyeds[i]}).replace(x, now); err != nil {
+				return err
+			}
+		}
 	}
-	if err := t.removeWords(was); err != nil {
+	return nil
+}
+
+func (p placed) replace(was, now indexed) error {
+	switch {
+	case now == was:
+		return nil
+	case now.key == was.key && now.text == was.text:
+		return p.regroup(was, now.group)
+	}
+	if err := p.removeWords(was); err != nil {
 		return err
 	}
-	if now.name == was.name {
-		return t.addWords(now)
+	if now.key == was.key {
+		return p.addWords(now)
 	}
-	if err := t.change("UPDATE devices SET place = NULL WHERE id = $1", d.ID); err != nil {
+	if err := p.change(p.on("UPDATE devices SET {place} = NULL WHERE id = $1"), was.id); err != nil {
 		return err
 	}
-	return t.putIn(now)
+	return p.putIn(now)
 }
 
-// unindex takes a device that was removed out of the index.
-func (t *tx) unindex(was indexed) error {
-	if t.postgres {
-		return nil
+// reindexGroup has the indexes know that devices are in another group.
+func (t *tx) reindexGroup(was [][]indexed, to id.Group) error {
+	for i, of := range was {
+		for _, x := range of {
+			if err := (placed{t, keyeds[i]}).regroup(x, to); err != nil {
+				return err
+			}
+		}
 	}
-	return t.removeWords(was)
+	return nil
 }
 
-// indexAll fills the index, which is empty, with the devices that there are, and
-// makes one part of it, in which words are found at once.
+// unindex takes devices that were removed out of the indexes.
+func (t *tx) unindex(was [][]indexed) error {
+	for i, of := range was {
+		for _, x := range of {
+			if err := (placed{t, keyeds[i]}).removeWords(x); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// indexAll fills the indexes, which are empty, with the devices that there are,
+// and makes one part of each, in which words are found at once.
 func indexAll(ctx context.Context, in *sql.Tx) error {
-	t := &tx{ctx: ctx, sql: in}
+	for _, k := range keyeds {
+		if err := (placed{&tx{ctx: ctx, sql: in}, k}).fill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p placed) fill() error {
 	const batch = 1000 // bounds what is in memory
 	for last, n := int64(math.MinInt64), batch; n == batch; {
-		rows, err := all(t, scanIndexed, selectIndexed+" WHERE d.place > $1 ORDER BY d.place LIMIT $2", last, batch)
+		rows, err := all(p.tx, scanIndexed, p.selectIndexed(" WHERE d.{place} > $1 ORDER BY d.{place} LIMIT $2"), last, batch)
 		if err != nil {
 			return err
 		}
 		for _, x := range rows {
-			if err := t.addWords(x); err != nil {
+			if err := p.addWords(x); err != nil {
 				return err
 			}
 			last = x.place
 		}
 		n = len(rows)
 	}
-	return t.insert("INSERT INTO devices_search (devices_search) VALUES ('optimize')")
+	return p.insert(p.on("INSERT INTO {index} ({index}) VALUES ('optimize')"))
 }

@@ -8,24 +8,24 @@ import (
 	"trunkline/internal/id"
 )
 
-// checkRanges finds devices that a search which goes through ranges of names
+// checkRanges finds devices that a search which goes through ranges of an order
 // would pass over.
-func checkRanges(ctx context.Context, in *sql.Tx, findings *[]string) error {
+func checkRanges(ctx context.Context, in *sql.Tx, k keyed, findings *[]string) error {
 	t := &tx{ctx: ctx, sql: in, postgres: true}
 	type ranged struct {
 		n int
-		nameRange
+		keyRange
 	}
 	ranges, err := all(t, func(r scanner) (x ranged, err error) {
 		err = r.Scan(&x.n, &x.low, &x.high)
 		return x, err
-	}, "SELECT range, low, high FROM name_ranges ORDER BY low")
+	}, k.on("SELECT range, low, high FROM {ranges} ORDER BY low"))
 	if err != nil {
 		return err
 	}
 	for i, r := range ranges {
-		if i == 0 && r.low != "" || i > 0 && r.low != ranges[i-1].high || i == len(ranges)-1 && r.high != namesEnd {
-			*findings = append(*findings, fmt.Sprintf("the ranges of names do not follow each other: %q", r.low))
+		if i == 0 && r.low != "" || i > 0 && r.low != ranges[i-1].high || i == len(ranges)-1 && r.high != keysEnd {
+			*findings = append(*findings, fmt.Sprintf("ranges of %s do not follow each other: %q", k.ranges, r.low))
 			return nil
 		}
 	}
@@ -39,12 +39,12 @@ func checkRanges(ctx context.Context, in *sql.Tx, findings *[]string) error {
 		l, err := decodeRanges(b)
 		pieces[piece] = l.bits()
 		return none, err
-	}, "SELECT piece, ranges FROM range_pieces")
+	}, k.on("SELECT piece, ranges FROM {pieces}"))
 	if err != nil {
 		return err
 	}
-	rows, err := in.QueryContext(ctx, `SELECT d.id, d.sort_name, d.search FROM device_texts d
-		WHERE NOT EXISTS (SELECT 1 FROM text_changes c WHERE c.device = d.id) ORDER BY d.sort_name`)
+	rows, err := in.QueryContext(ctx, k.on(`SELECT d.id, {key}, d.search FROM {texts} d
+		WHERE NOT EXISTS (SELECT 1 FROM {changes} c WHERE c.device = d.id) ORDER BY {key}`))
 	if err != nil {
 		return classified(err)
 	}
@@ -60,7 +60,7 @@ func checkRanges(ctx context.Context, in *sql.Tx, findings *[]string) error {
 		}
 		for piece := range piecesOf(text) {
 			if b, n := pieces[piece], ranges[at].n; n/8 >= len(b) || b[n/8]&(1<<(n%8)) == 0 {
-				*findings = append(*findings, fmt.Sprintf("a device that searches pass over: %s has %q, and its range of names has not", d, piece))
+				*findings = append(*findings, fmt.Sprintf("a device that searches pass over: %s has %q, and its range in %s has not", d, piece, k.ranges))
 				found++
 				break
 			}

@@ -10,7 +10,7 @@ import (
 	"trunkline/internal/id"
 )
 
-// sizing is how ranges of the order of names are cut.
+// sizing is how ranges of an order are cut.
 type sizing struct {
 	devices int // in a range that is made; with four times as many it is parted
 	batch   int // changes that are put into ranges in a transaction
@@ -19,13 +19,22 @@ type sizing struct {
 
 var roomyRanges = sizing{devices: 16, batch: 2000, rebuild: 4000}
 
-// IndexNames puts devices whose text changed into the ranges of the order of
-// names that searches on PostgreSQL go through. What it has not come by yet is
+// IndexTexts puts devices whose text changed into the ranges of the orders that
+// searches on PostgreSQL go through. What it has not come by yet is
 // found too, but more slowly. On SQLite there is nothing to do.
-func (s *Store) IndexNames(ctx context.Context) error {
+func (s *Store) IndexTexts(ctx context.Context) error {
 	if !s.postgres {
 		return nil
 	}
+	for _, k := range keyeds {
+		if err := s.indexOrder(ctx, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) indexOrder(ctx context.Context, k keyed) error {
 	for {
 		var rebuilt, more bool
 		// Not serialisable: it conflicts with no one who writes devices. But of one
@@ -36,7 +45,7 @@ func (s *Store) IndexNames(ctx context.Context) error {
 		}
 		err = func() (err error) {
 			defer func() { _ = t.Rollback() }() // after a commit it does nothing
-			f := filler{tx: &tx{ctx: ctx, sql: t, postgres: true}, sizing: s.ranges, pieces: make(map[string]rangeList)}
+			f := filler{tx: &tx{ctx: ctx, sql: t, postgres: true}, keyed: k, sizing: s.ranges, found: make(map[string]rangeList)}
 			if rebuilt, more, err = f.fill(); err != nil {
 				return err
 			}
@@ -46,7 +55,7 @@ func (s *Store) IndexNames(ctx context.Context) error {
 			return err
 		}
 		if rebuilt { // what is gone is read through until somebody cleans up
-			if _, err := s.write.ExecContext(ctx, "VACUUM ANALYZE text_changes, name_ranges, range_pieces"); err != nil {
+			if _, err := s.write.ExecContext(ctx, k.on("VACUUM ANALYZE {changes}, {ranges}, {pieces}")); err != nil {
 				return classified(err)
 			}
 		}
@@ -59,23 +68,24 @@ func (s *Store) IndexNames(ctx context.Context) error {
 // filler fills the ranges.
 type filler struct {
 	*tx
+	keyed
 	sizing
-	pieces map[string]rangeList // to be put in
+	found map[string]rangeList // to be put in
 }
 
 // fill takes the changes that there are, or a batch of them if there are more.
 func (f *filler) fill() (rebuilt, more bool, err error) {
 	// One replica at a time. This statement, unlike a query, is before the moment
 	// that the transaction sees (PostgreSQL's documentation, LOCK).
-	if err := f.insert("LOCK TABLE name_ranges IN SHARE UPDATE EXCLUSIVE MODE"); err != nil {
+	if err := f.insert(f.on("LOCK TABLE {ranges} IN SHARE UPDATE EXCLUSIVE MODE")); err != nil {
 		return false, false, err
 	}
-	changes, err := f.count("SELECT COUNT(*) FROM text_changes")
+	changes, err := f.count(f.on("SELECT COUNT(*) FROM {changes}"))
 	if err != nil || changes == 0 {
 		return false, false, err
 	}
 	var devices, since, newest int64
-	err = f.sql.QueryRowContext(f.ctx, "SELECT (SELECT COUNT(*) FROM device_texts), (SELECT MIN(since) FROM name_ranges), (SELECT MAX(seq) FROM text_changes)").Scan(&devices, &since, &newest)
+	err = f.sql.QueryRowContext(f.ctx, f.on("SELECT (SELECT COUNT(*) FROM {texts}), (SELECT MIN(since) FROM {ranges}), (SELECT MAX(seq) FROM {changes})")).Scan(&devices, &since, &newest)
 	if err != nil {
 		return false, false, classified(err)
 	}
@@ -101,12 +111,12 @@ func scanChanged(r scanner) (c changed, err error) {
 // put puts in a batch of changes.
 func (f *filler) put(newest int64) error {
 	ids, err := all(f.tx, func(r scanner) (d id.Device, err error) { err = r.Scan(&d); return d, err },
-		"DELETE FROM text_changes WHERE seq IN (SELECT seq FROM text_changes ORDER BY seq LIMIT $1) RETURNING device", f.batch)
+		f.on("DELETE FROM {changes} WHERE seq IN (SELECT seq FROM {changes} ORDER BY seq LIMIT $1) RETURNING device"), f.batch)
 	if err != nil {
 		return err
 	}
-	in, err := all(f.tx, scanChanged, `SELECT (SELECT r.range FROM name_ranges r WHERE r.low <= d.sort_name ORDER BY r.low DESC LIMIT 1), d.sort_name, d.search
-		FROM device_texts d WHERE d.id = ANY ($1)`, ids)
+	in, err := all(f.tx, scanChanged, f.on(`SELECT (SELECT r.range FROM {ranges} r WHERE r.low <= {key} ORDER BY r.low DESC LIMIT 1), {key}, d.search
+		FROM {texts} d WHERE d.id = ANY ($1)`), ids)
 	if err != nil {
 		return err
 	}
@@ -117,7 +127,7 @@ func (f *filler) put(newest int64) error {
 	}
 	for _, n := range slices.Sorted(maps.Keys(grown)) {
 		var devices int
-		if err := f.sql.QueryRowContext(f.ctx, "UPDATE name_ranges SET devices = devices + $2 WHERE range = $1 RETURNING devices", n, grown[n]).Scan(&devices); err != nil {
+		if err := f.sql.QueryRowContext(f.ctx, f.on("UPDATE {ranges} SET devices = devices + $2 WHERE range = $1 RETURNING devices"), n, grown[n]).Scan(&devices); err != nil {
 			return classified(err)
 		}
 		if devices > 4*f.devices {
@@ -132,20 +142,20 @@ func (f *filler) put(newest int64) error {
 // part gives the second half of a range that has grown large to a new one. What
 // is left stays in its lists.
 func (f *filler) part(n int, newest int64) error {
-	r, err := one(f.tx, scanRange, "SELECT low, high FROM name_ranges WHERE range = $1", n)
+	r, err := one(f.tx, scanRange, f.on("SELECT low, high FROM {ranges} WHERE range = $1"), n)
 	if err != nil {
 		return err
 	}
-	in, err := all(f.tx, scanChanged, "SELECT 0, d.sort_name, d.search FROM device_texts d WHERE d.sort_name >= $1 AND d.sort_name < $2 ORDER BY d.sort_name", r.low, r.high)
+	in, err := all(f.tx, scanChanged, f.on("SELECT 0, {key}, d.search FROM {texts} d WHERE {key} >= $1 AND {key} < $2 ORDER BY {key}"), r.low, r.high)
 	if err != nil {
 		return err
 	}
 	half := middle(in)
 	if len(in) <= 4*f.devices || half == 0 { // of those that were put in some are gone, or were there; or all have one name
-		return f.change("UPDATE name_ranges SET devices = $2 WHERE range = $1", n, min(len(in), 3*f.devices))
+		return f.change(f.on("UPDATE {ranges} SET devices = $2 WHERE range = $1"), n, min(len(in), 3*f.devices))
 	}
 	low, fresh := in[half].name, 0
-	err = f.sql.QueryRowContext(f.ctx, `INSERT INTO name_ranges (range, low, high, devices, since) SELECT MAX(range) + 1, $1, $2, $3, $4 FROM name_ranges RETURNING range`,
+	err = f.sql.QueryRowContext(f.ctx, f.on("INSERT INTO {ranges} (range, low, high, devices, since) SELECT MAX(range) + 1, $1, $2, $3, $4 FROM {ranges} RETURNING range"),
 		low, r.high, len(in)-half, newest).Scan(&fresh)
 	if err != nil {
 		return classified(err)
@@ -153,7 +163,7 @@ func (f *filler) part(n int, newest int64) error {
 	for _, c := range in[half:] {
 		f.add(c.text, fresh)
 	}
-	return f.change("UPDATE name_ranges SET high = $2, devices = $3 WHERE range = $1", n, low, half)
+	return f.change(f.on("UPDATE {ranges} SET high = $2, devices = $3 WHERE range = $1"), n, low, half)
 }
 
 // middle is where to part devices in the order of their names, as near to the
@@ -176,12 +186,12 @@ func (f *filler) build(newest int64) error {
 	if err := f.insert("SET LOCAL statement_timeout = 0"); err != nil { // control's is for searches
 		return err
 	}
-	for _, table := range []string{"text_changes", "name_ranges", "range_pieces"} {
+	for _, table := range []string{f.changes, f.ranges, f.pieces} {
 		if err := f.insert("DELETE FROM " + table); err != nil {
 			return err
 		}
 	}
-	rows, err := f.sql.QueryContext(f.ctx, "SELECT sort_name, search FROM device_texts ORDER BY sort_name")
+	rows, err := f.sql.QueryContext(f.ctx, f.on("SELECT {key}, d.search FROM {texts} d ORDER BY {key}"))
 	if err != nil {
 		return classified(err)
 	}
@@ -202,8 +212,8 @@ func (f *filler) build(newest int64) error {
 	if err := rows.Err(); err != nil {
 		return classified(err)
 	}
-	err = f.insert(`INSERT INTO name_ranges (range, low, high, devices, since)
-		SELECT n - 1, low, LEAD(low, 1, $4) OVER (ORDER BY n), devices, $3 FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY r(low, devices, n)`, lows, devices, newest, namesEnd)
+	err = f.insert(f.on(`INSERT INTO {ranges} (range, low, high, devices, since)
+		SELECT n - 1, low, LEAD(low, 1, $4) OVER (ORDER BY n), devices, $3 FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY r(low, devices, n)`), lows, devices, newest, keysEnd)
 	if err != nil {
 		return err
 	}
@@ -213,8 +223,8 @@ func (f *filler) build(newest int64) error {
 // add puts a range into the lists of all pieces of a text.
 func (f *filler) add(text string, n int) {
 	for piece := range piecesOf(text) {
-		if l := f.pieces[piece]; len(l) == 0 || l[len(l)-1] != int32(n) {
-			f.pieces[piece] = l.add(int32(n))
+		if l := f.found[piece]; len(l) == 0 || l[len(l)-1] != int32(n) {
+			f.found[piece] = l.add(int32(n))
 		}
 	}
 }
@@ -228,15 +238,15 @@ func (f *filler) write() error {
 		piece  string
 		ranges []byte
 	}
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(f.pieces)), writePieces) {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(f.found)), writePieces) {
 		was, err := all(f.tx, func(r scanner) (x row, err error) { err = r.Scan(&x.piece, &x.ranges); return x, err },
-			"SELECT piece, ranges FROM range_pieces WHERE piece = ANY ($1)", chunk)
+			f.on("SELECT piece, ranges FROM {pieces} WHERE piece = ANY ($1)"), chunk)
 		if err != nil {
 			return err
 		}
 		same := make(map[string]bool)
 		for _, x := range was {
-			if encodedHas(x.ranges, f.pieces[x.piece]) {
+			if encodedHas(x.ranges, f.found[x.piece]) {
 				same[x.piece] = true
 				continue
 			}
@@ -244,21 +254,21 @@ func (f *filler) write() error {
 			if err != nil {
 				return err
 			}
-			both, more := l.or(f.pieces[x.piece])
-			f.pieces[x.piece], same[x.piece] = both, !more
+			both, more := l.or(f.found[x.piece])
+			f.found[x.piece], same[x.piece] = both, !more
 		}
 		var pieces []string
 		var ranges [][]byte
 		for _, p := range chunk {
 			if !same[p] {
-				pieces, ranges = append(pieces, p), append(ranges, f.pieces[p].encode())
+				pieces, ranges = append(pieces, p), append(ranges, f.found[p].encode())
 			}
 		}
 		if len(pieces) == 0 {
 			continue
 		}
-		err = f.insert(`INSERT INTO range_pieces (piece, ranges) SELECT * FROM unnest($1::text[], $2::bytea[])
-			ON CONFLICT (piece) DO UPDATE SET ranges = EXCLUDED.ranges`, pieces, ranges)
+		err = f.insert(f.on(`INSERT INTO {pieces} (piece, ranges) SELECT * FROM unnest($1::text[], $2::bytea[])
+			ON CONFLICT (piece) DO UPDATE SET ranges = EXCLUDED.ranges`), pieces, ranges)
 		if err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ func encodedHas(b []byte, l rangeList) bool {
 	return true
 }
 
-var errRangeList = errors.New("a list of ranges of names is damaged; to have control make all anew: BEGIN; DELETE FROM range_pieces; INSERT INTO text_changes (device) SELECT id FROM device_texts; COMMIT")
+var errRangeList = errors.New("a list of ranges is damaged; to have control make all anew: BEGIN; DELETE FROM range_pieces; DELETE FROM serial_pieces; INSERT INTO text_changes (device) SELECT id FROM devices; INSERT INTO serial_changes (device) SELECT id FROM devices; COMMIT")
 
 func decodeRanges(b []byte) (l rangeList, err error) {
 	if len(b) == 0 || b[0] > asBits {

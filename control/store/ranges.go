@@ -6,23 +6,25 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"trunkline/control/fleet"
 )
 
-// PostgreSQL's indexes of texts give what matches in no order. So the order of
-// names is cut into ranges, and of each piece of text (one, two or three
-// characters in a row) a list says which ranges have it: a search goes through
-// those, in order, that have all pieces of what was typed.
+// PostgreSQL's indexes of texts give what matches in no order. So the orders of
+// names and of serial numbers are cut into ranges, and of each piece of text (one,
+// two or three characters in a row) a list says which ranges have it: a search goes
+// through those, in order, that have all pieces of what was typed.
 //
 // A range too much in a list costs a look at it; one that is missing would hide a
 // device. Who writes a device therefore touches no list, for which writers would
-// have to wait for each other, but adds a row to text_changes in the same
-// transaction. IndexNames (rangefill.go) takes such rows away in the transaction
+// have to wait for each other, but adds a row to a table of changes in the same
+// transaction. IndexTexts (rangefill.go) takes such rows away in the transaction
 // that puts the ranges in. Whatever is committed is thus seen by a search
 // either among the changes or in the ranges.
 
 const (
 	// rangeChanges is up to how many changes a search looks at one by one. With
-	// more, the ranges are no help until indexNames has come by.
+	// more, the ranges are no help until IndexTexts has come by.
 	rangeChanges = 2000
 	// rangePieces is up to how many pieces of what was typed are looked for.
 	rangePieces = 32
@@ -36,17 +38,18 @@ type reach struct {
 
 var farReach = reach{keys: 512, chunk: 128}
 
-// namesEnd comes after every name: no one is printed that begins with it.
-const namesEnd = "\U0010ffff"
+// keysEnd comes after every name and serial number: none is printed that begins
+// with it.
+const keysEnd = "\U0010ffff"
 
-// nameRange is a part of the order of names and ids, between two devices of which
+// keyRange is a part of an order, of keys and then ids, between two devices of which
 // neither is in it. There is no id before "".
-type nameRange struct {
+type keyRange struct {
 	low, high     string
 	lowID, highID string
 }
 
-func scanRange(r scanner) (n nameRange, err error) {
+func scanRange(r scanner) (n keyRange, err error) {
 	err = r.Scan(&n.low, &n.high)
 	return n, err
 }
@@ -88,18 +91,18 @@ func sought(typed string) []string {
 
 // narrow finds the ranges that may have what was typed.
 func (s *deviceSearch) narrow() error {
-	t, typed := s.tx, strings.ToLower(s.q.Search)
-	n, err := t.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM text_changes LIMIT %d) AS n", rangeChanges+1))
+	t, k, typed := s.tx, s.keyed(), strings.ToLower(s.q.Search)
+	n, err := t.count(k.on(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM {changes} LIMIT %d) AS n", rangeChanges+1)))
 	if err != nil || n > rangeChanges {
 		return err
 	}
-	if s.ranges.have, err = t.rangesWith(sought(typed)); err != nil {
+	if s.ranges.have, err = t.rangesWith(k, sought(typed)); err != nil {
 		return err
 	}
 	if n > 0 {
 		changed, err := all(t, func(r scanner) (n int32, err error) { err = r.Scan(&n); return n, err },
-			`SELECT (SELECT r.range FROM name_ranges r WHERE r.low <= x.sort_name ORDER BY r.low DESC LIMIT 1) FROM text_changes c
-			CROSS JOIN LATERAL (SELECT d.sort_name FROM device_texts d WHERE d.id = c.device AND d.search LIKE $1 OFFSET 0) x`, like(typed))
+			k.on(`SELECT (SELECT r.range FROM {ranges} r WHERE r.low <= x.key ORDER BY r.low DESC LIMIT 1) FROM {changes} c
+			CROSS JOIN LATERAL (SELECT {key} AS key FROM {texts} d WHERE d.id = c.device AND d.search LIKE $1 OFFSET 0) x`), like(typed))
 		if err != nil {
 			return err
 		}
@@ -112,8 +115,8 @@ func (s *deviceSearch) narrow() error {
 }
 
 // rangesWith are those that have all pieces.
-func (t *tx) rangesWith(pieces []string) (have rangeList, err error) {
-	found, err := all(t, scanRanges, "SELECT ranges FROM range_pieces WHERE piece = ANY ($1) ORDER BY length(ranges)", pieces)
+func (t *tx) rangesWith(k keyed, pieces []string) (have rangeList, err error) {
+	found, err := all(t, scanRanges, k.on("SELECT ranges FROM {pieces} WHERE piece = ANY ($1) ORDER BY length(ranges)"), pieces)
 	if err != nil || len(found) < len(pieces) {
 		return nil, err
 	}
@@ -138,8 +141,11 @@ func (s *deviceSearch) fewPostgres() (bool, error) {
 	var err error
 	// The texts know of names and accounts alone.
 	s.find, err = s.tx.find(devicesSearched, s.q.Search, s.named && s.unfiltered())
-	if err != nil || s.find.named || !s.named {
+	if err != nil || s.find.named || s.q.Sort == fleet.SortSince {
 		return s.find.named, err
+	}
+	if !s.named {
+		return false, s.narrow()
 	}
 	short := utf8.RuneCountInString(s.q.Search) <= trigram
 	if s.find.counted && !short {
@@ -187,8 +193,8 @@ func (s *deviceSearch) ranged(limit int) (hits []hit, err error) {
 }
 
 // start is what is left of the order after the page before.
-func (s *deviceSearch) start() nameRange {
-	all := nameRange{high: namesEnd}
+func (s *deviceSearch) start() keyRange {
+	all := keyRange{high: keysEnd}
 	if at, begun := s.at.value.(string); begun && s.at.last != "" && s.at.part == others {
 		if s.q.Desc {
 			all.high, all.highID = at, s.at.last
@@ -200,7 +206,7 @@ func (s *deviceSearch) start() nameRange {
 }
 
 // nextRanges are the first ones of a search that are in what is left.
-func (s *deviceSearch) nextRanges(left nameRange) (in []nameRange, err error) {
+func (s *deviceSearch) nextRanges(left keyRange) (in []keyRange, err error) {
 	if len(s.ranges.have) <= s.most.keys {
 		in, err = s.rangesByKey(left)
 	} else {
@@ -219,13 +225,13 @@ func (s *deviceSearch) nextRanges(left nameRange) (in []nameRange, err error) {
 }
 
 // rangesByKey looks up each one.
-func (s *deviceSearch) rangesByKey(left nameRange) ([]nameRange, error) {
-	in, err := all(s.tx, scanRange, "SELECT r.low, r.high FROM unnest($1::integer[]) k(range) JOIN name_ranges r ON r.range = k.range", s.ranges.have)
+func (s *deviceSearch) rangesByKey(left keyRange) ([]keyRange, error) {
+	in, err := all(s.tx, scanRange, s.keyed().on("SELECT r.low, r.high FROM unnest($1::integer[]) k(range) JOIN {ranges} r ON r.range = k.range"), s.ranges.have)
 	if err != nil {
 		return nil, err
 	}
-	in = slices.DeleteFunc(in, func(r nameRange) bool { return !left.meets(r) })
-	slices.SortFunc(in, func(a, b nameRange) int {
+	in = slices.DeleteFunc(in, func(r keyRange) bool { return !left.meets(r) })
+	slices.SortFunc(in, func(a, b keyRange) int {
 		if s.q.Desc {
 			a, b = b, a
 		}
@@ -235,16 +241,16 @@ func (s *deviceSearch) rangesByKey(left nameRange) ([]nameRange, error) {
 }
 
 // rangesInOrder goes through all.
-func (s *deviceSearch) rangesInOrder(left nameRange) ([]nameRange, error) {
+func (s *deviceSearch) rangesInOrder(left keyRange) ([]keyRange, error) {
 	var w where
 	b := s.ranges.have.bits()
 	w.and("CASE WHEN range < ? THEN get_bit(CAST(? AS bytea), range) ELSE 0 END = 1", len(b)*8, b)
 	w.and("high > ? AND (low < ? OR low = ? AND ? <> '')", left.low, left.high, left.high, left.highID)
-	return all(s.tx, scanRange, fmt.Sprintf("SELECT low, high FROM name_ranges%s ORDER BY low%s LIMIT %d", w.String(), s.direction(), s.most.chunk), w.args...)
+	return all(s.tx, scanRange, fmt.Sprintf(s.keyed().on("SELECT low, high FROM {ranges}%s ORDER BY low%s LIMIT %d"), w.String(), s.direction(), s.most.chunk), w.args...)
 }
 
 // meets says whether a range is in what is left, or a part of it.
-func (n nameRange) meets(r nameRange) bool {
+func (n keyRange) meets(r keyRange) bool {
 	return r.high > n.low && (r.low < n.high || r.low == n.high && n.highID != "")
 }
 
@@ -256,7 +262,7 @@ func (s *deviceSearch) direction() string {
 }
 
 // joined makes one of ranges that follow each other, up or down.
-func joined(in []nameRange) (out []nameRange) {
+func joined(in []keyRange) (out []keyRange) {
 	for _, r := range in {
 		last := len(out) - 1
 		switch {
@@ -271,14 +277,15 @@ func joined(in []nameRange) (out []nameRange) {
 	return out
 }
 
-func (s *deviceSearch) ranging(in []nameRange, limit int) (query string, args []any, err error) {
+func (s *deviceSearch) ranging(in []keyRange, limit int) (query string, args []any, err error) {
 	w, err := s.of(others)
 	if err != nil {
 		return "", nil, err
 	}
 	// Pairs compared as such are not looked up on the index.
-	w.and("d.sort_name >= r.low AND (d.sort_name > r.low OR d.id > r.low_id)")
-	w.and("d.sort_name <= r.high AND (d.sort_name < r.high OR d.id < r.high_id)")
+	k := s.keyed()
+	w.and(k.on("{key} >= r.low AND ({key} > r.low OR d.id > r.low_id)"))
+	w.and(k.on("{key} <= r.high AND ({key} < r.high OR d.id < r.high_id)"))
 	var bounds [4][]string
 	for _, r := range in {
 		for i, b := range []string{r.low, r.lowID, r.high, r.highID} {
@@ -287,11 +294,11 @@ func (s *deviceSearch) ranging(in []nameRange, limit int) (query string, args []
 	}
 	from := "devices d"
 	if s.unfiltered() {
-		from = "device_texts d" // they know of names and accounts alone, and are narrow
+		from = k.texts + " d" // that of names knows of these and accounts alone, and is narrow
 	}
 	args = slices.Concat(w.args, []any{bounds[0], bounds[1], bounds[2], bounds[3]})
 	return fmt.Sprintf(`SELECT x.id, %[1]d, 0 FROM unnest($%[2]d::text[], $%[3]d::text[], $%[4]d::text[], $%[5]d::text[]) WITH ORDINALITY r(low, low_id, high, high_id, n)
-		CROSS JOIN LATERAL (SELECT d.id, d.sort_name FROM %[6]s%[7]s%[8]s) x
-		ORDER BY r.n, x.sort_name%[9]s, x.id%[9]s LIMIT %[10]d`,
-		others, len(args)-3, len(args)-2, len(args)-1, len(args), from, w.String(), ordered("d.sort_name", s.q, limit), s.direction(), limit), args, nil
+		CROSS JOIN LATERAL (SELECT d.id, %[11]s AS key FROM %[6]s%[7]s%[8]s) x
+		ORDER BY r.n, x.key%[9]s, x.id%[9]s LIMIT %[10]d`,
+		others, len(args)-3, len(args)-2, len(args)-1, len(args), from, w.String(), ordered(k.key, s.q, limit), s.direction(), limit, k.key), args, nil
 }

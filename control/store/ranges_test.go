@@ -45,7 +45,7 @@ func TestRangesBesideWriters(t *testing.T) {
 	for _, s := range replicas {
 		indexing.Go(func() error {
 			for {
-				if err := s.IndexNames(t.Context()); err != nil {
+				if err := s.IndexTexts(t.Context()); err != nil {
 					return fmt.Errorf("index names: %w", err)
 				}
 				select {
@@ -58,7 +58,7 @@ func TestRangesBesideWriters(t *testing.T) {
 	}
 	err := writing.Wait()
 	close(done)
-	if err := errors.Join(err, indexing.Wait(), replicas[0].IndexNames(t.Context())); err != nil {
+	if err := errors.Join(err, indexing.Wait(), replicas[0].IndexTexts(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	if ranges, changes := store.CountRanges(t, replicas[0]); ranges < 10 || changes != 0 {
@@ -130,7 +130,7 @@ func TestRangesArePartedBetweenNames(t *testing.T) {
 					}
 					return nil
 				})
-				if err := errors.Join(err, s.IndexNames(t.Context())); err != nil {
+				if err := errors.Join(err, s.IndexTexts(t.Context())); err != nil {
 					t.Fatal(err)
 				}
 			}

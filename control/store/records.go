@@ -41,7 +41,11 @@ func (t *tx) UpdateGroup(g fleet.Group) error {
 }
 
 func (t *tx) RemoveGroup(g id.Group) error {
-	if err := t.insert("UPDATE devices SET grp = '' WHERE grp = $1", g); err != nil {
+	was, err := t.wasIndexed("d.grp = $1", g)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(t.insert("UPDATE devices SET grp = '' WHERE grp = $1", g), t.reindexGroup(was, "")); err != nil {
 		return err
 	}
 	if err := t.insert("DELETE FROM role_rights WHERE grp = $1", g); err != nil {

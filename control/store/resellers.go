@@ -22,16 +22,12 @@ const under = "(SELECT b.id FROM accounts b WHERE b.path LIKE $1)"
 
 func (t *tx) RemoveAccounts(a fleet.Account) error {
 	path := a.Path + "%"
-	if !t.postgres { // whose index of searches is ours to keep
-		indexed, err := all(t, scanIndexed, selectIndexed+" WHERE a.path LIKE $1", path)
-		if err != nil {
-			return err
-		}
-		for _, x := range indexed {
-			if err := t.removeWords(x); err != nil {
-				return err
-			}
-		}
+	was, err := t.wasIndexed("a.path LIKE $1", path)
+	if err != nil {
+		return err
+	}
+	if err := t.unindex(was); err != nil {
+		return err
 	}
 	// What refers to something goes before it.
 	for _, table := range []string{"visits", "devices", "sites", "users"} {

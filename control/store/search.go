@@ -14,6 +14,9 @@ const (
 	// Where more match, all over the installation, going through a list in its
 	// order soon meets enough.
 	searchFew = 500
+	// searchNamed is the same of devices on SQLite, whose index has them in order: more
+	// are sooner read up to where the page ends, if not counted.
+	searchNamed = 100
 	// searchAll is up to how many rows are all looked at, by no index.
 	searchAll = 500
 	// searchSort is up to how many devices PostgreSQL has its index find and sorts
@@ -31,12 +34,13 @@ const (
 type searched struct {
 	table, alias string
 	texts        string // where PostgreSQL has that column indexed
+	index        string // SQLite's
 	key, num     string // in PostgreSQL and in SQLite, whose index has numbers
 }
 
 var (
-	devicesSearched = searched{"devices", "d", "device_texts", "id", "place"}
-	auditSearched   = searched{"audit", "audit", "audit", "seq", "seq"}
+	devicesSearched = searched{"devices", "d", "device_texts", byName.index, "id", byName.place}
+	auditSearched   = searched{"audit", "audit", "audit", "audit_search", "seq", "seq"}
 )
 
 // finding is the condition that a row has in it what was typed. Either it
@@ -63,7 +67,7 @@ func (t *tx) find(in searched, typed string, sort bool) (finding, error) {
 	if utf8.RuneCountInString(typed) < trigram {
 		return f, nil
 	}
-	return t.named(f, in, `"`+strings.ReplaceAll(strings.ToLower(typed), `"`, `""`)+`"`)
+	return t.named(f, in, `"`+strings.ReplaceAll(strings.ToLower(typed), `"`, `""`)+`"`, searchFew)
 }
 
 // expected is what to do about rows of which PostgreSQL expects so many.
@@ -86,7 +90,7 @@ func (t *tx) expected(in searched, typed string, sort bool) (finding, error) {
 	case n > searchFew:
 		return f, nil
 	}
-	keys, few, err := t.keys(fmt.Sprintf("SELECT COUNT(*), COALESCE(array_agg(key)::text, '{}') FROM (SELECT %s.%s AS key %s LIMIT %d) f", in.alias, in.key, from, searchFew+1), w.args...)
+	keys, few, err := t.keys(searchFew, fmt.Sprintf("SELECT COUNT(*), COALESCE(array_agg(key)::text, '{}') FROM (SELECT %s.%s AS key %s LIMIT %d) f", in.alias, in.key, from, searchFew+1), w.args...)
 	if err != nil || !few {
 		return f, err
 	}
@@ -103,19 +107,19 @@ func indexedText(in searched, typed string) finding {
 }
 
 // named is f for the rows alone that match in SQLite's index, if these are few.
-func (t *tx) named(f finding, in searched, match string) (finding, error) {
-	keys, few, err := t.keys(fmt.Sprintf("SELECT COUNT(*), json_group_array(rowid) FROM (SELECT rowid FROM %[1]s_search WHERE %[1]s_search MATCH $1 LIMIT %[2]d)", in.table, searchFew+1), match)
+func (t *tx) named(f finding, in searched, match string, most int) (finding, error) {
+	keys, few, err := t.keys(most, fmt.Sprintf("SELECT COUNT(*), json_group_array(rowid) FROM (SELECT rowid FROM %[1]s WHERE %[1]s MATCH $1 LIMIT %[2]d)", in.index, most+1), match)
 	if err != nil || !few {
 		return f, err
 	}
 	return finding{cond: in.alias + "." + in.num + " IN (SELECT value FROM json_each(?)) AND " + f.cond, args: append([]any{keys}, f.args...), named: true}, nil
 }
 
-// keys are what an index found, if it is few.
-func (t *tx) keys(query string, args ...any) (keys string, few bool, err error) {
+// keys are what an index found, if that is few: no more than most.
+func (t *tx) keys(most int, query string, args ...any) (keys string, few bool, err error) {
 	var n int
 	err = t.sql.QueryRowContext(t.ctx, query, args...).Scan(&n, &keys)
-	return keys, n <= searchFew, classified(err)
+	return keys, n <= most, classified(err)
 }
 
 // looking is the condition for rows one by one.

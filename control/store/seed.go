@@ -59,13 +59,22 @@ func (s *Store) Seed(ctx context.Context, devices, resellers int, now time.Time,
 // its turn after each.
 const mergePages = 500
 
-// mergeIndex makes one part of SQLite's index of searches, as its documentation
+// mergeIndex makes one part of each of SQLite's indexes of searches, as its documentation
 // has it (sqlite.org/fts5.html, section 6.8): of so many that come at once, and
 // make room for others, much is in it twice.
 func (s *Store) mergeIndex(ctx context.Context) error {
 	if s.postgres {
 		return nil
 	}
+	for _, k := range keyeds {
+		if err := s.merge(ctx, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) merge(ctx context.Context, k keyed) error {
 	for pages := -mergePages; ; pages = mergePages {
 		before, after := 0, 0
 		err := s.Tx(ctx, func(ft fleet.Tx) (err error) {
@@ -73,7 +82,7 @@ func (s *Store) mergeIndex(ctx context.Context) error {
 			if before, err = t.count("SELECT total_changes()"); err != nil {
 				return err
 			}
-			if err := t.insert("INSERT INTO devices_search (devices_search, rank) VALUES ('merge', $1)", pages); err != nil {
+			if err := t.insert(k.on("INSERT INTO {index} ({index}, rank) VALUES ('merge', $1)"), pages); err != nil {
 				return err
 			}
 			after, err = t.count("SELECT total_changes()")
@@ -142,17 +151,15 @@ func (t *tx) plantDevices(batch []seedling, rows [][]any) error {
 	if t.postgres {
 		return t.insertMany(into, rows)
 	}
-	order := make([]int, len(batch)) // of names, in which the index of searches is written fastest
-	for i := range order {
-		order[i] = i
+	if err := t.insertMany(into, rows); err != nil {
+		return err
 	}
-	slices.SortFunc(order, func(a, b int) int { return strings.Compare(sortName(batch[a].device), sortName(batch[b].device)) })
-	for _, i := range order { // one by one: a place is between those that have theirs
-		if err := t.insertSome(into, rows[i:i+1]); err != nil {
-			return err
-		}
-		if err := t.index(batch[i].device); err != nil {
-			return err
+	for _, k := range keyeds { // in its order an index is written fastest
+		slices.SortFunc(batch, func(a, b seedling) int { return strings.Compare(k.of(a.device), k.of(b.device)) })
+		for _, s := range batch {
+			if err := t.index(s.device, k); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

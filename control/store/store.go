@@ -121,7 +121,10 @@ func provider(db *sql.DB, dialect goose.Dialect, dir string, more ...goose.Provi
 	}
 	more = append(more, goose.WithDisableGlobalRegistry(true))
 	if dialect == goose.DialectSQLite3 {
-		more = append(more, goose.WithGoMigrations(goose.NewGoMigration(8, &goose.GoFunc{RunTx: indexAll}, nil)))
+		more = append(more, goose.WithGoMigrations(
+			goose.NewGoMigration(8, nil, nil), // it filled the index of searches that 10 makes anew
+			goose.NewGoMigration(11, &goose.GoFunc{RunTx: indexAll}, nil),
+		))
 	}
 	return goose.NewProvider(dialect, db, sub, more...)
 }

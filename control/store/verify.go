@@ -25,12 +25,16 @@ var checks = []check{
 		GROUP BY x.account, x.grp, x.status HAVING SUM(x.n) <> 0`},
 }
 
-// checksSQLite are of what SQLite alone has: the index of searches.
-var checksSQLite = []check{
-	{"a device whose place is not in the order of names", fmt.Sprintf(`SELECT id FROM
-		(SELECT id, sort_name, place >> %[1]d AS label, LAG(place >> %[1]d) OVER (ORDER BY sort_name, id) AS before FROM devices) WHERE label IS NULL OR label < before`, slotBits)},
-	{"a device that searches do not find", "SELECT d.id FROM devices d WHERE NOT EXISTS (SELECT 1 FROM devices_search s WHERE s.rowid = d.place)"},
-	{"searches find a device that is not there, at place", "SELECT CAST(s.rowid AS TEXT) FROM devices_search s WHERE NOT EXISTS (SELECT 1 FROM devices d WHERE d.place = s.rowid)"},
+// checksSQLite are of what SQLite alone has: the indexes of searches.
+func checksSQLite() (checks []check) {
+	for _, k := range keyeds {
+		checks = append(checks,
+			check{"a device whose place is not in its order", k.on(fmt.Sprintf(`SELECT id FROM (SELECT d.id, d.{place} >> %[1]d AS label,
+				LAG(d.{place} >> %[1]d) OVER (ORDER BY {key}, d.id) AS before FROM devices d) WHERE label IS NULL OR label < before`, slotBits))},
+			check{"a device that searches do not find", k.on("SELECT d.id FROM devices d WHERE NOT EXISTS (SELECT 1 FROM {index} s WHERE s.rowid = d.{place})")},
+			check{"searches find a device that is not there, at place", k.on("SELECT CAST(s.rowid AS TEXT) FROM {index} s WHERE NOT EXISTS (SELECT 1 FROM devices d WHERE d.{place} = s.rowid)")})
+	}
+	return checks
 }
 
 // checksPostgres are of the texts that searches look in.
@@ -69,9 +73,9 @@ func (s *Store) Verify(ctx context.Context) (findings []string, err error) {
 	} else if err := dangling(ctx, t, &findings); err != nil {
 		return nil, err
 	}
-	own := checksSQLite
-	if s.postgres {
-		own = checksPostgres
+	own := checksPostgres
+	if !s.postgres {
+		own = checksSQLite()
 	}
 	for _, c := range slices.Concat(checks, own) {
 		if err := c.run(ctx, t, &findings); err != nil {
@@ -79,9 +83,13 @@ func (s *Store) Verify(ctx context.Context) (findings []string, err error) {
 		}
 	}
 	if s.postgres {
-		err = checkRanges(ctx, t, &findings)
+		for _, k := range keyeds {
+			if err := checkRanges(ctx, t, k, &findings); err != nil {
+				return findings, err
+			}
+		}
 	}
-	return findings, err
+	return findings, nil
 }
 
 func (c check) run(ctx context.Context, t *sql.Tx, findings *[]string) error {
