@@ -113,6 +113,33 @@ func (c *Conn) TryWrite(b []byte, try func([]byte) (int, error)) (done bool, err
 	return c.keep(b[n:])
 }
 
+// TryWriteAll is TryWrite of several pieces, of Size in sum at most.
+func (c *Conn) TryWriteAll(bs net.Buffers, try func(net.Buffers) (int, error)) (done bool, err error) {
+	n := 0
+	if c.turn.TryLock() {
+		defer c.turn.Unlock()
+		c.mu.Lock()
+		clear := c.buf == nil && c.err == nil
+		c.mu.Unlock()
+		if clear {
+			if n, err = try(bs); err != nil {
+				return true, err
+			}
+		}
+	}
+	done = true
+	for _, b := range bs {
+		gone := min(n, len(b))
+		if n -= gone; gone == len(b) {
+			continue
+		}
+		if done, err = c.keep(b[gone:]); err != nil {
+			return true, err
+		}
+	}
+	return done, nil
+}
+
 func (c *Conn) keep(b []byte) (done bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

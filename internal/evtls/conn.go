@@ -21,7 +21,9 @@ type Conn struct {
 	tls     *tls.Conn                            // that reads from here, once it does so in one of our ways
 	now     func(c *Conn, b []byte) (int, error) // reads what is there; nil: Read blocks
 	lent    *segment                             // what crypto/tls reads into, between the first byte and the last
+	taken   *taking                              // the same for TryTake
 	drained bool                                 // it has nothing to hand out but when the socket has
+	deaf    bool                                 // crypto/tls shall not read the socket
 	ended   bool                                 // it has said an error, and may say it again
 	failed  error                                // what the socket said, and crypto/tls has not heard
 
@@ -138,6 +140,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 		err := c.failed
 		c.failed = nil
 		return 0, err
+	case c.deaf:
+		return 0, ErrWouldBlock
 	case c.now == nil:
 		return c.Conn.Read(b)
 	case c.tls == nil:
@@ -157,6 +161,11 @@ func (c *Conn) TryWrite(b []byte) (done bool, err error) {
 	_, err = c.tls.Write(b)
 	done, errU := c.Conn.TryUncork(c.writeNow)
 	return done, errors.Join(err, errU)
+}
+
+// TryWriteAll is TryWrite of several pieces, for connections without TLS.
+func (c *Conn) TryWriteAll(bs net.Buffers) (done bool, err error) {
+	return c.Conn.TryWriteAll(bs, c.writevNow)
 }
 
 // Close closes the connection at once; who reads and who writes finds out.

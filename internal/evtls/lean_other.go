@@ -2,7 +2,10 @@
 
 package evtls
 
-import "errors"
+import (
+	"errors"
+	"net"
+)
 
 // canWait is false where a socket cannot be asked: ReadLean is Read there.
 const canWait = false
@@ -12,3 +15,5 @@ func readable(int) bool { return true }
 func readNow(*Conn, []byte) (int, error) { return 0, errors.ErrUnsupported }
 
 func (*Conn) writeNow([]byte) (int, error) { return 0, nil }
+
+func (*Conn) writevNow(net.Buffers) (int, error) { return 0, nil }

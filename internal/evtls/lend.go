@@ -72,18 +72,24 @@ func input(t *tls.Conn) *bytes.Reader {
 // behind that (RFC 8446, section 5.2).
 var protected = []byte{23, 3, 3}
 
+const recordHead = 5
+
 // lacks reports whether crypto/tls would have to read the socket to go on. What
 // does not look like a record of ours is left to it.
 func (c *Conn) lacks() bool {
-	if c.lent == nil || c.ended || input(c.tls).Len() > 0 {
+	return c.lent != nil && c.wants()
+}
+
+// wants is lacks without a look at who reads.
+func (c *Conn) wants() bool {
+	if c.ended || input(c.tls).Len() > 0 {
 		return false
 	}
 	b := rawInput(c.tls).Bytes()
-	const head = 5
-	if len(b) < head {
+	if len(b) < recordHead {
 		return bytes.HasPrefix(protected, b[:min(len(b), len(protected))])
 	}
-	n := head + int(binary.BigEndian.Uint16(b[3:]))
+	n := recordHead + int(binary.BigEndian.Uint16(b[3:]))
 	return bytes.HasPrefix(b, protected) && n <= segmentSize/4 && len(b) < n
 }
 

@@ -27,7 +27,7 @@ func (s *sink) Write(b []byte) (int, error) {
 // secured is a server's end as the relay has it, and what a client that writes
 // to it leaves on a tape, of which give has so many bytes come. What the server
 // writes goes nowhere.
-func secured(b *testing.B) (raw *Conn, server, client *tls.Conn, sent *tape, give func(int)) {
+func secured(b testing.TB) (raw *Conn, server, client *tls.Conn, sent *tape, give func(int)) {
 	b.Helper()
 	near, far := net.Pipe()
 	b.Cleanup(func() { near.Close(); far.Close() })

@@ -30,7 +30,7 @@ func feed(c *core, b string, step int) error {
 	for len(b) > 0 {
 		n := copy(r.Room(), b[:min(step, len(b))])
 		b = b[n:]
-		err := c.receive(time.Second, r.seg, r.at, r.at+n)
+		err := c.receive(time.Second, r.seg, r.seg.B[r.at:r.at+n])
 		if r.at += n; r.seg.Alone() {
 			r.at = 0
 		}
@@ -138,7 +138,7 @@ func TestAResetBehindTheEndLosesNothing(t *testing.T) {
 	in := data(flagSYN, 1, "all of it") + frame(typeWindow, flagFIN, 1, 0, "") + frame(typeWindow, flagRST, 1, 0, "")
 	seg := NewSegment()
 	defer seg.Release()
-	if err := session.Receive(seg, 0, copy(seg.B, in)); err != nil {
+	if err := session.Receive(seg, seg.B[:copy(seg.B, in)]); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(s); err != nil || string(got) != "all of it" {
@@ -284,7 +284,7 @@ func TestUnreadDataHoldsLittleMoreThanItself(t *testing.T) {
 				for len(b) > 0 {
 					n := copy(r.Room(), b)
 					b = b[n:]
-					if err := k.receive(time.Second, r.seg, r.at, r.at+n); err != nil {
+					if err := k.receive(time.Second, r.seg, r.seg.B[r.at:r.at+n]); err != nil {
 						t.Fatal(err)
 					}
 					if r.at += n; r.seg.Alone() {
@@ -449,7 +449,7 @@ func (w *twoCores) move(i int, now time.Duration) {
 		seg := NewSegment()
 		from := w.r.IntN(100)
 		n := copy(seg.B[from:], w.wire[other][:min(len(w.wire[other]), 1+w.r.IntN(70_000))])
-		if err := w.ends[other].receive(now, seg, from, from+n); err != nil {
+		if err := w.ends[other].receive(now, seg, seg.B[from:from+n]); err != nil {
 			w.t.Fatalf("receive: %v", err)
 		}
 		seg.Release()

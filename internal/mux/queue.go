@@ -22,12 +22,22 @@ type somePieces [16]piece
 
 var piecePool = sync.Pool{New: func() any { return new(somePieces) }}
 
+// heldMax is how much waits for a reader before what comes in a room is copied: who
+// keeps up has it without a copy, and who does not pins no whole room by a part.
+const heldMax = 128 << 10
+
+// stays reports whether b, of a frame's body of size bytes, stays where it is.
+func (q *queue) stays(seg *Segment, b []byte, size int) bool {
+	return size > copyMax && (len(seg.B) <= SegmentSize || len(b) > copyMax && q.len <= heldMax)
+}
+
 // add appends b, which is part of seg and of a frame's body of size bytes. The
 // pieces of a large one stay where they are: next to each other, as far as they
 // are in one segment.
 func (q *queue) add(seg *Segment, b []byte, size int) {
+	stays := q.stays(seg, b, size)
 	q.len += len(b)
-	if size > copyMax {
+	if stays {
 		if n := len(q.pieces); n > q.first {
 			if p := &q.pieces[n-1]; p.seg == seg && cap(p.b) > len(p.b) && &p.b[:len(p.b)+1][len(p.b)] == &b[0] {
 				p.b = p.b[:len(p.b)+len(b)]

@@ -23,7 +23,7 @@ func (r *Reader) Room() []byte {
 
 // Took gives s the first n bytes of Room.
 func (r *Reader) Took(s *Session, n int) error {
-	err := s.Receive(r.seg, r.at, r.at+n)
+	err := s.Receive(r.seg, r.seg.B[r.at:r.at+n])
 	if r.at += n; r.seg.Alone() {
 		r.at = 0
 	}

@@ -2,10 +2,9 @@ package mux
 
 import "time"
 
-// receive takes bytes from the peer, cut anywhere: seg.B[from:to]. It holds seg
-// where that saves a copy. After an error nothing the peer says can be told.
-func (c *core) receive(now time.Duration, seg *Segment, from, to int) error {
-	b := seg.B[from:to]
+// receive takes bytes from the peer, cut anywhere, which are part of seg. It holds
+// seg where that saves a copy. After an error nothing the peer says can be told.
+func (c *core) receive(now time.Duration, seg *Segment, b []byte) error {
 	for len(b) > 0 {
 		if c.body > 0 {
 			n := min(int(c.body), len(b))

@@ -44,6 +44,13 @@ var (
 // NewSegment gives an empty segment of SegmentSize.
 func NewSegment() *Segment { return newSegment(len(sizes) - 2) }
 
+// NewRoom gives an empty segment that four of the largest records of TLS fit into.
+// What is read into it stays there, between their headers.
+func NewRoom() *Segment { return newSegment(len(sizes) - 1) }
+
+// Bytes is all of it.
+func (s *Segment) Bytes() []byte { return s.B }
+
 // segmentFor gives one that holds n bytes, at most SegmentSize.
 func segmentFor(n int) *Segment { return newSegment(int(byFits[(n+1023)>>10])) }
 

@@ -123,17 +123,21 @@ func (s *Session) Open(cancel <-chan struct{}) (*Stream, error) {
 	}
 }
 
-// Receive takes bytes that the peer has sent, cut anywhere: seg.B[from:to]. It
+// Receive takes bytes that the peer has sent, cut anywhere: parts of seg. It
 // keeps a hold on seg where that saves a copy, so the caller writes there no
 // more unless seg is Alone. One goroutine at a time calls it. It never waits.
 // After an error nothing more can be received, and the session should Fail.
-func (s *Session) Receive(seg *Segment, from, to int) error {
+func (s *Session) Receive(seg *Segment, parts ...[]byte) error {
 	s.mu.Lock()
 	if s.over != nil {
 		s.mu.Unlock()
 		return s.over
 	}
-	err := s.core.receive(clock(), seg, from, to)
+	var err error
+	now := clock()
+	for i := 0; i < len(parts) && err == nil; i++ {
+		err = s.core.receive(now, seg, parts[i])
+	}
 	s.dispatchLocked()
 	calls := s.takeCallsLocked()
 	s.telling = len(calls) > 0
@@ -218,7 +222,9 @@ func (s *Session) call(calls []call) {
 		if c.opened {
 			s.accept(c.stream)
 		}
-		if f := c.stream.notify.Load(); f != nil {
+		if c.fed {
+			c.stream.feedNow()
+		} else if f := c.stream.notify.Load(); f != nil {
 			(*f)()
 		}
 	}
@@ -231,6 +237,7 @@ func (s *Session) call(calls []call) {
 type call struct {
 	stream *Stream
 	opened bool
+	fed    bool // see Stream.Feed
 }
 
 // dispatchLocked wakes who waits for an event, and notes whom Receive has to
@@ -239,7 +246,8 @@ func (s *Session) dispatchLocked() {
 	for st := s.core.queues.pop(inTouched); st != nil; st = s.core.queues.pop(inTouched) {
 		e := st.events
 		st.events = 0
-		if e&readable != 0 {
+		fed := e&readable != 0 && st.feedsLocked()
+		if e&readable != 0 && !fed {
 			st.reader.wake()
 		}
 		if e&writable != 0 {
@@ -251,8 +259,8 @@ func (s *Session) dispatchLocked() {
 		if e&opened != 0 {
 			st.session = s
 		}
-		if e&opened != 0 || e&readable != 0 && st.notify.Load() != nil {
-			s.calls = append(s.calls, call{st, e&opened != 0})
+		if e&opened != 0 || fed || e&readable != 0 && st.notify.Load() != nil {
+			s.calls = append(s.calls, call{st, e&opened != 0, fed})
 		}
 	}
 	if s.core.queues.first(inClosing) != nil && s.expiry == nil {

@@ -53,6 +53,7 @@ type Stream struct {
 	// Ours.
 	readMu, writeMu sync.Mutex // who reads, who writes
 	reader, writer  *waiter    // nil: nobody waits
+	fed             *feeding   // nil: what comes waits for a Read
 	readBy, writeBy time.Time
 }
 
@@ -86,21 +87,30 @@ func (t *Stream) consumedLocked() {
 	s.kickLocked()
 }
 
+// endLocked is why there is nothing more to read; nil while there may be.
+func (t *Stream) endLocked() error {
+	switch {
+	case t.closed.Load():
+		return net.ErrClosed
+	case t.queue.len > 0:
+		return nil
+	case t.wasReset:
+		return ErrReset
+	case t.broken:
+		return t.session.lost
+	case t.finGot:
+		return io.EOF
+	}
+	return nil
+}
+
 // awaitLocked waits until there is something to read, or an error instead.
 func (t *Stream) awaitLocked(wait bool) error {
 	s := t.session
 	for {
-		switch {
-		case t.closed.Load():
-			return net.ErrClosed
-		case t.queue.len > 0:
-			return nil
-		case t.wasReset:
-			return ErrReset
-		case t.broken:
-			return s.lost
-		case t.finGot:
-			return io.EOF
+		switch err := t.endLocked(); {
+		case err != nil || t.queue.len > 0:
+			return err
 		case !wait:
 			return ErrWouldBlock
 		}

@@ -14,6 +14,8 @@ func Read(fd int, b []byte) (int, error) { return syscall.Read(fd, b) }
 
 func Write(fd int, b []byte) (int, error) { return syscall.Write(fd, b) }
 
+func Writev(fd int, bs [][]byte, _ []unix.Iovec) (int, error) { return unix.Writev(fd, bs) }
+
 func Poll(epoll int, events []unix.EpollEvent) (int, error) {
 	return unix.EpollWait(epoll, events, 0)
 }

@@ -132,12 +132,14 @@ func (t *session) ready() (again bool) {
 		if t.ended {
 			return false
 		}
-		n, err := t.wire.poll.TryRead(t.reader.Room())
+		at, parts, err := t.wire.poll.TryTake(newRoom)
 		if nothingNow(err) {
-			t.reader.Release()
 			return false
 		}
-		if t.take(n, err); t.ended {
+		if len(parts) > 0 && t.hears() {
+			t.took(t.mux.Receive(at.(*mux.Segment), parts...))
+		}
+		if t.ended = err != nil; t.ended {
 			go t.finish()
 			return false
 		}
@@ -147,14 +149,27 @@ func (t *session) ready() (again bool) {
 
 // take gives the multiplexer what was read.
 func (t *session) take(n int, err error) {
-	if n > 0 && !t.deaf {
-		t.heard.Store(int64(time.Since(t.start)))
-		if breach := t.reader.Took(t.mux, n); breach != nil {
-			t.deaf = true
-			t.end(t.blame(breach), true)
-		}
+	if n > 0 && t.hears() {
+		t.took(t.reader.Took(t.mux, n))
 	}
 	t.ended = err != nil
+}
+
+// hears is for when something has come, and reports whether it is believed.
+func (t *session) hears() bool {
+	if t.deaf {
+		return false
+	}
+	t.heard.Store(int64(time.Since(t.start)))
+	return true
+}
+
+// took gets what the multiplexer says of it.
+func (t *session) took(breach error) {
+	if breach != nil {
+		t.deaf = true
+		t.end(t.blame(breach), true)
+	}
 }
 
 // write is the multiplexer's. After an error the reader may yet find a goodbye.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"time"
+
+	"trunkline/internal/mux"
 )
 
 // wire is the TLS connection below the multiplexer, and what its raw
@@ -18,13 +20,13 @@ type wire struct {
 
 type (
 	// poller is a raw connection that says when there is something to read, so that
-	// nobody has to wait. TryRead's error is Temporary when there is nothing.
+	// nobody has to wait. TryTake's error is Temporary when there is nothing.
 	poller interface {
 		corker
 		ReadLean(t *tls.Conn, b []byte) (int, error) // lets TLS have no buffer while its reader waits
 		Thrift(t *tls.Conn)                          // has TLS hold less while nothing comes
 		Watch(t *tls.Conn, ready func() (again bool)) error
-		TryRead(b []byte) (int, error)
+		TryTake(rooms func() room) (room, [][]byte, error)
 		Pollable() bool                           // Watch takes no goroutine
 		TryWrite(b []byte) (done bool, err error) // does not wait, if it is Pollable and watched; Uncork waits for what is left
 	}
@@ -35,6 +37,15 @@ type (
 		HangUp(t *tls.Conn, deadline time.Time) error
 	}
 )
+
+// room is memory that is read into: a *mux.Segment.
+type room = interface {
+	Bytes() []byte
+	Alone() bool
+	Release()
+}
+
+func newRoom() room { return mux.NewRoom() }
 
 func newWire(c *tls.Conn) wire {
 	w := wire{tls: c, raw: c.NetConn()}

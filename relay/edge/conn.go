@@ -38,6 +38,7 @@ type conn struct {
 	exchange             *exchange               // the last one's memory is the next one's
 	fields, answerFields []field                 // for the exchanges, one after the other
 	pass                 func(net.Buffers) error // download.pass, bound once
+	poured               func(net.Buffers) bool  // download.pour too
 
 	spoke  bool // has sent a byte
 	mute   bool // see Write

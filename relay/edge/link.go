@@ -50,6 +50,12 @@ type lender interface {
 	TryLend(size int, use func(net.Buffers) error) (n int, err error) // does not wait; its error is Temporary when there is nothing
 }
 
+// feeder is a lender that has take called with what comes by who reads the tunnel,
+// so that nobody is woken for it; see mux.Stream.Feed.
+type feeder interface {
+	Feed(size int64, until time.Time, take func(net.Buffers) (more bool)) (n int64, err error)
+}
+
 func newLink(s Stream, device id.Device, visit id.Visit, limit time.Duration) *link {
 	l := &link{Stream: s, device: device, visit: visit, limit: limit}
 	l.lender, _ = s.(lender)

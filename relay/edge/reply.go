@@ -84,6 +84,9 @@ type download struct {
 	front   [2][]byte     // the head and what came with it, to go before what is lent
 	parts   [2 + 8][]byte // both, for one write: a stream lends 8 pieces at most
 	due     toll
+
+	held   bool  // the browser's socket has not taken all that came in a loop
+	broken error // it takes nothing any more
 }
 
 func (d *download) run(head []byte) error {
@@ -153,7 +156,10 @@ func (d *download) more(now time.Time) error {
 	}
 	var err error
 	if d.lends() {
-		_, err = d.l.lender.Lend(int(min(d.left, largeBuf)), d.passer())
+		var fed bool
+		if fed, err = d.feed(now); !fed && err == nil {
+			_, err = d.l.lender.Lend(int(min(d.left, largeBuf)), d.passer())
+		}
 	} else {
 		_, err = d.l.fill()
 	}

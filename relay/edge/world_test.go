@@ -68,6 +68,29 @@ func (s stream) TryLend(size int, use func(net.Buffers) error) (int, error) {
 	return n, use(net.Buffers{b[:n/3], b[n/3 : n]})
 }
 
+// Feed is as a tunnel's stream feeds: another goroutine passes on what comes.
+func (s stream) Feed(size int64, _ time.Time, take func(net.Buffers) (more bool)) (n int64, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b := make([]byte, 64<<10)
+		for more := true; more && n < size; {
+			var m int
+			m, err = s.Read(b[:min(size-n, int64(len(b)))])
+			if m == 0 {
+				return
+			}
+			n += int64(m)
+			more = take(net.Buffers{b[:m/3], b[m/3 : m]})
+		}
+	}()
+	<-done
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
 func (s stream) Alive() bool {
 	raw, err := s.SyscallConn()
 	if err != nil {

@@ -16,16 +16,15 @@ import (
 // link is one connection to another relay. Either side opens streams on it. An
 // event loop reads it.
 type link struct {
-	peers  *Peers
-	relay  id.Relay // at the other end
-	conn   *tls.Conn
-	raw    *evtls.Conn
-	mux    *mux.Session
-	reader mux.Reader      // the loop's
-	over   chan error      // why there is no more to be read; room for one
-	ended  bool            // by the loop: that was said
-	ctx    context.Context //nolint:containedctx // of the streams it serves: they end with it
-	stop   context.CancelFunc
+	peers *Peers
+	relay id.Relay // at the other end
+	conn  *tls.Conn
+	raw   *evtls.Conn
+	mux   *mux.Session
+	over  chan error      // why there is no more to be read; room for one
+	ended bool            // by the loop: that was said
+	ctx   context.Context //nolint:containedctx // of the streams it serves: they end with it
+	stop  context.CancelFunc
 
 	opened  atomic.Int64   // streams, by us, that are not closed yet
 	served  sync.WaitGroup // of the other side's streams
@@ -75,6 +74,8 @@ func (l *link) run() error {
 	return err
 }
 
+func newRoom() evtls.Room { return mux.NewRoom() }
+
 // turns is how often a link that has much to read is read before others have
 // their turn.
 const turns = 4
@@ -85,22 +86,21 @@ func (l *link) ready() (again bool) {
 		if l.ended {
 			return false
 		}
-		n, err := l.raw.TryRead(l.reader.Room())
+		room, parts, err := l.raw.TryTake(newRoom)
 		if evtls.WouldBlock(err) {
-			l.reader.Release()
 			return false
 		}
-		if n > 0 {
+		if len(parts) > 0 {
 			l.heard.Store(true)
 			l.doubted.Store(false)
-			l.peers.metrics.received.Add(float64(n))
-			if breach := l.reader.Took(l.mux, n); breach != nil {
-				err = breach
+			for _, b := range parts {
+				l.peers.metrics.received.Add(float64(len(b)))
 			}
+			err = l.mux.Receive(room.(*mux.Segment), parts...)
 		}
 		if err != nil {
 			l.ended = true
-			l.reader.Release()
+			l.raw.Leave()
 			l.over <- err
 			return false
 		}

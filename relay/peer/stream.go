@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"trunkline/internal/id"
 	"trunkline/internal/mux"
@@ -45,6 +46,12 @@ func (s *Stream) Lend(size int, use func(net.Buffers) error) (int, error) {
 // TryLend is Lend that does not wait: its error is Temporary when there is nothing.
 func (s *Stream) TryLend(size int, use func(net.Buffers) error) (int, error) {
 	n, err := s.Stream.TryLend(size, use)
+	return n, s.cause(err)
+}
+
+// Feed has take called with what comes, so that nobody is woken; see mux.Stream.
+func (s *Stream) Feed(size int64, until time.Time, take func(net.Buffers) (more bool)) (int64, error) {
+	n, err := s.Stream.Feed(size, until, take)
 	return n, s.cause(err)
 }
 
