@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -82,19 +83,21 @@ func (w *world) path(name string) string { return filepath.Join(w.fam.dir, name)
 
 func loopback(port string) string { return net.JoinHostPort("127.0.0.1", port) }
 
-// freePorts takes ports from the kernel for programs that must be told theirs.
+// freePorts are for programs that must be told theirs. They keep clear of those
+// that the kernel gives to others meanwhile.
 func freePorts(n int) ([]string, error) {
 	var out []string
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+	for range 1000 {
+		if len(out) == n {
+			return out, nil
 		}
-		defer ln.Close() // all at the end, so that they differ
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		out = append(out, port)
+		port := strconv.Itoa(20_000 + mrand.IntN(12_000))
+		if ln, err := net.Listen("tcp", loopback(port)); err == nil {
+			defer ln.Close() // all at the end, so that they differ
+			out = append(out, port)
+		}
 	}
-	return out, nil
+	return nil, errors.New("no free ports")
 }
 
 // cpuRelay and a memoryRelay for each number of tunnels may dial the bus. A

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -95,15 +96,19 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// freeAddr is a loopback address for a server that cannot choose one itself.
+// freeAddr is a loopback address for a server that cannot choose one itself. It
+// keeps clear of the ports that the kernel gives to others meanwhile.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+mrand.IntN(12_000))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 func write(t *testing.T, path, content string) {
