@@ -166,9 +166,9 @@ func (p placed) split(label int64, key string, d id.Device) error {
 	low, high, moved := label, label, after
 	if len(before) < len(after) {
 		moved = before
-		low, err = p.nextLabel(label, -1)
+		low, _, err = p.nextLabel(label, -1)
 	} else {
-		high, err = p.nextLabel(label, 1)
+		high, _, err = p.nextLabel(label, 1)
 	}
 	if err != nil {
 		return err
@@ -180,20 +180,27 @@ func (p placed) split(label int64, key string, d id.Device) error {
 }
 
 // makeRoom moves buckets so that there are labels between two neighbours: as few
-// as have room enough together with what is beyond them, on either side.
+// as have room enough together with what is beyond them, on either side. Beyond the
+// last one there is as much as is wanted.
 func (p placed) makeRoom(low, high int64) error {
 	up, down := []int64{high}, []int64{low}
 	for {
-		above, err := p.nextLabel(up[len(up)-1], 1)
+		above, end, err := p.nextLabel(up[len(up)-1], 1)
 		if err != nil {
 			return err
+		}
+		if end {
+			above = low + p.stride*int64(len(up)+1)
 		}
 		if gap := (above - low) / int64(len(up)+1); gap >= p.sparse {
 			return p.spread(up, low, gap)
 		}
-		below, err := p.nextLabel(down[len(down)-1], -1)
+		below, end, err := p.nextLabel(down[len(down)-1], -1)
 		if err != nil {
 			return err
+		}
+		if end {
+			below = high - p.stride*int64(len(down)+1)
 		}
 		if gap := (high - below) / int64(len(down)+1); gap >= p.sparse {
 			slices.Reverse(down)
@@ -204,17 +211,17 @@ func (p placed) makeRoom(low, high int64) error {
 }
 
 // nextLabel is the next bucket's above (1) or below (-1) one; a stride away if
-// that is the last.
-func (p placed) nextLabel(label int64, side int64) (int64, error) {
+// that is the end.
+func (p placed) nextLabel(label int64, side int64) (next int64, end bool, err error) {
 	query, from := "SELECT d.{place} FROM devices d WHERE d.{place} >= $1 ORDER BY d.{place} LIMIT 1", (label+1)<<slotBits
 	if side < 0 {
 		query, from = "SELECT d.{place} FROM devices d WHERE d.{place} < $1 ORDER BY d.{place} DESC LIMIT 1", label<<slotBits
 	}
-	next, err := one(p.tx, scanPlace, p.on(query), from)
+	place, err := one(p.tx, scanPlace, p.on(query), from)
 	if errors.Is(err, fleet.ErrNoRow) {
-		return label + side*p.stride, nil
+		return label + side*p.stride, true, nil
 	}
-	return labelOf(next), err
+	return labelOf(place), false, err
 }
 
 // spread gives buckets, by their labels in order, new ones after start, gap

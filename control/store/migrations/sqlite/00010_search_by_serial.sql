@@ -9,8 +9,11 @@ ALTER TABLE devices ADD COLUMN serial_place INTEGER;
 UPDATE devices SET serial_place = n.place FROM (
     SELECT num, (n / 48 * 4096) * 64 + n % 48 AS place FROM (SELECT num, ROW_NUMBER() OVER (ORDER BY COALESCE(serial, ''), id) - 1 AS n FROM devices)
 ) AS n WHERE n.num = devices.num;
-CREATE UNIQUE INDEX devices_serial_place ON devices (serial_place);
 DROP INDEX devices_place;
+UPDATE devices SET place = n.place FROM (
+    SELECT num, (n / 48 * 4096) * 64 + n % 48 AS place FROM (SELECT num, ROW_NUMBER() OVER (ORDER BY sort_name, id) - 1 AS n FROM devices)
+) AS n WHERE n.num = devices.num; -- room for others
+CREATE UNIQUE INDEX devices_serial_place ON devices (serial_place);
 CREATE INDEX devices_place ON devices (place, since, id);
 DROP INDEX devices_serial; -- it had what searches look in
 CREATE INDEX devices_serial ON devices (account, COALESCE(serial, ''), id);
