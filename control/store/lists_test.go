@@ -7,6 +7,7 @@ import (
 
 	"trunkline/control/fleet"
 	"trunkline/internal/controlapi"
+	"trunkline/internal/id"
 )
 
 const listed = 50 // in a page
@@ -41,6 +42,8 @@ var deviceLists = []struct {
 	{"search fewer", fleet.DeviceQuery{Search: "rk l"}, false},
 	{"search status", fleet.DeviceQuery{Search: "hotel", Status: fleet.StatusConnected}, false},
 	{"search group", fleet.DeviceQuery{Search: "hotel", Group: string(benchGroup(2))}, false},
+	{"search group by serial", fleet.DeviceQuery{Search: "hotel", Group: string(benchGroup(2)), Sort: fleet.SortSerial}, false},
+	{"search of who sees a group", fleet.DeviceQuery{Search: "hotel", Seen: fleet.GroupFilter{Groups: []id.Group{benchGroup(2)}}}, false},
 	{"search within the last", fleet.DeviceQuery{Search: "wolle"}, false},
 	{"search within the first", fleet.DeviceQuery{Search: "alen", Desc: true}, false},
 	{"search within many of the last", fleet.DeviceQuery{Search: "wol"}, false},
@@ -85,7 +88,10 @@ func auditPage(q fleet.AuditQuery) func(fleet.Tx, *benched) error {
 
 // storeList reads a list of devices from the store.
 func storeList(q fleet.DeviceQuery, next bool) func(*testing.B, *benched) {
-	q.Limit, q.Seen = listed, everything
+	q.Limit = listed
+	if len(q.Seen.Groups) == 0 {
+		q.Seen = everything
+	}
 	cursors := make(map[*benched]string)
 	read := func(b *testing.B, f *benched, q fleet.DeviceQuery) (p fleet.Page[fleet.Device]) {
 		err := f.View(b.Context(), func(tx fleet.Tx) (err error) { p, err = tx.Devices(f.root, q); return err })
