@@ -30,7 +30,7 @@ func (t *tx) addAudit(once sql.NullString, e fleet.AuditEntry) error {
 }
 
 // Audit lists entries in the order of their numbers, which is that of times but
-// for what the clocks of several control nodes differ.
+// for what the clocks of several control nodes differ; all of a time in that of times.
 func (t *tx) Audit(account id.Account, orphans bool, q fleet.AuditQuery) (fleet.Page[fleet.AuditEntry], error) {
 	l := auditList{tx: t, of: []id.Account{account}, q: q, whole: entries{0, math.MaxInt64}, auditBounds: wideAudit}
 	if orphans {

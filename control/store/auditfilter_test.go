@@ -39,7 +39,7 @@ func TestAuditIsAFilter(t *testing.T) {
 			}
 			return nil
 		})
-		for range 60 {
+		for i := range 60 {
 			q := fleet.AuditQuery{
 				Search: pick(r, "", "early", "a", "Ab", "dev_1", "example", "nobody", someName(r)), Action: pick(r, "", "", "sign_in"), Actor: pick(r, "", "", "a@example.com", "c@example.com"),
 				Outcome: pick(r, "", "", "ok", "rejected", fleet.OutcomeRefused), From: pick(r, time.Time{}, at(r.IntN(450))), Limit: 60,
@@ -49,6 +49,9 @@ func TestAuditIsAFilter(t *testing.T) {
 			}
 			if q.From.IsZero() && r.IntN(2) == 0 {
 				q.To = at(r.IntN(450))
+			}
+			if i%6 == 0 {
+				q.Search, q.Action, q.Actor, q.Outcome = "", "", "", ""
 			}
 			w.audits(there, r.IntN(2) == 0, q)
 		}
@@ -60,8 +63,13 @@ func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 // audits reads all pages of a list, by each way there is.
 func (w *world) audits(there []fleet.AuditEntry, orphans bool, q fleet.AuditQuery) {
 	w.Helper()
+	newest := slices.Clone(there)
+	slices.Reverse(newest)
+	if q.Search+q.Action+q.Actor+q.Outcome == "" && (!q.From.IsZero() || !q.To.IsZero()) { // all of a time, in its order
+		slices.SortStableFunc(newest, func(a, b fleet.AuditEntry) int { return b.At.Compare(a.At) })
+	}
 	var want []string
-	for _, e := range slices.Backward(there) {
+	for _, e := range newest {
 		text := strings.ToLower(strings.Join([]string{e.Actor, e.Object, e.Remote, e.Outcome, e.Detail}, "\n"))
 		refused := q.Outcome == fleet.OutcomeRefused
 		if (e.Account == w.account.ID || orphans && e.Account == "") && cmp.Or(q.Action, e.Action) == e.Action && cmp.Or(q.Actor, e.Actor) == e.Actor &&

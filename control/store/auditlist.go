@@ -13,12 +13,11 @@ import (
 // auditBounds are how far a list of audit entries is looked for in one way before
 // another.
 type auditBounds struct {
-	span int // up to how many entries of the time asked for are all looked at for their numbers, whether needed or not
 	near int // how many of the newest are looked at for what was typed before an index is asked
 	sort int // up to how many that PostgreSQL's index of texts finds are sorted: more are sooner met
 }
 
-var wideAudit = auditBounds{span: 5000, near: searchWalk, sort: 10_000}
+var wideAudit = auditBounds{near: searchWalk, sort: 10_000}
 
 // auditList is a list of audit entries under way.
 type auditList struct {
@@ -26,9 +25,10 @@ type auditList struct {
 	of      []id.Account // whose entries; "": nobody's
 	q       fleet.AuditQuery
 	find    finding
-	filters []auditFilter // on SQLite the first one's index is gone through
-	whole   entries       // those of the time asked for are among them; none if the last is 0
-	start   int64         // where the page before ended; 0: it is the first
+	filters []auditFilter           // on SQLite the first one's index is gone through
+	whole   entries                 // those of the time asked for are among them; none if the last is 0
+	span    int                     // how many those are, whatever else is asked for
+	start   struct{ seq, at int64 } // where the page before ended
 	auditBounds
 }
 
@@ -45,8 +45,11 @@ type auditFilter struct {
 // begin reads what is asked for, and asks the index of a search for the entries
 // that match, which it names if they are few.
 func (l *auditList) begin() (err error) {
+	if err := l.planned(); err != nil {
+		return err
+	}
 	if l.q.Cursor != "" {
-		if err := readCursor(l.q.Cursor, &l.start); err != nil {
+		if err := readCursor(l.q.Cursor, &l.start.seq, &l.start.at); err != nil {
 			return err
 		}
 	}
@@ -68,7 +71,11 @@ func (l *auditList) begin() (err error) {
 // run reads the page: of the few that are named, or of what is gone through.
 func (l *auditList) run() (out fleet.Page[fleet.AuditEntry], err error) {
 	read := l.named
-	if !l.find.named {
+	switch timed := !l.q.From.IsZero() || !l.q.To.IsZero(); {
+	case l.find.named:
+	case timed && l.q.Search == "" && len(l.filters) == 0:
+		read = l.timed
+	default:
 		if err := l.between(); err != nil || l.whole.last == 0 {
 			return out, err
 		}
@@ -83,7 +90,7 @@ func (l *auditList) run() (out fleet.Page[fleet.AuditEntry], err error) {
 	if err != nil {
 		return out, err
 	}
-	out = page(es, l.q.Limit, total, func(e fleet.AuditEntry) string { return cursor(e.Seq) })
+	out = page(es, l.q.Limit, total, func(e fleet.AuditEntry) string { return cursor(e.Seq, micros(e.At)) })
 	out.More = more
 	return out, nil
 }
@@ -93,7 +100,7 @@ func (l *auditList) rest() entries {
 	if l.q.Cursor == "" {
 		return l.whole
 	}
-	return entries{l.whole.first, min(l.whole.last, l.start-1)}
+	return entries{l.whole.first, min(l.whole.last, l.start.seq-1)}
 }
 
 // rarest has the filter first that fewest entries pass, so that those are gone
@@ -118,58 +125,16 @@ func (l *auditList) rarest() error {
 	return nil
 }
 
-// between finds the first and the last entry of the time asked for: those before
-// and after need not be gone through. An index has their numbers, and it is asked
-// for those of more than span only where the page could else be far.
+// between finds the first and the last entry of the time asked for, which an index
+// has: those before and after need not be gone through.
 func (l *auditList) between() error {
 	if l.q.From.IsZero() && l.q.To.IsZero() {
 		return nil
 	}
-	w := l.mine(where{}, true)
-	if !l.q.From.IsZero() {
-		w.and("at >= ?", micros(l.q.From))
-	}
-	if !l.q.To.IsZero() {
-		w.and("at < ?", micros(l.q.To))
-	}
-	type span struct {
-		n int
-		entries
-	}
-	look := func(limit string) (span, error) {
-		return one(l.tx, func(r scanner) (s span, err error) {
-			err = r.Scan(&s.n, &s.first, &s.last)
-			return s, err
-		}, "SELECT COUNT(*), COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM (SELECT seq FROM audit"+w.String()+limit+") AS span", w.args...)
-	}
-	s, err := look(fmt.Sprintf(" LIMIT %d", l.span+1))
-	if err == nil && s.n > l.span {
-		far, err := l.far()
-		if err != nil || !far {
-			return err
-		}
-		s, err = look("")
-		if err != nil {
-			return err
-		}
-	}
-	l.whole = s.entries
-	return err
-}
-
-// far says whether what fills a page may be far from the newest entry, though
-// many are of the time asked for.
-func (l *auditList) far() (bool, error) {
-	if l.q.Search != "" || len(l.filters) > 0 {
-		return true, nil
-	}
-	if l.q.To.IsZero() {
-		return false, nil
-	}
-	w := l.mine(where{}, true)
-	w.and("at >= ?", micros(l.q.To))
-	n, err := l.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM audit%s LIMIT %d) AS newer", w.String(), searchWalk+1), w.args...)
-	return n > searchWalk, err
+	w := l.ofTime(l.mine(where{}, true), "at")
+	err := l.tx.sql.QueryRowContext(l.ctx, "SELECT COUNT(*), COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM "+l.by("time")+w.String(), w.args...).
+		Scan(&l.span, &l.whole.first, &l.whole.last)
+	return classified(err)
 }
 
 // mine are all entries of those accounts, by their index or by something else.
@@ -196,7 +161,11 @@ func (l *auditList) asked(w where, index bool) where {
 		}
 		w.and(column+" "+f.test, f.args...)
 	}
-	at := l.unindexed("at")
+	return l.ofTime(w, l.unindexed("at"))
+}
+
+// ofTime adds the time that is asked for.
+func (l *auditList) ofTime(w where, at string) where {
 	if !l.q.From.IsZero() {
 		w.and(at+" >= ?", micros(l.q.From))
 	}
@@ -220,18 +189,24 @@ func (l *auditList) walk(columns string, f finding, e entries, n int) (string, [
 	return strings.Join(parts, " UNION ALL ") + order, args
 }
 
-// table has SQLite take the index of the first filter, or of all: it would choose
-// by how much a condition asks for, not by how many entries there are.
+// by has SQLite take an index of the audit log: it would choose by how much a
+// condition asks for, not by how many entries there are.
+func (l *auditList) by(index string) string {
+	if l.postgres {
+		return "audit"
+	}
+	return "audit INDEXED BY audit_" + index
+}
+
+// table is gone through by the first filter, or by the account.
 func (l *auditList) table() string {
 	switch {
-	case l.postgres:
-		return "audit"
 	case len(l.filters) == 0:
-		return "audit INDEXED BY audit_account"
+		return l.by("account")
 	case l.filters[0].args == nil:
-		return "audit INDEXED BY audit_refused"
+		return l.by("refused")
 	}
-	return "audit INDEXED BY audit_" + l.filters[0].column
+	return l.by(l.filters[0].column)
 }
 
 // each are an account's entries, behind other arguments.
@@ -267,6 +242,32 @@ func (l *auditList) listed() (es []fleet.AuditEntry, total int, more bool, err e
 	}
 	query, args := l.walk("seq, "+auditColumns, finding{}, l.rest(), l.q.Limit+1)
 	es, err = all(l.tx, scanAudit, query, args...)
+	return es, min(total, fleet.MaxTotal), total > fleet.MaxTotal, err
+}
+
+// timed reads a page of all of a time, in the order of times: a day's entries are
+// then found at once, wherever they are.
+func (l *auditList) timed() (es []fleet.AuditEntry, total int, more bool, err error) {
+	const order = " ORDER BY at DESC, seq DESC"
+	var counted, read where
+	var counts, pages []string
+	for i, a := range l.of {
+		of := func(w where) where {
+			w = where{args: w.args}
+			w.and("account = ?", a)
+			return l.ofTime(w, "at")
+		}
+		counted = of(counted)
+		counts = append(counts, fmt.Sprintf("(SELECT COUNT(*) FROM (SELECT 1 FROM %s%s LIMIT %d) AS n)", l.by("time"), counted.String(), fleet.MaxTotal+1))
+		if read = of(read); l.q.Cursor != "" {
+			read.and("(at, seq) < (?, ?)", l.start.at, l.start.seq)
+		}
+		pages = append(pages, fmt.Sprintf("SELECT * FROM (SELECT seq, %s FROM %s%s%s LIMIT %d) AS walk%d", auditColumns, l.by("time"), read.String(), order, l.q.Limit+1, i))
+	}
+	if total, err = l.count("SELECT "+strings.Join(counts, " + "), counted.args...); err != nil {
+		return nil, 0, false, err
+	}
+	es, err = all(l.tx, scanAudit, strings.Join(pages, " UNION ALL ")+order+fmt.Sprintf(" LIMIT %d", l.q.Limit+1), read.args...)
 	return es, min(total, fleet.MaxTotal), total > fleet.MaxTotal, err
 }
 

@@ -45,9 +45,13 @@ func (l *auditList) hits(among entries, n int) (found []int64, err error) {
 			return l.sorted(among, n)
 		}
 	default:
-		if own, err := l.counted(l.near + 1); err != nil {
-			return nil, err
-		} else if own > l.near {
+		own := l.span
+		if own == 0 || len(l.filters) > 0 {
+			if own, err = l.counted(l.near + 1); err != nil {
+				return nil, err
+			}
+		}
+		if own > l.near {
 			if found, whole, err := l.streamed(among, n); err != nil || whole || len(found) == n {
 				return found, err
 			}

@@ -270,7 +270,7 @@ func (t *tx) explain(query string, args []any) (string, error) {
 // NarrowAudit is a list of audit entries with bounds so low that each way of
 // going through them has its turn.
 func NarrowAudit(x fleet.Tx, account id.Account, orphans bool, q fleet.AuditQuery) (out fleet.Page[fleet.AuditEntry], err error) {
-	l := auditList{tx: x.(*tx), of: []id.Account{account}, q: q, whole: entries{0, math.MaxInt64}, auditBounds: auditBounds{span: 20, near: 25, sort: 90}}
+	l := auditList{tx: x.(*tx), of: []id.Account{account}, q: q, whole: entries{0, math.MaxInt64}, auditBounds: auditBounds{near: 25, sort: 90}}
 	if orphans {
 		l.of = append(l.of, "")
 	}

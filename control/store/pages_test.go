@@ -94,7 +94,8 @@ type benched struct {
 	url                        string
 	owner, technician, auditor string // sessions
 	names                      *strings.Replacer
-	oldest                     string // what the oldest tenth of audit entries have in them
+	entries                    int    // of the audit log
+	oldest                     string // what the oldest tenth of them have in them
 }
 
 // benchGroup is one of ten; half of the devices are in them.
@@ -129,7 +130,7 @@ func filled(b *testing.B, database string, devices, resellers int) *benched {
 	c, err := control.New(b.Context(), control.Options{Config: cfg, Bus: own, Log: zap.NewNop(), Registerer: prometheus.NewRegistry()})
 	must(err)
 	b.Cleanup(func() { c.Close() })
-	f := new(benched)
+	f := &benched{entries: devices}
 	f.Store, err = open()
 	must(err)
 	b.Cleanup(func() {
@@ -168,7 +169,7 @@ func filled(b *testing.B, database string, devices, resellers int) *benched {
 		return err
 	}))
 	f.names = strings.NewReplacer("{device}", string(device.Items[0].ID), "{today}", now.UTC().Format(time.DateOnly), "{day}", now.UTC().Add(-time.Second*time.Duration(devices)).Format(time.DateOnly))
-	f.oldest = fmt.Sprintf(" %06d", devices-1)[:8-len(fmt.Sprint(devices/10))] // " 09" of 100,000, " 0009" of 1,000
+	f.oldest = oldest(devices)
 	return f
 }
 

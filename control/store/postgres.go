@@ -72,6 +72,7 @@ func OpenPostgres(ctx context.Context, url string, log *zap.Logger) (*Store, err
 		"statement_timeout":                   "20000", // ms
 		"lock_timeout":                        "10000",
 		"idle_in_transaction_session_timeout": "60000",
+		"jit":                                 "off", // a page's statements end long before what compiling them takes
 	} {
 		if _, said := conf.RuntimeParams[name]; !said {
 			conf.RuntimeParams[name] = value

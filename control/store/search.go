@@ -138,6 +138,17 @@ func (t *tx) inOrder() error {
 	return classified(err)
 }
 
+// planned has PostgreSQL plan each statement for its own values for the rest of
+// the transaction. A plan for any value goes through a list in its order for
+// whoever has little in it, or nothing, as for whoever has most.
+func (t *tx) planned() error {
+	if !t.postgres {
+		return nil
+	}
+	_, err := t.sql.ExecContext(t.ctx, "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
+	return classified(err)
+}
+
 // byText undoes inOrder, and has PostgreSQL begin with its index of texts.
 func (t *tx) byText() error {
 	_, err := t.sql.ExecContext(t.ctx, "SELECT set_config('enable_sort', 'on', true), set_config('enable_bitmapscan', 'on', true), set_config('enable_seqscan', 'off', true)")
