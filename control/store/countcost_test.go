@@ -51,7 +51,7 @@ const changed = 1000 // devices
 
 func addDevices(b *testing.B, f *benched, turn int) {
 	for i := range changed {
-		d := fleet.Device{ID: id.NewDevice(), Account: f.root, Name: fmt.Sprintf("Kiel Clinic %s %d-%d", id.Ref(), turn, i), Created: time.Now(),
+		d := fleet.Device{ID: id.NewDevice(), Account: f.root, Name: fmt.Sprintf("%s Clinic %d-%d", id.Ref(), turn, i), Created: time.Now(),
 			Presence: fleet.Presence{Status: fleet.StatusNever}}
 		if err := f.Tx(b.Context(), func(tx fleet.Tx) error { return tx.AddDevice(d) }); err != nil {
 			b.Fatal(err)
