@@ -48,14 +48,23 @@ func (q *queue) add(seg *Segment, b []byte, size int) {
 		q.push(piece{seg: seg, b: b})
 		return
 	}
+	q.copyIn(b)
+}
+
+// copyIn appends a copy of b.
+func (q *queue) copyIn(b []byte) {
 	if n := len(q.pieces); n > q.first {
 		if p := &q.pieces[n-1]; p.own && cap(p.b)-len(p.b) >= len(b) {
 			p.b = append(p.b, b...)
 			return
 		}
 	}
-	own := segmentFor(len(b))
-	q.push(piece{seg: own, b: append(own.B[:0], b...), own: true})
+	for len(b) > 0 { // a room's part may be longer than what is lent for copies
+		n := min(len(b), SegmentSize)
+		own := segmentFor(n)
+		q.push(piece{seg: own, b: append(own.B[:0], b[:n]...), own: true})
+		b = b[n:]
+	}
 }
 
 // push makes use of the room of those that are read before it asks for more.
