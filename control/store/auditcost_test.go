@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"trunkline/control/fleet"
 	"trunkline/control/store"
 	"trunkline/control/store/storetest"
 	"trunkline/internal/pgtest"
-
-	"go.uber.org/zap"
 )
 
 // BenchmarkAudit compares the audit log of 100,000 entries with that of 1,000, as
