@@ -19,7 +19,8 @@ import (
 // bucket. Labels follow the order, slots do not: what is read of a bucket is
 // sorted. So nearly every device that comes finds a free slot, and moves no other.
 
-// keyed is an order that searches have an index in.
+// keyed is an order that searches have an index in: not that of last changes, which
+// every connection changes.
 type keyed struct {
 	key string // what devices d are ordered by, and then by their ids
 	of  func(fleet.Device) string
