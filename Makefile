@@ -83,11 +83,15 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI)
 	$(TOOLS)/golangci-lint-$(GOLANGCI) run ./...
 
 # Elsewhere than on Linux there are no loops: goroutines serve the same.
-OTHERS := GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO)
+OTHERS := darwin/arm64 freebsd/amd64 windows/amd64
 
-others: ## the relay and the agent build for macOS, with the tests of what is other there
-	$(OTHERS) build ./relay/... ./agent/... ./cmd/trunkline-agent
-	$(OTHERS) vet ./internal/evtls ./internal/mux ./internal/tunnel ./relay/edge
+others: ## the relay and the agent build for macOS, FreeBSD and Windows, with the tests of what is other there
+	@set -e; export CGO_ENABLED=0; for o in $(OTHERS); do \
+	  echo "== $$o"; export GOOS=$${o%/*} GOARCH=$${o#*/}; \
+	  $(GO) build ./relay/... ./agent/... ./cmd/trunkline-agent; \
+	  $(GO) vet ./internal/ownfile ./internal/mux; \
+	  test $$GOOS = windows || $(GO) vet ./internal/evtls ./internal/tunnel ./relay/edge; \
+	done
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for p in $$($(GO) list ./...); do \

@@ -12,10 +12,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"trunkline/agent/manage"
 	"trunkline/agent/standby"
+	"trunkline/internal/ownfile"
 )
 
 // The files of an agent's directory.
@@ -47,21 +47,21 @@ type dir struct {
 
 // openDir takes the directory at path, making it if it is not there.
 func openDir(path string) (*dir, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := ownfile.MakeDir(path); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	if m := info.Mode().Perm(); m&0o022 != 0 {
-		return nil, fmt.Errorf("%s: others may write to it (mode %04o); `chmod 700` it", path, m)
+	if ownfile.Writable(info) {
+		return nil, fmt.Errorf("%s: others may write to it (mode %04o); `chmod 700` it", path, info.Mode().Perm())
 	}
 	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	if err := flock(lock, syscall.LOCK_EX); err != nil {
+	if err := takeLock(lock, false); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, lock.Close()))
 	}
 	return &dir{path: path, lock: lock}, nil
@@ -77,12 +77,12 @@ func inUse(path string) bool {
 		return false
 	}
 	defer f.Close()
-	return errors.Is(flock(f, syscall.LOCK_SH), ErrBusy)
+	return errors.Is(takeLock(f, true), ErrBusy)
 }
 
-func flock(f *os.File, how int) error {
-	err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+func takeLock(f *os.File, shared bool) error {
+	err := ownfile.Lock(f, shared)
+	if errors.Is(err, ownfile.ErrLocked) {
 		return ErrBusy
 	}
 	return err
@@ -231,15 +231,7 @@ func (d *dir) write(name string, b []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return syncDir(d.path)
-}
-
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return ownfile.SyncDir(d.path)
 }
 
 // readPrivate reads a file that nobody but its owner may read.
@@ -253,9 +245,9 @@ func readPrivate(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m := info.Mode().Perm(); m&0o077 != 0 {
+	if ownfile.Readable(info) {
 		return nil, fmt.Errorf("%s: others may read it (mode %04o), so it is no secret any more; "+
-			"`chmod 600` it if you are sure that nobody did", path, m)
+			"`chmod 600` it if you are sure that nobody did", path, info.Mode().Perm())
 	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {

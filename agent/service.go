@@ -17,6 +17,7 @@ import (
 	"trunkline/agent/local"
 	"trunkline/agent/manage"
 	"trunkline/agent/page"
+	"trunkline/internal/ownfile"
 )
 
 // Service is the whole program: the agent, its page, and the line by which the
@@ -168,7 +169,7 @@ func (d *dir) remove(name string) error {
 		}
 		return err
 	}
-	return syncDir(d.path)
+	return ownfile.SyncDir(d.path)
 }
 
 // ResetPage forgets the page's password: the next visitor sets one.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"runtime"
 	"slices"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -67,12 +66,4 @@ func (u *usage) look(r *Relay) bus.Load {
 	share := float64(cpu-u.cpu) / (float64(now.Sub(u.at)) + 1) / float64(runtime.GOMAXPROCS(0))
 	u.at, u.cpu = now, cpu
 	return bus.Load{Tunnels: r.uplink.Count(), TunnelsMax: r.o.Tunnels.Max, CPU: min(max(share, 0), 1)}
-}
-
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

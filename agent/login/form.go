@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"trunkline/internal/fault"
+	"trunkline/internal/ownfile"
 	"trunkline/internal/tunnel"
 )
 
@@ -63,8 +64,8 @@ func (s *Signer) password() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("password_file: %w", err)
 	}
-	if m := info.Mode().Perm(); m&0o077 != 0 {
-		return "", fmt.Errorf("password_file: %s: others may read it (mode %04o); `chmod 600` it", s.c.PasswordFile, m)
+	if ownfile.Readable(info) {
+		return "", fmt.Errorf("password_file: %s: others may read it (mode %04o); `chmod 600` it", s.c.PasswordFile, info.Mode().Perm())
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxPassword+1))
 	line, _, _ := strings.Cut(string(b), "\n")

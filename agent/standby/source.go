@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -169,7 +168,7 @@ func (s *Source) read(ctx context.Context) (f facts, news bool, err error) {
 }
 
 func (s *Source) readFile() (f facts, news bool, err error) {
-	file, err := os.OpenFile(s.conf.File, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not hold us up
+	file, err := os.OpenFile(s.conf.File, openFlags, 0)
 	if err != nil {
 		return f, false, err
 	}
@@ -181,10 +180,7 @@ func (s *Source) readFile() (f facts, news bool, err error) {
 	if !info.Mode().IsRegular() {
 		return f, false, fmt.Errorf("%s: no regular file", s.conf.File)
 	}
-	at := fileID{size: info.Size(), mtime: info.ModTime().UnixNano()}
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		at.inode = sys.Ino
-	}
+	at := fileID{size: info.Size(), mtime: info.ModTime().UnixNano(), inode: inode(info)}
 	s.mu.Lock()
 	news = at != s.seen
 	s.mu.Unlock()
@@ -204,14 +200,13 @@ func (s *Source) readFile() (f facts, news bool, err error) {
 	return f, true, nil
 }
 
-// runCommand takes what the command prints. It gets no input, and its whole
-// process group is killed when its time is over.
+// runCommand takes what the command prints. It gets no input, and is killed when its
+// time is over, with what it has started where the system can (alone).
 func (s *Source) runCommand(ctx context.Context) (facts, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.conf.Command[0], s.conf.Command[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	alone(cmd)
 	cmd.WaitDelay = time.Second
 	out := &bounded{}
 	cmd.Stdout = out
