@@ -53,36 +53,61 @@ func exchange() error {
 	}
 	sent.recording = true
 	raw.tls, raw.now = server, sent.play
-	for i, size := range []int{1, 40_000, 20_000} {
-		want := bytes.Repeat([]byte{byte('a' + i)}, size)
-		if _, err := client.Write(want); err != nil {
-			return err
-		}
-		if err := read(raw, sent, want); err != nil {
-			return err
+	b := make([]byte, segmentSize)
+	for _, try := range []func() ([]byte, error){
+		func() ([]byte, error) {
+			n, err := raw.TryRead(b)
+			return b[:n], err
+		},
+		func() ([]byte, error) {
+			_, parts, err := raw.TryTake(func() Room { return checkRoom(b) })
+			return bytes.Join(parts, nil), err
+		},
+	} {
+		for i, size := range []int{1, 40_000, 20_000} {
+			want := bytes.Repeat([]byte{byte('a' + i)}, size)
+			if _, err := client.Write(want); err != nil {
+				return err
+			}
+			if err := read(raw, sent, want, try); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// checkRoom is a room that nobody holds but its reader.
+type checkRoom []byte
+
+func (r checkRoom) Bytes() []byte { return r }
+func (checkRoom) Alone() bool     { return true }
+func (checkRoom) Release()        {}
+
 // read reads want as it comes, and looks at crypto/tls's buffers in between.
-func read(c *Conn, from *tape, want []byte) error {
-	b := make([]byte, segmentSize)
+func read(c *Conn, from *tape, want []byte, try func() ([]byte, error)) error {
 	got := make([]byte, 0, len(want))
 	for from.recorded.Len() > 0 {
-		n, err := c.TryRead(b)
+		b, err := try()
 		if err != nil && !WouldBlock(err) {
 			return err
 		}
-		got = append(got, b[:n]...)
+		got = append(got, b...)
 		if lending && WouldBlock(err) && rawInput(c.tls).Len() != from.partial() {
 			return errOtherTLS
 		}
 	}
-	if _, err := c.TryRead(b); !WouldBlock(err) || !bytes.Equal(got, want) {
-		return errors.Join(errExchange, err)
+	for {
+		b, err := try()
+		if got = append(got, b...); err == nil {
+			continue
+		}
+		if !WouldBlock(err) || !bytes.Equal(got, want) {
+			return errors.Join(errExchange, err)
+		}
+		break
 	}
-	if lending && (rawInput(c.tls).Cap() > 0 || c.lent != nil) {
+	if lending && (rawInput(c.tls).Cap() > 0 || c.lent != nil || c.taken != nil) {
 		return errOtherTLS
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,10 +25,16 @@ func TestFeed(t *testing.T) {
 		want[i] = byte(rnd.Uint32())
 	}
 	s := a.open(t)
+	var sent atomic.Int64
+	caughtUp := make(chan struct{}, 1) // the reader has all that was sent: what comes next finds it waiting
 	go func() {
 		rnd := rand.New(rand.NewPCG(3, 4))
 		for rest := want; len(rest) > 0; {
 			n := min(len(rest), 1+rnd.IntN(100_000))
+			if sent.Load() > 0 && rnd.IntN(2) == 0 {
+				<-caughtUp
+			}
+			sent.Add(int64(n))
 			if _, err := s.Write(rest[:n]); err != nil {
 				t.Error(err)
 				return
@@ -42,6 +50,12 @@ func TestFeed(t *testing.T) {
 		size := int64(1 + rnd.IntN(300_000))
 		stop := rnd.IntN(4)
 		was := len(got)
+		if int64(was) == sent.Load() {
+			select {
+			case caughtUp <- struct{}{}:
+			default:
+			}
+		}
 		n, err := r.Feed(size, time.Now().Add(time.Duration(rnd.IntN(20))*time.Millisecond), func(bs net.Buffers) bool {
 			for _, b := range bs {
 				got = append(got, b...)
@@ -123,5 +137,62 @@ func TestFeedEnds(t *testing.T) {
 	later(func() { b.Fail(nil) })
 	if n, err := r.Feed(100, time.Now().Add(patience), nothing); n != 0 || !errors.Is(err, mux.ErrLost) {
 		t.Errorf("after the session's end: %d, %v", n, err)
+	}
+}
+
+// The same in the middle of what comes: whoever is fed gets away from a close, a
+// reset, a deadline and the session's end, whenever they happen.
+func TestFeedEndsInTheMiddle(t *testing.T) {
+	for seed := range uint64(20) {
+		a, b := both(t)
+		rnd := rand.New(rand.NewPCG(seed, 9))
+		var fed sync.WaitGroup
+		var readers []*mux.Stream
+		for range 8 {
+			s := a.open(t)
+			go func() {
+				p := make([]byte, 40_000)
+				for {
+					if _, err := s.Write(p); err != nil {
+						return
+					}
+				}
+			}()
+			readers = append(readers, <-b.accepted)
+		}
+		for i, r := range readers {
+			size, enough := int64(1+rnd.IntN(300_000)), 1+rnd.IntN(3)
+			fed.Go(func() {
+				for err := error(nil); err == nil; {
+					left := enough
+					var n int64
+					n, err = r.Feed(size, time.Now().Add(time.Hour), func(net.Buffers) bool {
+						left--
+						return left > 0
+					})
+					if n == 0 && err == nil {
+						_, err = r.Read(make([]byte, 10_000))
+					}
+				}
+			})
+			end := []func(){
+				r.Reset,
+				func() { _ = r.Close() },
+				func() { _ = r.SetReadDeadline(time.Now()) },
+			}[rnd.IntN(3)]
+			if i == 0 {
+				end = []func(){func() { b.Fail(nil) }, func() { b.Finish(nil, nil, func() {}) }, end}[rnd.IntN(3)]
+			}
+			time.AfterFunc(time.Duration(rnd.IntN(20_000))*time.Microsecond, end)
+		}
+		over := make(chan struct{})
+		go func() { fed.Wait(); close(over) }()
+		select {
+		case <-over:
+		case <-time.After(patience):
+			t.Fatalf("seed %d: somebody is fed for ever", seed)
+		}
+		a.close()
+		b.close()
 	}
 }
