@@ -14,7 +14,7 @@ const openFlags = os.O_RDONLY | syscall.O_NONBLOCK
 
 func inode(info fs.FileInfo) uint64 {
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(sys.Ino)
+		return sys.Ino
 	}
 	return 0
 }
