@@ -84,8 +84,8 @@ func TestSearchIsAFilterAndASort(t *testing.T) {
 			return tx.RemoveGroup(groups[3])
 		})
 		there = there[:1040]
-		for i := range 10 {
-			if i == 5 {
+		for i := range 6 {
+			if i == 3 {
 				w.indexNames() // until here, some are found among the changes
 			}
 			q := fleet.DeviceQuery{Search: someName(r), Desc: r.IntN(2) == 0, Sub: r.IntN(3) == 0, Seen: everything,
