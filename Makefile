@@ -61,10 +61,10 @@ test: ## all tests, most of them with the race detector
 
 test-watched: test-deps h2spec
 	@$(ROOM) $(GO) build $(RACE) ./agent/... ./control/... ./internal/... ./loadtest/... ./relay/...
-	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(CORES) -shuffle=on -timeout 9m $(RACED)
+	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) -vet=off -p $(CORES) -shuffle=on -timeout 15m $(RACED)
 
 test-outside: test-deps axe build
-	$(PLAIN) test -vet=off -p $(CORES) -shuffle=on -timeout 9m $(OUTSIDE)
+	$(PLAIN) test -vet=off -p $(CORES) -shuffle=on -timeout 15m $(OUTSIDE)
 
 test-counts: test-deps build # what the race detector falsifies or makes long
 	$(PLAIN) test -vet=off -run 'Alloc|IdleSessions|Memory(IsBounded|OfLarge)|StalledDownloads|LeftOf(Tunnels|Downloads)' ./internal/mux ./relay ./relay/edge
