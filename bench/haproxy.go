@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"text/template"
+
+	"trunkline/internal/freeport"
 )
 
 // haproxyConf is nginx's task for haproxy: one thread, a TLS upstream,
@@ -35,7 +37,7 @@ func startHAProxy(ctx context.Context, w *world, upstream string) (*webServer, e
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
+	ports, err := freeport.Find(2)
 	if err != nil {
 		return nil, err
 	}

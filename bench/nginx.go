@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"text/template"
+
+	"trunkline/internal/freeport"
 )
 
 // nginxConf is nginx as the design compares with it: a reverse proxy to a TLS
@@ -64,7 +66,7 @@ func startNginx(ctx context.Context, w *world, upstream string) (*webServer, err
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
+	ports, err := freeport.Find(2)
 	if err != nil {
 		return nil, err
 	}

@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"net"
 	"os"
+
+	"trunkline/internal/freeport"
 )
 
 // frp has two ways: type http knows hosts and requests, as the relay does; type
 // tcp passes bytes on. Its tunnel is yamux in TLS.
 func startFRP(ctx context.Context, w *world, bin []string, portal string) ([]*webServer, error) {
-	ports, err := freePorts(3)
+	ports, err := freeport.Find(3)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +65,7 @@ remotePort = %s
 // rathole passes bytes on; its tunnels are a connection for each of a browser's,
 // in Noise.
 func startRathole(ctx context.Context, w *world, bin []string, portal string) ([]*webServer, error) {
-	ports, err := freePorts(2)
+	ports, err := freeport.Find(2)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +108,7 @@ local_addr = %q
 
 // chisel passes bytes on, in SSH in a WebSocket.
 func startChisel(ctx context.Context, w *world, bin []string, portal string) ([]*webServer, error) {
-	ports, err := freePorts(2)
+	ports, err := freeport.Find(2)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +123,7 @@ func startChisel(ctx context.Context, w *world, bin []string, portal string) ([]
 // piko knows requests, and finds the tunnel by the host's first label. Its tunnel
 // is yamux in a WebSocket in TLS.
 func startPiko(ctx context.Context, w *world, bin []string, portal string) ([]*webServer, error) {
-	ports, err := freePorts(4)
+	ports, err := freeport.Find(4)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	mrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +24,7 @@ import (
 	"trunkline/control/license"
 	"trunkline/internal/bus"
 	"trunkline/internal/controlapi"
+	"trunkline/internal/freeport"
 	"trunkline/internal/id"
 	"trunkline/internal/selfca"
 	"trunkline/internal/visitor"
@@ -67,7 +67,7 @@ func newWorld(ctx context.Context, o options, fam *family) (*world, error) {
 		return nil, err
 	}
 	w.conf = &tls.Config{RootCAs: w.ca.Pool()}
-	ports, err := freePorts(9)
+	ports, err := freeport.Find(9)
 	if err != nil {
 		return nil, err
 	}
@@ -82,23 +82,6 @@ func newWorld(ctx context.Context, o options, fam *family) (*world, error) {
 func (w *world) path(name string) string { return filepath.Join(w.fam.dir, name) }
 
 func loopback(port string) string { return net.JoinHostPort("127.0.0.1", port) }
-
-// freePorts are for programs that must be told theirs. They keep clear of those
-// that the kernel gives to others meanwhile.
-func freePorts(n int) ([]string, error) {
-	var out []string
-	for range 1000 {
-		if len(out) == n {
-			return out, nil
-		}
-		port := strconv.Itoa(20_000 + mrand.IntN(12_000))
-		if ln, err := net.Listen("tcp", loopback(port)); err == nil {
-			defer ln.Close() // all at the end, so that they differ
-			out = append(out, port)
-		}
-	}
-	return nil, errors.New("no free ports")
-}
 
 // cpuRelay and a memoryRelay for each number of tunnels may dial the bus. A
 // relay is not started twice under one name: the second would find the lease of

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"trunkline/internal/freeport"
 	"trunkline/internal/testnet"
 )
 
@@ -80,19 +80,14 @@ func startPrometheus(t *testing.T, jobs []job, flags ...string) *scraper {
 	return p
 }
 
-// freeAddr is a loopback address for a server that cannot choose one itself. It
-// keeps clear of the ports that the kernel gives to others meanwhile.
+// freeAddr is a loopback address for a server that cannot choose one itself.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			ln.Close()
-			return addr
-		}
+	ports, err := freeport.Find(1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return ""
+	return net.JoinHostPort("127.0.0.1", ports[0])
 }
 
 func get(addr, path string) (*http.Response, error) {

@@ -32,6 +32,7 @@ import (
 	"trunkline/control"
 	"trunkline/internal/bus"
 	"trunkline/internal/controlapi"
+	"trunkline/internal/freeport"
 	"trunkline/internal/pbxsim"
 	"trunkline/internal/selfca"
 	"trunkline/internal/service"
@@ -62,20 +63,18 @@ type apart struct {
 
 func (a *apart) tls() *tls.Config { return &tls.Config{RootCAs: a.ca.Pool()} }
 
-// freeAddr is for processes that are told their addresses. It keeps clear of
-// the ports that the kernel gives to outgoing connections.
+// freeAddr is for processes that are told their addresses.
 func freeAddr(t *testing.T) (addr string, port int) {
 	t.Helper()
-	for range 100 {
-		port = 20_000 + mrand.IntN(12_000)
-		addr = fmt.Sprintf("127.0.0.1:%d", port)
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			ln.Close()
-			return addr, port
-		}
+	ports, err := freeport.Find(1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return "", 0
+	port, err = strconv.Atoi(ports[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", ports[0]), port
 }
 
 func startApart(t *testing.T) *apart {

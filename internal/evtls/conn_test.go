@@ -10,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"trunkline/internal/evtls"
-
 	"trunkline/internal/cork"
+	"trunkline/internal/evtls"
 )
 
 func TestThisCryptoTLSIsTheOneExpected(t *testing.T) {

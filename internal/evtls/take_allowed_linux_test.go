@@ -69,9 +69,7 @@ func (f *forger) record(kind byte, b []byte, padding int) {
 // segment has room for, changes of keys in one record or two, and an end. So they
 // are where crypto/tls has to be left its own buffers.
 func TestTakeWhatIsAllowed(t *testing.T) {
-	if err := checked(); err != nil || !lending || !directions().found {
-		t.Skip(err)
-	}
+	mustLend(t)
 	defer func() { lending = true }()
 	for seed := range uint64(24) {
 		lending = seed%4 > 0
@@ -153,19 +151,7 @@ func TestTakeWhatIsAllowed(t *testing.T) {
 		if !errors.Is(end, io.EOF) {
 			t.Fatalf("seed %d: the end is %v", seed, end)
 		}
-		if !bytes.Equal(got, want) {
-			t.Fatalf("seed %d: %d bytes of %d were taken, or other ones", seed, len(got), len(want))
-		}
-		for _, l := range rooms {
-			for _, k := range l.kept {
-				if !bytes.Equal(k.at, k.was) {
-					t.Fatalf("seed %d: what was kept is another", seed)
-				}
-			}
-			if !l.left {
-				t.Errorf("seed %d: a room was not given back", seed)
-			}
-		}
+		wasTaken(t, seed, got, want, rooms)
 		if raw.taken != nil {
 			t.Errorf("seed %d: a buffer is left", seed)
 		}

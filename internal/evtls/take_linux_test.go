@@ -26,7 +26,7 @@ func (l *lodging) Bytes() []byte { return l.b[:] }
 func (l *lodging) Alone() bool   { return len(l.kept) == 0 }
 func (l *lodging) Release()      { l.left = true }
 
-// says writes an empty record of TLS 1.3, which crypto/tls itself never does, as c
+// saysNothing writes an empty record of TLS 1.3, which crypto/tls itself never does, as c
 // would. The secret and the number of the record are where c has them.
 func saysNothing(t *testing.T, c *tls.Conn, to *tape) {
 	t.Helper()
@@ -63,12 +63,36 @@ func saysNothing(t *testing.T, c *tls.Conn, to *tape) {
 	binary.BigEndian.PutUint64(number[:], binary.BigEndian.Uint64(number[:])+1)
 }
 
+// mustLend skips where crypto/tls is another one than is known, and nothing is lent.
+func mustLend(t *testing.T) {
+	t.Helper()
+	if err := checked(); err != nil || !lending || !directions().found {
+		t.Skipf("this crypto/tls is left its own buffers: %v", err)
+	}
+}
+
+// wasTaken looks at what was taken, and at what was kept of the rooms it was in.
+func wasTaken(t *testing.T, seed uint64, got, want []byte, rooms []*lodging) {
+	t.Helper()
+	if !bytes.Equal(got, want) {
+		t.Fatalf("seed %d: %d bytes of %d were taken, or other ones", seed, len(got), len(want))
+	}
+	for _, l := range rooms {
+		for _, k := range l.kept {
+			if !bytes.Equal(k.at, k.was) {
+				t.Fatalf("seed %d: what was kept is another", seed)
+			}
+		}
+		if !l.left {
+			t.Errorf("seed %d: a room was not given back", seed)
+		}
+	}
+}
+
 // What is taken is what was sent, however it is cut on its way and with records that
 // say nothing in between; and what somebody keeps stays as it was.
 func TestTake(t *testing.T) {
-	if err := checked(); err != nil || !lending || !directions().found {
-		t.Skip(err)
-	}
+	mustLend(t)
 	for seed := range uint64(10) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		raw, _, client, sent, give := secured(t)
@@ -113,19 +137,7 @@ func TestTake(t *testing.T) {
 				}
 			}
 		}
-		if !bytes.Equal(got, want) {
-			t.Fatalf("seed %d: %d bytes of %d were taken, or other ones", seed, len(got), len(want))
-		}
-		for _, l := range rooms {
-			for _, k := range l.kept {
-				if !bytes.Equal(k.at, k.was) {
-					t.Fatalf("seed %d: what was kept is another", seed)
-				}
-			}
-			if !l.left {
-				t.Errorf("seed %d: a room was not given back", seed)
-			}
-		}
+		wasTaken(t, seed, got, want, rooms)
 		if raw.taken != nil || rawInput(raw.tls).Cap() > 0 {
 			t.Errorf("seed %d: a buffer is left", seed)
 		}

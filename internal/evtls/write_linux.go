@@ -39,13 +39,19 @@ func (c *Conn) writeNow(b []byte) (int, error) {
 	n, err := w.n, w.err
 	w.b, w.n, w.err = nil, 0, nil
 	writings.Put(w)
+	return c.wrote("write", n, err, closed)
+}
+
+// wrote is what a call that writes comes to, if it does not wait: nothing when the
+// socket takes nothing.
+func (c *Conn) wrote(call string, n int, err, closed error) (int, error) {
 	switch {
 	case closed != nil:
 		return 0, closed
 	case errors.Is(err, syscall.EAGAIN):
 		return 0, nil
 	case err != nil:
-		return 0, &net.OpError{Op: "write", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("write", err)}
+		return 0, &net.OpError{Op: "write", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(call, err)}
 	}
 	return n, nil
 }

@@ -3,7 +3,6 @@ package evtls
 import (
 	"errors"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 
@@ -45,13 +44,5 @@ func (c *Conn) writevNow(bs net.Buffers) (int, error) {
 	n, err := g.n, g.err
 	g.bs, g.n, g.err = nil, 0, nil
 	gatherings.Put(g)
-	switch {
-	case closed != nil:
-		return 0, closed
-	case errors.Is(err, syscall.EAGAIN):
-		return 0, nil
-	case err != nil:
-		return 0, &net.OpError{Op: "write", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("writev", err)}
-	}
-	return n, nil
+	return c.wrote("writev", n, err, closed)
 }

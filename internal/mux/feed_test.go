@@ -88,11 +88,7 @@ func TestFeed(t *testing.T) {
 	_ = r.Close()
 	a.close()
 	b.close()
-	for end := time.Now().Add(30 * time.Second); mux.InUse() > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d segments were not given back", mux.InUse()-before)
-		}
-	}
+	givenBack(t, before)
 }
 
 // Whoever waits to be fed hears of its deadline, of a reset and of the session's end.

@@ -86,9 +86,15 @@ func TestLend(t *testing.T) {
 	_ = r.Close()
 	a.close()
 	b.close()
-	// Both ends give back what they hold when their goroutines have ended. What
-	// others held may have been given back since.
-	for end := time.Now().Add(30 * time.Second); mux.InUse() > before; time.Sleep(time.Millisecond) {
+	givenBack(t, before)
+}
+
+// givenBack waits until no more segments are in use than before: both ends give
+// back what they hold when their goroutines have ended. What others held may have
+// been given back since.
+func givenBack(t *testing.T, before int64) {
+	t.Helper()
+	for end := time.Now().Add(patience); mux.InUse() > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d segments were not given back", mux.InUse()-before)
 		}

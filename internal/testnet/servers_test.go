@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	mrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -22,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"trunkline/internal/freeport"
 	"trunkline/internal/testnet"
 )
 
@@ -96,19 +96,14 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// freeAddr is a loopback address for a server that cannot choose one itself. It
-// keeps clear of the ports that the kernel gives to others meanwhile.
+// freeAddr is a loopback address for a server that cannot choose one itself.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+mrand.IntN(12_000))
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			ln.Close()
-			return addr
-		}
+	ports, err := freeport.Find(1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return ""
+	return net.JoinHostPort("127.0.0.1", ports[0])
 }
 
 func write(t *testing.T, path, content string) {

@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"trunkline/internal/freeport"
 	"trunkline/internal/service"
 	"trunkline/loadtest/clock"
 	"trunkline/loadtest/target"
@@ -33,7 +34,7 @@ const stopTime = 30 * time.Second
 // the buckets and the keys, and ends: it would look for a million devices in its
 // database.
 func (r *Run) start(ctx context.Context) (*scene, error) {
-	ports, err := target.FreePorts(6)
+	ports, err := freeport.Find(6)
 	if err != nil {
 		return nil, err
 	}

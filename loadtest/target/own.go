@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	mrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"trunkline/internal/freeport"
 	"trunkline/internal/id"
 	"trunkline/internal/selfca"
 	"trunkline/internal/service"
@@ -52,7 +52,7 @@ func Start(ctx context.Context, dir, trunkline string, relays, sites int) (*Own,
 }
 
 func (o *Own) start(ctx context.Context, trunkline string, relays, sites int) error {
-	ports, err := FreePorts(3 + 2*relays)
+	ports, err := freeport.Find(3 + 2*relays)
 	if err != nil {
 		return err
 	}
@@ -131,27 +131,6 @@ func relayName(i int) string { return fmt.Sprintf("relay-%d", i+1) }
 func (o *Own) path(name string) string { return filepath.Join(o.dir, name) }
 
 func loopback(port string) string { return net.JoinHostPort("127.0.0.1", port) }
-
-// Programs that are told their ports, and are started again on them, get ports
-// that the kernel gives nobody for an outgoing connection: those of Linux begin
-// at 32768.
-const lowPort, highPort = 12_000, 32_000
-
-// FreePorts finds so many that are free on loopback.
-func FreePorts(n int) (out []string, err error) {
-	for range 100 * n {
-		port := strconv.Itoa(lowPort + mrand.IntN(highPort-lowPort))
-		ln, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			continue // somebody else's
-		}
-		defer ln.Close() // all at the end, so that they differ
-		if out = append(out, port); len(out) == n {
-			return out, nil
-		}
-	}
-	return nil, fmt.Errorf("of the ports from %d to %d there are no %d free on 127.0.0.1", lowPort, highPort, n)
-}
 
 func (o *Own) process(program, plane, name, admin string, config section) (*Process, error) {
 	b, err := yaml.Marshal(config)
