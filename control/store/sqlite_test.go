@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"os"
@@ -127,5 +128,27 @@ func raw(t *testing.T, path, statement string) {
 	defer db.Close()
 	if _, err := db.Exec(statement); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is committed is in the file itself when the database is closed, also if
+// something was ended on the way: who copies the file then has all.
+func TestCloseLeavesOneFile(t *testing.T) {
+	for range 8 {
+		dir := t.TempDir()
+		s, err := store.OpenSQLite(t.Context(), filepath.Join(dir, "a.db"), zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			ctx, cancel := context.WithCancel(t.Context())
+			_ = s.View(ctx, func(tx fleet.Tx) error { _, err := tx.Account("x"); cancel(); return err })
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+			t.Fatalf("%v, %v", files, err)
+		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"go.uber.org/zap"
@@ -148,9 +149,17 @@ func (s *Store) Close() error {
 	if s.postgres {
 		return s.write.Close()
 	}
+	// What a context has ended is rolled back by a goroutine of package sql, and its
+	// connection would be closed after these, with nothing checkpointed.
+	for end := time.Now().Add(leaving); s.read.Stats().InUse+s.write.Stats().InUse > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	// The writer last: its close checkpoints the log, which readers hold up.
 	return errors.Join(s.read.Close(), s.write.Close())
 }
+
+// leaving is how long Close waits for who still reads or writes.
+const leaving = time.Second
 
 // Tx implements fleet.Store. On SQLite it never runs fn twice.
 func (s *Store) Tx(ctx context.Context, fn func(fleet.Tx) error) error {

@@ -32,7 +32,7 @@ func (e *Edge) Drain(ctx context.Context) error {
 	select {
 	case <-empty:
 		return nil
-	case <-time.After(time.Second):
+	case <-time.After(lastMoment):
 	}
 	close(e.cut) // who waits for a portal does not see its browser's connection end
 	n := 0
@@ -40,6 +40,10 @@ func (e *Edge) Drain(ctx context.Context) error {
 	<-empty
 	return fmt.Errorf("edge: cut %d connections at the end of the drain", n)
 }
+
+// lastMoment is more than the second after which x/net ends a connection of
+// HTTP/2 that has nothing under way when it learns that it must leave.
+const lastMoment = 1500 * time.Millisecond
 
 // startDrain may be called once.
 func (e *Edge) startDrain() <-chan struct{} {
