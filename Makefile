@@ -57,18 +57,18 @@ build: ## the three programs, in bin/
 run: build ## everything with a simulated PBX, until Ctrl-C
 	bin/trunkline demo
 
-# Most of these wait much, for a browser, for a process to be missed, for Debian's
-# packages: so they run beside each other. `make check` builds for all processors.
+# Three at once, since most wait much, for a browser, for a process to be missed,
+# for Debian's packages. `make check` builds for all processors.
 test: ## all tests, the tunnels' with the race detector
-	@$(MAKE) --no-print-directory -j8 test-watched test-others test-counts cross bench-gate cluster-short ARCHES=amd64
+	@$(MAKE) --no-print-directory -j3 test-others test-watched test-counts cross bench-gate cluster-short ARCHES=amd64
 
 test-watched: test-deps h2spec
 	@$(ROOM) $(GO) build $(RACE) $(WATCHED)
 	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) $(TESTS) -p $(CORES) -timeout 15m $(WATCHED)
 
-# Two for each processor: these wait more than they compute.
+# One more than there are processors: these wait much.
 test-others: test-deps axe build
-	$(PLAIN) test $(TESTS) -p $$((2 * $(CORES))) -timeout 15m $(OTHERS)
+	$(PLAIN) test $(TESTS) -p $$(($(CORES) + 1)) -timeout 15m $(OTHERS)
 
 test-counts: test-deps build # what the race detector falsifies or makes long
 	$(PLAIN) test $(TESTS) -run 'Alloc|IdleSessions|Memory(IsBounded|OfLarge)|StalledDownloads|LeftOf(Tunnels|Downloads)' ./internal/mux ./relay/edge

@@ -275,21 +275,25 @@ func TestLostConnectionIsNoEndOfFile(t *testing.T) {
 }
 
 func TestStopLetsStreamsFinish(t *testing.T) {
-	finish := make(chan struct{})
+	finish, taken := make(chan struct{}), make(chan struct{})
+	take := sync.OnceFunc(func() { close(taken) })
 	goodbyes := make(chan struct{}, 2)
 	w := start(t, setup{handlers: tunnel.Handlers{OnGoodbye: func() { goodbyes <- struct{}{} }}, onStream: func(_ context.Context, _ tunnel.Header, c net.Conn) {
 		defer c.Close()
 		_ = tunnel.AcceptStream(c)
+		take()
 		<-finish
 		_, _ = c.Write([]byte("the end"))
 	}})
 	s := w.open(t)
 	defer s.Close()
-	if err := s.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
-		t.Fatal(err)
+	type reading struct {
+		b   []byte
+		err error
 	}
-	_, _ = s.Read(make([]byte, 1)) // the agent has taken it
-	_ = s.SetReadDeadline(time.Time{})
+	read := make(chan reading, 1)
+	go func() { b, err := io.ReadAll(s); read <- reading{b, err} }()
+	within(t, 20*time.Second, taken)
 
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.agent.Stop(context.Background()) }()
@@ -313,8 +317,8 @@ func TestStopLetsStreamsFinish(t *testing.T) {
 	default:
 	}
 	close(finish)
-	if b, err := io.ReadAll(s); err != nil || string(b) != "the end" {
-		t.Errorf("read %q, %v", b, err)
+	if r := within(t, 20*time.Second, read); r.err != nil || string(r.b) != "the end" {
+		t.Errorf("read %q, %v", r.b, r.err)
 	}
 	if err := within(t, 20*time.Second, stopped); err != nil {
 		t.Error(err)

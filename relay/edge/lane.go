@@ -86,6 +86,7 @@ func (l *lane) wake() {
 
 // leave gives the connection to its goroutine.
 func (c *conn) leave(j job) {
+	c.lane.raw.Blocking(true) // before others see it, who may watch the browser
 	c.lane.state.Store(laneAway)
 	c.lane.jobs <- j
 }
@@ -98,7 +99,12 @@ func (c *conn) giveBack() {
 		l.buf = nil
 	}
 	l.idle = time.Now()
+	early := c.watch.has // the next request has begun
 	l.state.Store(laneIdle)
+	if early {
+		l.raw.Wake()
+		return
+	}
 	l.lookAgain(c)
 }
 

@@ -137,6 +137,43 @@ func TestLane(t *testing.T) {
 	}
 }
 
+// Nor does a request that comes while the one before is watched.
+func TestLaneAfterAnEarlyRequest(t *testing.T) {
+	w := newWorld(t, tells(t), loopback)
+	for name, first := range map[string]string{"its goroutine": visitor("GET /w?wait=300ms", ""), "fasthttp": visitor("DELETE /w?wait=300ms", "")} {
+		for _, cut := range []int{1, 60, 1 << 10} {
+			c := w.raw(site)
+			r := bufio.NewReader(c)
+			asks(t, c, r, visitor("GET /first", ""))
+			if _, err := io.WriteString(c, first); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(150 * time.Millisecond) // the watch begins after 50
+			early := visitor("GET /early", "")
+			cut = min(cut, len(early))
+			if _, err := io.WriteString(c, early[:cut]); err != nil {
+				t.Fatal(err)
+			}
+			if resp, body := hears(t, r); resp.StatusCode != 200 || !strings.HasSuffix(body, " /w ") {
+				t.Fatalf("%s: %d %q", name, resp.StatusCode, body)
+			}
+			if _, err := io.WriteString(c, early[cut:]); err != nil {
+				t.Fatal(err)
+			}
+			if resp, body := hears(t, r); resp.StatusCode != 200 || body != "GET /early " {
+				t.Fatalf("%s, the early one: %d %q", name, resp.StatusCode, body)
+			}
+			before := w.driven()
+			eventually(t, fmt.Sprintf("loops serve again after %s, cut at %d", name, cut), func() bool {
+				if resp, body := asks(t, c, r, visitor("GET /again", "")); resp.StatusCode != 200 || body != "GET /again " {
+					t.Fatalf("%d %q", resp.StatusCode, body)
+				}
+				return w.driven() >= before+2
+			})
+		}
+	}
+}
+
 // Where there are no loops, as on other systems, goroutines serve the same.
 func TestWithoutLoops(t *testing.T) {
 	w := newWorld(t, tells(t), loopback, func(o *edge.Options) { o.Poller = new(evtls.Poller) })

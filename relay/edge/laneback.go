@@ -14,7 +14,7 @@ func (c *conn) returnBehind(x *exchange) {
 	}
 	size := int64(l.line+len("\r\n")+len(x.ctx.Request.Header.RawHeaders())) + x.req.length
 	l.line = 0
-	if c.mute && !x.last && x.req.length >= 0 && l.given == size && !c.watch.has {
+	if c.mute && !x.last && x.req.length >= 0 && l.given == size {
 		l.back = true
 		x.ctx.SetConnectionClose()
 	}

@@ -24,7 +24,6 @@ func (c *conn) wait(done <-chan struct{}) (leave bool) {
 				l.given = 0
 				return true
 			}
-			l.raw.Blocking(true)
 			c.do(j)
 		}
 	}
@@ -72,16 +71,12 @@ func (c *conn) do(j job) {
 			x.last = true
 		}
 	}
-	switch {
-	case x.last:
+	if x.last {
 		_ = c.Close()
-	case c.watch.has: // the next request has begun
-		l.line = 0
-		l.jobs <- jobLeave
-	default:
-		l.raw.Blocking(false)
-		c.giveBack()
+		return
 	}
+	l.raw.Blocking(false)
+	c.giveBack()
 }
 
 // flush waits for the browser to take the rest of the answer.

@@ -16,8 +16,11 @@ func (c *conn) ready() (again bool) {
 		c.leave(jobClose)
 		return false
 	}
-	buf := getBuf(smallBuf)
-	n, err := l.raw.TryRead(buf)
+	buf, early := getBuf(smallBuf), 0
+	if c.watch.has { // who watched for the browser's going has read the first byte
+		buf[0], early = c.watch.b[0], 1
+	}
+	n, err := l.raw.TryRead(buf[early:])
 	switch {
 	case evtls.WouldBlock(err):
 		putBuf(buf)
@@ -27,9 +30,9 @@ func (c *conn) ready() (again bool) {
 		putBuf(buf)
 		c.leave(jobClose)
 	default:
-		c.spoke = true
+		c.spoke, c.watch.has = true, false
 		l.buf = buf
-		c.start(buf[:n])
+		c.start(buf[:early+n])
 	}
 	return false
 }
