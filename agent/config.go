@@ -41,6 +41,10 @@ type Config struct {
 	Admin         string            `yaml:"admin"` // status, health, metrics, profiles; "off": none
 	Log           service.LogConfig `yaml:"log"`
 
+	// SecondWithin is how long a second tunnel may take to be sought, at random, so
+	// that agents do not seek theirs all at once.
+	SecondWithin time.Duration `yaml:"-"`
+
 	// Dial reaches relays and the portal; nil: as usual. Who runs many agents in
 	// one process gives each its own line, and its own address, by it.
 	Dial dialFunc `yaml:"-"`
@@ -89,6 +93,8 @@ func Default() Config {
 		Page:    page.Config{Listen: "127.0.0.1:9700"},
 		Admin:   "127.0.0.1:9703",
 		Log:     service.LogConfig{Level: "info", Format: "json"},
+
+		SecondWithin: 20 * time.Second,
 	}
 }
 

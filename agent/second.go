@@ -139,7 +139,7 @@ func (a *Agent) promote() *held {
 // one is up, until ctx ends.
 func (a *Agent) keepSecond(ctx context.Context) {
 	retry := backoff{base: secondBase, max: secondMax}
-	var due time.Time    // of the next attempt
+	var due time.Time    // of the next attempt; zero: it is not known yet
 	var leaving id.Relay // asked its tunnel to move
 	at := 0              // in the list of places
 	for {
@@ -151,12 +151,15 @@ func (a *Agent) keepSecond(ctx context.Context) {
 			a.endSecond(ctx, h)
 			continue
 		case first == "" || len(places) == 0 || h != nil && h.relay != leaving:
+		case due.IsZero():
+			wait = a.secondIn()
+			due = time.Now().Add(wait)
 		case time.Now().Before(due):
 			wait = time.Until(due)
 		default:
 			err := a.openSecond(ctx, places[at%len(places)])
 			if err == nil {
-				leaving = ""
+				leaving, due = "", time.Time{}
 				continue
 			}
 			at++
@@ -183,7 +186,7 @@ func (a *Agent) keepSecond(ctx context.Context) {
 			if time.Since(h.since) > stableTo {
 				retry.reset()
 			}
-			due = time.Now().Add(retry.next())
+			due = time.Now().Add(max(retry.next(), a.secondIn()))
 		case d := <-drain:
 			leaving, due = h.relay, time.Now().Add(between(0, min(max(d.Within, 0), maxHint)+1))
 		case <-t.C:
@@ -191,6 +194,11 @@ func (a *Agent) keepSecond(ctx context.Context) {
 		t.Stop()
 	}
 }
+
+// secondIn is how long to wait before a second tunnel is sought. What makes one
+// agent seek it mostly makes many: another wish of the account's, or the end of a
+// relay, whose visitors' requests should not stand behind so many handshakes.
+func (a *Agent) secondIn() time.Duration { return between(0, a.cfg.SecondWithin+1) }
 
 // secondStatus is what the second tunnel's relay is told.
 func (a *Agent) secondStatus() tunnel.Status {

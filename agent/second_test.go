@@ -96,6 +96,30 @@ func TestSecondTunnelTakesOver(t *testing.T) {
 	})
 }
 
+// What makes an agent seek a second tunnel makes thousands: they do not come at
+// once, neither when the wish is new nor when a relay was lost.
+func TestSecondTunnelsAreNotSoughtAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := warmWorld(t)
+		w.configure = func(c *agent.Config) { c.SecondWithin = time.Hour }
+		w.run(warm(identity()))
+		alone := func(when string) {
+			t.Helper()
+			synctest.Wait() // no time passes
+			if n := w.open(); n != 1 {
+				t.Errorf("%s: %d tunnels", when, n)
+			}
+			time.Sleep(time.Hour)
+		}
+		alone("at the start")
+		first, _ := w.pairOf()
+		first.end(fault.ConnectionLost)
+		alone("after the loss of the first")
+		w.pairOf()
+		w.stop()
+	})
+}
+
 // A relay that drains loses its first tunnel to the second one, and its second
 // one to another relay, new tunnel first.
 func TestSecondTunnelAndDrain(t *testing.T) {
