@@ -31,7 +31,7 @@ BENCH_DEBS := wrk nginx haproxy
 # four times as long where every access is watched. Only those: of generic code
 # that another package instantiates, too, the linker may keep the copy that is not
 # watched, and see races that are none.
-RACE := -race $(foreach p,modernc.org/sqlite/lib golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b \
+RACE := -race -trimpath $(foreach p,modernc.org/sqlite/lib golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b \
         $(addprefix crypto/internal/fips140/,edwards25519/... nistec/... mlkem sha3 bigmod),-gcflags=$p=-race=false)
 
 # What make test watches for races: where goroutines share what they hold, and no
@@ -64,9 +64,9 @@ test: ## all tests, the tunnels' with the race detector
 
 test-watched: test-deps h2spec
 	@$(ROOM) $(GO) build $(RACE) $(WATCHED)
-	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) $(TESTS) -p $(CORES) -timeout 15m $(WATCHED)
+	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) $(TESTS) -p $$((($(CORES) + 1) / 2)) -timeout 15m $(WATCHED)
 
-# One more than there are processors: these wait much.
+# With more at once each takes more of the processors, and all longer.
 test-others: test-deps axe build
 	$(PLAIN) test $(TESTS) -p $$(($(CORES) + 1)) -timeout 15m $(OTHERS)
 
