@@ -64,7 +64,7 @@ test: ## all tests, the tunnels' with the race detector
 
 test-watched: test-deps h2spec
 	@$(ROOM) $(GO) build $(RACE) $(WATCHED)
-	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) $(TESTS) -p $$((($(CORES) + 1) / 2)) -timeout 15m $(WATCHED)
+	GORACE=atexit_sleep_ms=20 $(GO) test $(RACE) $(TESTS) -p $(CORES) -timeout 15m $(WATCHED)
 
 # With more at once each takes more of the processors, and all longer.
 test-others: test-deps axe build

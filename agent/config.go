@@ -42,7 +42,7 @@ type Config struct {
 	Log           service.LogConfig `yaml:"log"`
 
 	// SecondWithin is how long a second tunnel may take to be sought, at random, so
-	// that agents do not seek theirs all at once.
+	// that agents do not seek theirs all at once; 0: secondWithin.
 	SecondWithin time.Duration `yaml:"-"`
 
 	// Dial reaches relays and the portal; nil: as usual. Who runs many agents in
@@ -93,8 +93,6 @@ func Default() Config {
 		Page:    page.Config{Listen: "127.0.0.1:9700"},
 		Admin:   "127.0.0.1:9703",
 		Log:     service.LogConfig{Level: "info", Format: "json"},
-
-		SecondWithin: 20 * time.Second,
 	}
 }
 

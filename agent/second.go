@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -17,6 +18,8 @@ const (
 	// waits for it.
 	secondBase = 2 * time.Second
 	secondMax  = 5 * time.Minute
+	// secondWithin is in what time agents seek theirs that have the same reason to.
+	secondWithin = 20 * time.Second
 )
 
 // second is the idle tunnel that is kept at another relay than the first one,
@@ -198,7 +201,7 @@ func (a *Agent) keepSecond(ctx context.Context) {
 // secondIn is how long to wait before a second tunnel is sought. What makes one
 // agent seek it mostly makes many: another wish of the account's, or the end of a
 // relay, whose visitors' requests should not stand behind so many handshakes.
-func (a *Agent) secondIn() time.Duration { return between(0, a.cfg.SecondWithin+1) }
+func (a *Agent) secondIn() time.Duration { return between(0, cmp.Or(a.cfg.SecondWithin, secondWithin)) }
 
 // secondStatus is what the second tunnel's relay is told.
 func (a *Agent) secondStatus() tunnel.Status {

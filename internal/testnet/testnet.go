@@ -235,7 +235,7 @@ func (w *World) activate(q agent.Activation) (*PBX, error) {
 		return nil, err
 	}
 	cfg := agent.Default()
-	cfg.Data, cfg.Admin, cfg.SecondWithin = q.Data, agent.AdminOff, 0 // nobody else seeks one
+	cfg.Data, cfg.Admin, cfg.SecondWithin = q.Data, agent.AdminOff, 1 // at once: nobody else seeks one
 	if q.Standby.File != "" {
 		cfg.Standby = q.Standby
 	}
