@@ -42,7 +42,7 @@ type Config struct {
 	Log           service.LogConfig `yaml:"log"`
 
 	// SecondWithin is how long a second tunnel may take to be sought, at random, so
-	// that agents do not seek theirs all at once; 0: secondWithin.
+	// that agents do not seek theirs all at once; 0: 20 s.
 	SecondWithin time.Duration `yaml:"-"`
 
 	// Dial reaches relays and the portal; nil: as usual. Who runs many agents in
