@@ -4,10 +4,18 @@ import (
 	"database/sql"
 	"math"
 	"strings"
+	"time"
 
 	"trunkline/control/fleet"
 	"trunkline/internal/id"
 )
+
+// auditBlock is how many numbers of entries are one in audit_hours, as its triggers
+// have it.
+const auditBlock = 1024
+
+// auditHour is the hour of a time, as they have it.
+func auditHour(t time.Time) int64 { return micros(t) / time.Hour.Microseconds() }
 
 const auditColumns = "at, account, actor, remote, action, object, outcome, detail"
 

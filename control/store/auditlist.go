@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,7 +28,6 @@ type auditList struct {
 	find    finding
 	filters []auditFilter           // on SQLite the first one's index is gone through
 	whole   entries                 // those of the time asked for are among them; none if the last is 0
-	span    int                     // how many those are, whatever else is asked for
 	start   struct{ seq, at int64 } // where the page before ended
 	auditBounds
 }
@@ -125,16 +125,29 @@ func (l *auditList) rarest() error {
 	return nil
 }
 
-// between finds the first and the last entry of the time asked for, which an index
-// has: those before and after need not be gone through.
+// between finds from which number to which entries of the time asked for are:
+// those before and after need not be gone through. Clocks of control nodes differ,
+// so others are among them.
 func (l *auditList) between() error {
 	if l.q.From.IsZero() && l.q.To.IsZero() {
 		return nil
 	}
-	w := l.ofTime(l.mine(where{}, true), "at")
-	err := l.tx.sql.QueryRowContext(l.ctx, "SELECT COUNT(*), COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM "+l.by("time")+w.String(), w.args...).
-		Scan(&l.span, &l.whole.first, &l.whole.last)
-	return classified(err)
+	w := l.mine(where{}, true)
+	if !l.q.From.IsZero() {
+		w.and("hour >= ?", auditHour(l.q.From))
+	}
+	if !l.q.To.IsZero() {
+		w.and("hour <= ?", auditHour(l.q.To))
+	}
+	var first, last sql.NullInt64
+	if err := l.tx.sql.QueryRowContext(l.ctx, "SELECT MIN(block), MAX(block) FROM audit_hours"+w.String(), w.args...).Scan(&first, &last); err != nil {
+		return classified(err)
+	}
+	l.whole = entries{}
+	if last.Valid {
+		l.whole = entries{first.Int64 * auditBlock, (last.Int64+1)*auditBlock - 1}
+	}
+	return nil
 }
 
 // mine are all entries of those accounts, by their index or by something else.

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -41,15 +42,18 @@ func (l *auditList) hits(among entries, n int) (found []int64, err error) {
 		if found, whole, err := l.nearby(among, n); err != nil || whole || len(found) == n {
 			return found, err
 		}
-		if l.find.expected <= float64(l.sort) {
+		all, err := l.entries()
+		if err != nil {
+			return nil, err
+		}
+		// Evenly spread, enough would have been met by now.
+		if l.find.expected <= max(float64(l.sort), all/sortsIn) {
 			return l.sorted(among, n)
 		}
 	default:
-		own := l.span
-		if own == 0 || len(l.filters) > 0 {
-			if own, err = l.counted(l.near + 1); err != nil {
-				return nil, err
-			}
+		own, err := l.own(l.near + 1)
+		if err != nil {
+			return nil, err
 		}
 		if own > l.near {
 			if found, whole, err := l.streamed(among, n); err != nil || whole || len(found) == n {
@@ -58,6 +62,25 @@ func (l *auditList) hits(among entries, n int) (found []int64, err error) {
 		}
 	}
 	return l.walked(among, n)
+}
+
+// own is how many entries there are up to most, the search aside.
+func (l *auditList) own(most int) (int, error) {
+	if len(l.filters) > 0 || l.whole.last == math.MaxInt64 {
+		return l.counted(most)
+	}
+	w := l.ofTime(l.mine(where{}, true), "at")
+	return l.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s%s LIMIT %d) AS n", l.by("time"), w.String(), most), w.args...)
+}
+
+// sortsIn is how many entries PostgreSQL goes through in the time in which it sorts
+// one that its index of texts finds, at most.
+const sortsIn = 3
+
+// entries are how many PostgreSQL expects in the audit log.
+func (l *auditList) entries() (n float64, err error) {
+	err = l.tx.sql.QueryRowContext(l.ctx, "SELECT reltuples FROM pg_class WHERE oid = 'audit'::regclass").Scan(&n)
+	return n, classified(err)
 }
 
 // walked goes through all.

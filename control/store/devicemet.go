@@ -6,19 +6,22 @@ const (
 	// searchLook is how many devices a search goes through, in an order that no index
 	// of searches has, before it sorts: mostly they fill a page.
 	searchLook = 1500
+	// searchSoon is up to how many such a search sorts at once.
+	searchSoon = 2000
 	// searchMany is up to how many such a search sorts then.
 	searchMany = 10000
 )
 
 // met goes through the devices in another order than that of names, which no
 // index of texts follows. If the first ones do not fill the page, what is
-// searched for may all be late in that order: then what PostgreSQL's index of
-// texts finds is sorted, unless it is so much that the rest is as soon gone
-// through. What SQLite does is in devicepick.go.
-func (s *deviceSearch) met(limit int) ([]hit, error) {
-	hits, err := s.seen(limit)
-	if err != nil || len(hits) >= limit {
-		return hits, err
+// searched for may all be late in that order: then, or at once if it is little, what
+// PostgreSQL's index of texts finds is sorted, unless it is so much that the rest is
+// as soon gone through. What SQLite does is in devicepick.go.
+func (s *deviceSearch) met(limit int) (hits []hit, err error) {
+	if s.find.expected > s.soon {
+		if hits, err = s.seen(limit); err != nil || len(hits) >= limit {
+			return hits, err
+		}
 	}
 	var query string
 	var args []any
@@ -27,6 +30,15 @@ func (s *deviceSearch) met(limit int) ([]hit, error) {
 	} else {
 		query, args, err = s.found(limit)
 	}
+	if err != nil {
+		return nil, err
+	}
+	return all(s.tx, scanHit, query, args...)
+}
+
+// seen are those of the first devices in order: of all, or of a group's.
+func (s *deviceSearch) seen(limit int) ([]hit, error) {
+	query, args, err := s.meeting(limit)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +58,9 @@ func (s *deviceSearch) meeting(limit int) (query string, args []any, err error) 
 		first.and("d.account = ?", s.account)
 	case s.q.Account != "":
 		first.and("d.account = ?", s.q.Account)
+	}
+	if g, one := s.oneGroup(); one {
+		first.and("d.grp = ?", g)
 	}
 	if s.at.last != "" && s.at.part == others {
 		first.and("("+column+", d.id) "+after(s.q)+" (?, ?)", s.at.value, s.at.last)

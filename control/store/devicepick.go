@@ -17,31 +17,49 @@ const (
 )
 
 // seldom are those words for SQLite's index of searches that few devices have, one
-// of them at least a piece of what was typed; "" if there is none. With the others
-// the index takes longer to say who has all.
+// of them at least a piece of what was typed, or else all of these if few have them
+// all; "" if there is none. With others the index takes longer to say who has all.
 func (s *deviceSearch) seldom() (string, error) {
 	if err := s.ask(); err != nil || s.rare != nil {
 		return strings.Join(s.rare, " "), err
 	}
 	s.rare = []string{}
-	words, pieces := strings.Fields(s.words), 0
+	var rare, pieces []string
+	piece := false // rare has one
+	words := strings.Fields(s.words)
 	for _, word := range words[max(0, len(words)-pickWords):] { // an account's is the last
-		n, err := s.tx.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM devices_search WHERE devices_search MATCH $1 LIMIT %d)", s.pick+1), word)
+		typed := !strings.HasPrefix(word, wordOwn) && !strings.HasPrefix(word, wordAbove)
+		if typed {
+			pieces = append(pieces, word)
+		}
+		few, err := s.seldomHas(word)
 		if err != nil {
 			return "", err
 		}
-		if n > s.pick {
-			continue
-		}
-		s.rare = append(s.rare, word)
-		if !strings.HasPrefix(word, wordOwn) && !strings.HasPrefix(word, wordAbove) {
-			pieces++
+		if few {
+			rare, piece = append(rare, word), piece || typed
 		}
 	}
-	if pieces == 0 { // an account's devices are sooner gone through
-		s.rare = []string{}
+	if !piece { // an account's devices are sooner gone through
+		rare = nil
+		if len(pieces) > 1 {
+			few, err := s.seldomHas(strings.Join(pieces, " "))
+			if err != nil {
+				return "", err
+			}
+			if few {
+				rare = pieces
+			}
+		}
 	}
+	s.rare = append(s.rare, rare...)
 	return strings.Join(s.rare, " "), nil
+}
+
+// seldomHas says whether few devices have all of those words.
+func (s *deviceSearch) seldomHas(words string) (bool, error) {
+	n, err := s.tx.count(fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM devices_search WHERE devices_search MATCH $1 LIMIT %d)", s.pick+1), words)
+	return n <= s.pick, err
 }
 
 // pick is a device that may match, in order.
@@ -91,15 +109,6 @@ func (s *deviceSearch) picked(limit int) (hits []hit, err error) {
 		end := found[len(found)-1]
 		at.value, at.last = end.since, string(end.id)
 	}
-}
-
-// seen are those of the first devices in order.
-func (s *deviceSearch) seen(limit int) ([]hit, error) {
-	query, args, err := s.meeting(limit)
-	if err != nil {
-		return nil, err
-	}
-	return all(s.tx, scanHit, query, args...)
 }
 
 func scanPick(r scanner) (p pick, err error) {

@@ -44,7 +44,7 @@ func readPlace(s string, value any) (p place, err error) {
 // searchDevices finds the ids of a page and then reads those devices: what is
 // sorted or walked is narrow.
 func (t *tx) searchDevices(account id.Account, q fleet.DeviceQuery) (fleet.Page[fleet.Device], error) {
-	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, walk: searchWalk, look: searchLook, pick: searchPick, most: farReach}
+	s := deviceSearch{tx: t, account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, walk: searchWalk, look: searchLook, soon: searchSoon, pick: searchPick, most: farReach}
 	return s.run()
 }
 
@@ -96,10 +96,11 @@ type deviceSearch struct {
 	tx      *tx
 	account id.Account
 	q       fleet.DeviceQuery
-	named   bool // in the order of names: those that begin with it come first
-	walk    int  // up to how many devices that have what else is asked for are gone through
-	look    int  // how many are gone through in an order that no index of searches has, before what matches is sorted
-	pick    int  // up to how many of a word SQLite sorts at once in such an order
+	named   bool    // in the order of names: those that begin with it come first
+	walk    int     // up to how many devices that have what else is asked for are gone through
+	look    int     // how many are gone through in an order that no index of searches has, before what matches is sorted
+	soon    float64 // up to how many PostgreSQL sorts at once in such an order
+	pick    int     // up to how many of a word SQLite sorts at once in such an order
 	find    finding
 	words   string   // what SQLite's index of searches is asked for, but for groups
 	rare    []string // of these, those that few have; nil: not asked for yet
@@ -264,6 +265,11 @@ func (s *deviceSearch) gone(part, limit int) ([]hit, error) {
 			return s.sorted() // those of the conditions
 		}
 	case s.ranges.known:
+		if _, one := s.oneGroup(); one && len(s.ranges.have)*roomyRanges.devices > s.look {
+			if hits, err := s.seen(limit); err != nil || len(hits) >= limit {
+				return hits, err
+			}
+		}
 		return s.ranged(limit)
 	case !s.named:
 		return s.met(limit)
@@ -273,6 +279,22 @@ func (s *deviceSearch) gone(part, limit int) ([]hit, error) {
 		return nil, err
 	}
 	return all(s.tx, scanHit, query, args...)
+}
+
+// oneGroup is the group whose devices alone are asked for, if there is one:
+// PostgreSQL has these in the orders of names and of serial numbers.
+func (s *deviceSearch) oneGroup() (g string, one bool) {
+	switch {
+	case s.q.Sort == fleet.SortSince || s.q.Sub && s.q.Account == "":
+		return "", false
+	case s.q.Group == fleet.GroupNone:
+		return "", true
+	case s.q.Group != "":
+		return s.q.Group, true
+	case !s.q.Seen.Except && len(s.q.Seen.Groups) == 1:
+		return string(s.q.Seen.Groups[0]), true
+	}
+	return "", false
 }
 
 func (s *deviceSearch) walking(part, limit int) (query string, args []any, err error) {

@@ -219,7 +219,7 @@ func CombineRanges(a, b rangeList) (either, both rangeList, more bool) {
 
 // Gone is what a search finds by going through the devices.
 func Gone(x fleet.Tx, account id.Account, q fleet.DeviceQuery) (out fleet.Page[fleet.Device], err error) {
-	s := deviceSearch{tx: x.(*tx), account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, find: looking(devicesSearched, q.Search), look: 120, pick: 150, most: reach{keys: 20, chunk: 8}}
+	s := deviceSearch{tx: x.(*tx), account: account, q: q, named: q.Sort == "" || q.Sort == fleet.SortName, find: looking(devicesSearched, q.Search), look: 120, soon: -1, pick: 150, most: reach{keys: 20, chunk: 8}}
 	if err := s.begin(); err != nil {
 		return out, err
 	}
@@ -265,6 +265,27 @@ func (t *tx) explain(query string, args []any) (string, error) {
 		return line, err
 	}, "EXPLAIN QUERY PLAN "+query, args...)
 	return strings.Join(lines, "\n"), err
+}
+
+// AuditHours is how many blocks of audit entries' numbers are known by their hours.
+func AuditHours(t *testing.T, s *Store) (n int) {
+	t.Helper()
+	explained(t, s, func(x *tx) (err error) {
+		n, err = x.count("SELECT COUNT(*) FROM audit_hours")
+		return err
+	})
+	return n
+}
+
+// SkipAudit leaves out numbers of audit entries, as what others add does.
+func SkipAudit(x fleet.Tx, n int) error {
+	t := x.(*tx)
+	query := "UPDATE sqlite_sequence SET seq = seq + $1 WHERE name = 'audit'"
+	if t.postgres {
+		query = "SELECT setval(pg_get_serial_sequence('audit', 'seq'), nextval(pg_get_serial_sequence('audit', 'seq')) + $1)"
+	}
+	_, err := t.sql.ExecContext(t.ctx, query, n)
+	return err
 }
 
 // NarrowAudit is a list of audit entries with bounds so low that each way of

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"trunkline/control/fleet"
+	"trunkline/control/store"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
@@ -87,6 +88,11 @@ func TestAuditSelected(t *testing.T) {
 			})
 		}
 		equal(w.T, count(fleet.AuditQuery{}), 2)
+		equal(w.T, count(fleet.AuditQuery{Outcome: "ok", From: at(0)}), 1)
+		w.do(func(tx fleet.Tx) error { _, err := tx.DropAuditBefore(at(0).Add(2*time.Hour), 10); return err })
+		if hours := store.AuditHours(w.T, w.Store.(*store.Store)); hours != 0 {
+			w.Errorf("%d hours of entries that are gone", hours)
+		}
 	})
 }
 

@@ -112,7 +112,12 @@ func (t *tx) DeviceEvents(d id.Device, after string, limit int) (fleet.Page[flee
 }
 
 func (t *tx) DropAuditBefore(at time.Time, limit int) (int, error) {
-	return t.exec(fmt.Sprintf("DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at < $1 ORDER BY at LIMIT %d)", limit), micros(at))
+	n, err := t.exec(fmt.Sprintf("DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at < $1 ORDER BY at LIMIT %d)", limit), micros(at))
+	if err != nil || n == limit { // there may be more of these hours
+		return n, err
+	}
+	_, err = t.exec("DELETE FROM audit_hours WHERE hour < $1", auditHour(at))
+	return n, err
 }
 
 func (t *tx) RoleRights(account id.Account, r fleet.Role) (map[id.Group]fleet.Rights, error) {

@@ -17,6 +17,8 @@ const (
 	// searchNamed is the same of devices on SQLite, whose index has them in order: more
 	// are sooner read up to where the page ends, if not counted.
 	searchNamed = 100
+	// searchNoted is the same of audit entries there, which it has by their numbers.
+	searchNoted = 200
 	// searchAll is up to how many rows are all looked at, by no index.
 	searchAll = 500
 	// searchSort is up to how many devices PostgreSQL has its index find and sorts
@@ -67,7 +69,7 @@ func (t *tx) find(in searched, typed string, sort bool) (finding, error) {
 	if utf8.RuneCountInString(typed) < trigram {
 		return f, nil
 	}
-	return t.named(f, in, `"`+strings.ReplaceAll(strings.ToLower(typed), `"`, `""`)+`"`, searchFew)
+	return t.named(f, in, `"`+strings.ReplaceAll(strings.ToLower(typed), `"`, `""`)+`"`, searchNoted)
 }
 
 // expected is what to do about rows of which PostgreSQL expects so many.

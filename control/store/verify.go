@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // check is a statement that must find nothing; each row says what is wrong.
@@ -23,6 +24,8 @@ var checks = []check{
 	{"an account's devices are counted wrong", `SELECT x.account || ', ' || x.status || ': ' || SUM(x.n) || ' too many' FROM
 		(SELECT account, grp, status, n FROM device_counts UNION ALL SELECT account, grp, status, -1 FROM devices) AS x
 		GROUP BY x.account, x.grp, x.status HAVING SUM(x.n) <> 0`},
+	{"an audit entry that is not found by its time", fmt.Sprintf(`SELECT CAST(a.seq AS TEXT) FROM audit a WHERE NOT EXISTS
+		(SELECT 1 FROM audit_hours h WHERE h.account = a.account AND h.hour = a.at / %d AND h.block = a.seq / %d)`, time.Hour.Microseconds(), auditBlock)},
 }
 
 // checksSQLite are of what SQLite alone has: the indexes of searches.
