@@ -64,6 +64,7 @@ func (s *deviceSearch) seldomHas(words string) (bool, error) {
 
 // pick is a device that may match, in order.
 type pick struct {
+	n     int // as which it came
 	since int64
 	id    id.Device
 	has   bool
@@ -85,39 +86,49 @@ func (s *deviceSearch) picked(limit int) (hits []hit, err error) {
 		}
 		words, hits = s.match, nil
 	}
+	n := limit
+	if len(s.rare) > 0 {
+		n = s.pick + 1 // all
+	}
 	at := s.at
 	if at.part != others {
 		at.last = ""
 	}
-	for n := limit; ; n *= 4 {
-		query, args, err := s.picking(words, at, n)
-		if err != nil {
-			return nil, err
+	for ; ; n *= 4 {
+		found, last, err := s.pickSome(words, at, n, limit-len(hits))
+		if hits = append(hits, found...); err != nil || len(hits) >= limit || last.n < n {
+			return hits, err
 		}
-		found, err := all(s.tx, scanPick, query, args...)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range found {
-			if p.has {
-				hits = append(hits, hit{id: p.id, part: others})
-			}
-		}
-		if len(hits) >= limit || len(found) < n {
-			return hits[:min(len(hits), limit)], nil
-		}
-		end := found[len(found)-1]
-		at.value, at.last = end.since, string(end.id)
+		at.value, at.last = last.since, string(last.id)
 	}
 }
 
-func scanPick(r scanner) (p pick, err error) {
-	err = r.Scan(&p.id, &p.since, flag{&p.has})
-	return p, err
+// pickSome looks at up to n of them after a place, in order, as far as there are
+// enough, and says which was the last, and the how manieth.
+func (s *deviceSearch) pickSome(words string, at place, n, enough int) (hits []hit, last pick, err error) {
+	query, args, err := s.picking(words, at, n)
+	if err != nil {
+		return nil, last, err
+	}
+	rows, err := s.tx.sql.QueryContext(s.tx.ctx, query, args...)
+	if err != nil {
+		return nil, last, classified(err)
+	}
+	defer rows.Close()
+	for len(hits) < enough && rows.Next() {
+		if err := rows.Scan(&last.id, &last.since, flag{&last.has}); err != nil {
+			return nil, last, classified(err)
+		}
+		if last.n++; last.has {
+			hits = append(hits, hit{id: last.id, part: others})
+		}
+	}
+	return hits, last, classified(rows.Err())
 }
 
 // picking is a statement for n of them after a place. Their times are beside their
-// places; whether they have what else is asked for is looked at of these n alone.
+// places; whether one has what else is asked for is looked at when its row is read.
+// A statement of no other order gives rows in that of a subquery with a limit.
 func (s *deviceSearch) picking(words string, at place, n int) (query string, args []any, err error) {
 	has, err := s.tx.selected(s.account, s.q, byKey)
 	if err != nil {
@@ -130,7 +141,6 @@ func (s *deviceSearch) picking(words string, at place, n int) (query string, arg
 	if at.last != "" {
 		w.and("(x.since, x.id) "+after(s.q)+" (?, ?)", at.value, at.last)
 	}
-	return fmt.Sprintf(`SELECT x.id, x.since, (SELECT %[1]s FROM devices d WHERE d.id = x.id)
-		FROM (SELECT x.id, x.since FROM devices_search s CROSS JOIN devices x ON x.place = s.rowid%[2]s ORDER BY +x.since%[3]s, x.id%[3]s LIMIT %[4]d) x
-		ORDER BY x.since%[3]s, x.id%[3]s`, strings.Join(has.parts, " AND "), w.String(), s.direction(), n), w.args, nil
+	return fmt.Sprintf(`SELECT x.id, x.since, (SELECT %[1]s FROM devices d WHERE d.num = x.num)
+		FROM (SELECT x.num, x.id, x.since FROM devices_search s CROSS JOIN devices x ON x.place = s.rowid%[2]s ORDER BY +x.since%[3]s, x.id%[3]s LIMIT %[4]d) x`, strings.Join(has.parts, " AND "), w.String(), s.direction(), n), w.args, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,7 @@ var pages = []struct {
 	{"my devices of a technician", asTechnician("/")},
 	{"my devices of a technician, by since", asTechnician("/?sort=since&desc=1")},
 	{"my devices of a technician, search", asTechnician("/?q=hotel")},
+	{"my devices of a technician, search all", asTechnician("/?q=trial")},
 	{"my devices of an auditor", asAuditor("/")},
 	{"user devices", page("/user-devices")},
 	{"user devices, search", page("/user-devices?q=hotel")},
@@ -54,6 +56,7 @@ var pages = []struct {
 	{"audit, a person", page("/audit?actor=nobody%40example.com")},
 	{"audit, search", page("/audit?q=000777")},
 	{"audit, search much", page("/audit?q=hotel")},
+	{"audit, search the oldest", page("/audit?q={oldest}")},
 	{"audit, search a day", page("/audit?q=hotel&from_day={day}&to_day={day}")},
 	{"people", page("/people")},
 	{"resellers", page("/resellers")},
@@ -168,8 +171,9 @@ func filled(b *testing.B, database string, devices, resellers int) *benched {
 		device, err = tx.Devices(f.root, fleet.DeviceQuery{Limit: 1, Seen: everything})
 		return err
 	}))
-	f.names = strings.NewReplacer("{device}", string(device.Items[0].ID), "{today}", now.UTC().Format(time.DateOnly), "{day}", now.UTC().Add(-time.Second*time.Duration(devices)).Format(time.DateOnly))
 	f.oldest = oldest(devices)
+	f.names = strings.NewReplacer("{device}", string(device.Items[0].ID), "{today}", now.UTC().Format(time.DateOnly), "{day}", now.UTC().Add(-time.Second*time.Duration(devices)).Format(time.DateOnly),
+		"{oldest}", url.QueryEscape(f.oldest))
 	return f
 }
 
