@@ -23,6 +23,7 @@ type Agent struct {
 	idle     chan struct{}               // has a token when the last stream of a stopping agent ended
 	serve    func(*mux.Stream)           // nil before Run
 	early    []*mux.Stream               // that came before it
+	visits   map[id.Visit]struct{}       // that go on; heed's
 }
 
 // AgentHandlers get what the relay does. OnStream is needed.
@@ -78,6 +79,12 @@ func (a *Agent) Run(ctx context.Context, h AgentHandlers) error {
 }
 
 func (a *Agent) heed(h AgentHandlers, m message) {
+	switch m.Type {
+	case typeVisit:
+		a.visited(m.Visit.ID)
+	case typeVisitEnd:
+		a.left(m.Visit.ID)
+	}
 	switch {
 	case m.Type == typeDrain && h.OnDrain != nil:
 		h.OnDrain(Drain{Deadline: time.Duration(m.DeadlineMS) * time.Millisecond, Within: time.Duration(m.WithinMS) * time.Millisecond, Relays: m.Relays})

@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
 	"trunkline/internal/tunnel"
 )
 
@@ -66,5 +69,56 @@ func TestRelayLeavesPingingToTheAgent(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("a relay that is pinged sends %d pings itself in %v", pings, 5*ping)
 		}
+	}
+}
+
+// counted counts what arrives: with one record at a time, as of pings, that is these.
+type counted struct {
+	net.Conn
+	reads *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.reads.Add(1)
+	}
+	return n, err
+}
+
+// While somebody visits a PBX its agent soon knows that the relay does not answer.
+func TestVisitedAgentAsksMoreOften(t *testing.T) {
+	t.Parallel()
+	pinged := func() (*world, *atomic.Int64) {
+		reads := new(atomic.Int64)
+		return start(t, setup{relay: tunnel.Config{Ping: time.Second}, conns: func(t testing.TB) (server, client net.Conn) {
+			server, client = tcpPair(t)
+			return counted{server, reads}, client
+		}}), reads
+	}
+	visited, its := pinged()
+	_, others := pinged()
+	v := tunnel.Visit{ID: id.NewVisit(), Who: "Ann", Method: "account", Started: time.Now(), Idle: time.Minute}
+	// pace is how many pings the visited one sends while the other one sends four.
+	pace := func() int64 {
+		before, since := its.Load(), others.Load()
+		for end := time.Now().Add(time.Minute); others.Load() < since+4; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("no pings")
+			}
+		}
+		return its.Load() - before
+	}
+	if err := visited.relay.SendVisit(v); err != nil {
+		t.Fatal(err)
+	}
+	if n := pace(); n < 7 {
+		t.Errorf("a visited agent sends %d pings while another sends four", n)
+	}
+	if err := visited.relay.SendVisitEnd(v.ID, fault.VisitEnded); err != nil {
+		t.Fatal(err)
+	}
+	if n := pace(); n > 7 {
+		t.Errorf("after the visit it sends %d", n)
 	}
 }

@@ -38,6 +38,7 @@ type session struct {
 	deaf    bool          // the peer broke the protocol: read on, so that the goodbye is not cut off by a reset, but believe nothing
 	ended   bool          // by the one who reads: there is no more to be read
 	ending  atomic.Bool   // set by end
+	keen    atomic.Bool   // somebody visits: see keen.go
 	watched atomic.Bool   // the wire is: it is written to without waiting where that is wished
 
 	words  []byte // the beginning of a control message
@@ -249,7 +250,13 @@ func (t *session) unasked() time.Duration {
 	return t.ping * 5 / 4 // an agent's longest pause
 }
 
-func (t *session) pingIn() time.Duration { return t.ping*3/4 + rand.N(t.ping/2+1) }
+func (t *session) pingIn() time.Duration {
+	every := t.ping
+	if t.keen.Load() {
+		every /= keenPings
+	}
+	return every*3/4 + rand.N(every/2+1)
+}
 
 func (t *session) tick() {
 	if t.silence() >= t.patient {
