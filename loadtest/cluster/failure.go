@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"trunkline/loadtest"
@@ -73,8 +74,10 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	row := Row{Failure: f.Name, About: f.About}
 	w := newWatch(s.Cluster, s.Generator.PBXs())
 	watching, stop := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() { defer close(watched); w.run(watching) }()
+	var beside sync.WaitGroup
+	var still time.Duration
+	beside.Go(func() { w.run(watching) })
+	beside.Go(func() { still = stood(watching) })
 	l := startLoad(ctx, s)
 	s.hit, s.silent, s.facts, s.late = time.Time{}, "", nil, nil
 	clock.Sleep(ctx, lead)
@@ -86,7 +89,10 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	}
 	kinds := l.end()
 	stop()
-	<-watched
+	beside.Wait()
+	if still > stoodLong {
+		s.fact("the process that is all PBXs, all visitors and the balancer stood still for %.1f s at the longest", still.Seconds())
+	}
 	if s.hit.IsZero() {
 		s.hit = l.began.Add(lead)
 	}

@@ -33,7 +33,7 @@ type Run struct {
 // Failures are all of them, in the order in which they happen.
 func Failures() []Failure {
 	return []Failure{
-		relaysRolling, relayKilled, relayKilledSecond, relayFrozen, relayFrozenSecond, relayCut, relayTwin, agentReturns,
+		relaysRolling, relayKilled, secondWished, relayKilledSecond, relayFrozen, relayFrozenSecond, relayCut, relayTwin, agentReturns,
 		controlsRolling, controlKilled, controlFrozen,
 		natsNodeKilled, natsMinority, natsFrozen, natsGone, natsNew,
 		databaseRestarted, databaseAway,
