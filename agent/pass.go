@@ -33,6 +33,9 @@ const (
 	// newsSpacing is between renewals that relays ask for: however often they do,
 	// control is not asked more often.
 	newsSpacing = 10 * time.Second
+	// maxNews bounds the time that relays give for such a renewal: thousands of
+	// agents take turns, and none waits until its pass has become old.
+	maxNews = time.Hour
 	// minRenewWait guards control against passes that live for seconds.
 	minRenewWait = 30 * time.Second
 )
@@ -157,7 +160,7 @@ func (p *passes) news(within time.Duration) {
 	if p.newsAt.After(now) {
 		return
 	}
-	at := now.Add(between(0, min(max(within, 0), maxHint)+1))
+	at := now.Add(between(0, min(max(within, 0), maxNews)+1))
 	if next := p.newsAt.Add(newsSpacing); at.Before(next) {
 		at = next
 	}

@@ -130,6 +130,32 @@ func TestRenewalAfterRestart(t *testing.T) {
 	}
 }
 
+// Where very many are told, each takes its turn within the whole of that time.
+func TestNewsMayTakeLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.run(identity())
+		time.Sleep(time.Hour)
+		l := w.latest()
+		<-l.ready
+		var latest time.Duration
+		for n := range 8 {
+			at := time.Now()
+			l.handlers.OnRenew(40 * time.Minute)
+			time.Sleep(41 * time.Minute)
+			r := w.renewals()
+			if len(r) != n+1 {
+				t.Fatalf("%d renewals, want %d", len(r), n+1)
+			}
+			latest = max(latest, r[n].Sub(at))
+		}
+		if latest < 10*time.Minute || latest > 40*time.Minute+time.Millisecond {
+			t.Errorf("of eight turns within 40 minutes the latest was after %v", latest)
+		}
+		w.stop()
+	})
+}
+
 // A relay's word that there is news has the pass renewed soon, and with however
 // many words no more often than every ten seconds.
 func TestNewsRenewThePass(t *testing.T) {

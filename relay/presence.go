@@ -136,7 +136,9 @@ const lastWords = 2 * time.Second
 
 // hearWishes has agents told of where their tunnels should be, until ctx ends.
 func (r *Relay) hearWishes(ctx context.Context) error {
-	stop, err := bus.ListenAsRelay(r.o.Bus, bus.SubjectWishes, func(n bus.WishNotice) { r.uplink.News(n.Account, n.Device) })
+	stop, err := bus.ListenAsRelay(r.o.Bus, bus.SubjectWishes, func(n bus.WishNotice) {
+		r.uplink.News(n.Account, n.Device, time.Duration(n.WithinMS)*time.Millisecond)
+	})
 	if err != nil {
 		return err
 	}

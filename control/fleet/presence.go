@@ -133,6 +133,19 @@ func (f *Fleet) ApplyRoute(e RouteEvent) {
 	p.refreshLocked(e.Route.Device, cur)
 }
 
+// connected counts the account's devices that have a tunnel now, which the database
+// may hear of later.
+func (p *presence) connected(a id.Account) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.devices {
+		if e.route.Account == a && e.shown.Status == StatusConnected {
+			n++
+		}
+	}
+	return n
+}
+
 // supersedesLocked reports whether e counts more than what is known. The
 // newest does; but that a tunnel ended at one relay says nothing of the
 // device's tunnel at another, live one.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
@@ -49,6 +50,11 @@ func (d Device) wish(w Wish) Wish {
 	}
 	return w
 }
+
+// wishEvery is between two renewals of passes that one wish causes, whatever relays
+// the agents are at: what they cost comes to a few milliseconds of processors here
+// and at the database, which activations and people in the console need too.
+const wishEvery = 20 * time.Millisecond
 
 const maxRegion = 63 // characters
 
@@ -125,7 +131,8 @@ func (f *Fleet) EditWish(ctx context.Context, p Principal, x WishEdit) (Wish, er
 		return tx.SetWish(a.ID, w)
 	})
 	if err == nil && w != was {
-		f.opts.Wished(bus.WishNotice{Account: p.Account})
+		within := time.Duration(f.presence.connected(p.Account)) * wishEvery
+		f.opts.Wished(bus.WishNotice{Account: p.Account, WithinMS: within.Milliseconds()})
 	}
 	return w, err
 }

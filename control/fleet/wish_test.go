@@ -1,11 +1,15 @@
 package fleet_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"trunkline/control/fleet"
+	"trunkline/internal/bus"
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 )
 
 // What the account wishes holds for its devices, and what is said of a device
@@ -64,6 +68,33 @@ func TestWishIsChecked(t *testing.T) {
 	}
 	_, err := w.EditDevice(t.Context(), anna, g.Device, fleet.DeviceEdit{Second: ptr(fleet.Override("maybe"))})
 	wantCode(t, err, fault.Invalid)
+}
+
+// Agents take turns in asking for the pass that a wish is told with: as many as are
+// connected, wherever, have so much longer.
+func TestAWishSaysHowLongItTakes(t *testing.T) {
+	w := newWorld(t)
+	var told []bus.WishNotice
+	w.wished = func(n bus.WishNotice) { told = append(told, n) }
+	w.restart()
+	anna := w.signIn(owner)
+	w.SetLeases(map[id.Relay]bool{"r1": true, "r2": true})
+	var all []id.Device
+	for i := range 5 {
+		d := w.activate(newPBX(id.Serial(fmt.Sprintf("SN-%04d", i))).request()).Device
+		if all = append(all, d); i > 0 { // the first never was connected
+			r := w.route(d, []id.Relay{"r1", "r2"}[i%2], "")
+			r.Account = anna.Account
+			w.ApplyRoute(fleet.RouteEvent{Route: r, Epoch: "e1", Rev: uint64(i)})
+		}
+	}
+	ok(w.EditWish(t.Context(), anna, fleet.WishEdit{Second: ptr(true)}))(t)
+	ok(w.EditWish(t.Context(), anna, fleet.WishEdit{Second: ptr(true)}))(t) // is so already
+	ok(w.EditDevice(t.Context(), anna, all[0], fleet.DeviceEdit{Second: ptr(fleet.Off)}))(t)
+	want := []bus.WishNotice{{Account: anna.Account, WithinMS: 4 * 20}, {Account: anna.Account, Device: all[0]}}
+	if !slices.Equal(told, want) {
+		t.Errorf("relays were told %+v, want %+v", told, want)
+	}
 }
 
 func ok[T any](v T, err error) func(*testing.T) T {

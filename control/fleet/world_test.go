@@ -43,6 +43,7 @@ type world struct {
 	store *store.Store
 
 	announce  func(bus.DeviceNotice) // of the next Fleet
+	wished    func(bus.WishNotice)   // likewise
 	published chan struct{}          // keys were; capacity 1
 
 	mu        sync.Mutex
@@ -123,6 +124,7 @@ func (w *world) restartOn(s fleet.Store) {
 			})
 		},
 		Announce: w.announce,
+		Wished:   w.wished,
 		Relays: func(_ id.Device, region string) []tunnel.Place {
 			if region == "eu" {
 				return []tunnel.Place{{Relay: "r2", Addr: "r2.example.com:8443"}, {Relay: "r1", Addr: "r1.example.com:8443"}}

@@ -142,6 +142,9 @@ const SubjectWishes = "wishes"
 type WishNotice struct {
 	Account id.Account `json:"account"`
 	Device  id.Device  `json:"device,omitempty"` // "": all of the account's
+	// WithinMS is how long, in milliseconds, all of them may take: each asks control
+	// for a pass, which alone knows how many they are, whatever their relays.
+	WithinMS int64 `json:"within_ms,omitempty"`
 }
 
 // RouteKey is a route's key in its bucket.

@@ -253,14 +253,15 @@ func (u *Uplink) seconds() (n float64) {
 	return n
 }
 
-// newsEvery is between two agents of an account that are told to renew their pass:
-// control signs each.
+// newsEvery is between two agents of an account that are told to renew their pass, at
+// the least: control signs each, and one of a release before this one does not say
+// for how long all of them, at every relay, may take.
 const newsEvery = 20 * time.Millisecond
 
-// News has agents renew their pass, since control has something else to say with
-// it: that of d, or if that is "" those of an account's devices, one after the
-// other. One that is not here, or cannot be told, learns of it as it always did.
-func (u *Uplink) News(a id.Account, d id.Device) {
+// News has agents renew their pass within that time, since control has something
+// else to say with it: that of d, or if that is "" those of an account's devices.
+// One that is not here, or cannot be told, learns of it as it always did.
+func (u *Uplink) News(a id.Account, d id.Device, within time.Duration) {
 	var all []*link
 	u.links.Range(func(_ id.Device, l *link) bool {
 		if (l.device == d || d == "" && l.account == a) && !l.second.Load() {
@@ -268,7 +269,7 @@ func (u *Uplink) News(a id.Account, d id.Device) {
 		}
 		return true
 	})
-	within := max(time.Second, time.Duration(len(all))*newsEvery)
+	within = max(within, time.Second, time.Duration(len(all))*newsEvery)
 	for _, l := range all {
 		_ = l.relay.Renew(within)
 	}

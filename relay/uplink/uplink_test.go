@@ -145,6 +145,7 @@ type agent struct {
 	ended chan error
 	drain chan tunnel.Drain
 	heard chan string // of visits
+	renew chan time.Duration
 }
 
 func (w *world) dial(d id.Device) (*agent, error) {
@@ -168,7 +169,7 @@ func (w *world) dialAs(d id.Device, hello helloFunc) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &agent{Agent: a, ended: make(chan error, 1), drain: make(chan tunnel.Drain, 1), heard: make(chan string, 100)}
+	out := &agent{Agent: a, ended: make(chan error, 1), drain: make(chan tunnel.Drain, 1), heard: make(chan string, 100), renew: make(chan time.Duration, 1)}
 	ctx, stop := context.WithCancel(w.ctx)
 	done := make(chan struct{})
 	go func() {
@@ -182,6 +183,7 @@ func (w *world) dialAs(d id.Device, hello helloFunc) (*agent, error) {
 				}
 			},
 			OnDrain:    func(d tunnel.Drain) { out.drain <- d },
+			OnRenew:    func(within time.Duration) { out.renew <- within },
 			OnVisit:    func(v tunnel.Visit) { out.heard <- string(v.ID) + " " + v.Who },
 			OnVisitEnd: func(v id.Visit, code fault.Code) { out.heard <- string(v) + " over: " + string(code) },
 		})
