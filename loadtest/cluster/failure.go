@@ -30,6 +30,7 @@ type Scene struct {
 	Scale     Scale
 	hit       time.Time
 	silent    string // the relay that says nothing, if that is the failure
+	killed    string // likewise the one that is killed
 	facts     []string
 	late      []string // goals of time that were missed
 }
@@ -79,7 +80,7 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	beside.Go(func() { w.run(watching) })
 	beside.Go(func() { still = stood(watching) })
 	l := startLoad(ctx, s)
-	s.hit, s.silent, s.facts, s.late = time.Time{}, "", nil, nil
+	s.hit, s.silent, s.killed, s.facts, s.late = time.Time{}, "", "", nil, nil
 	clock.Sleep(ctx, lead)
 	if err := f.Do(ctx, s); err != nil {
 		row.fault("%v", err)
@@ -98,7 +99,7 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	}
 	row.Seconds, row.Facts, row.Late = time.Since(l.began).Seconds(), s.facts, s.late
 	row.count(kinds)
-	row.lose(l.losses.all, s.hit, s.relayAt)
+	row.lose(l.losses.all, s.hit, s.killed, s.relayAt)
 	row.sort(s.silent)
 	row.see(w, s.hit)
 	f.Judge(&row)

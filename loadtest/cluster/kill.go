@@ -36,6 +36,7 @@ var relayKilledSecond = Failure{
 
 func killRelay(ctx context.Context, s *Scene) error {
 	m := s.relays[0]
+	s.killed = m.name
 	m.Kill()
 	s.now() // until it was gone, which takes tens of milliseconds, it took requests
 	s.wait(ctx, s.Scale.Cut)

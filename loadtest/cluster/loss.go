@@ -43,19 +43,26 @@ func (l *losses) add(x traffic.Loss) {
 	l.all = append(l.all, x)
 }
 
-// lose takes the requests that were lost. name is the relay at an address.
-func (r *Row) lose(all []traffic.Loss, hit time.Time, name func(addr string) string) {
+// unseen is for how long a visitor may go on with a kept connection whose relay is
+// dead: its process sees the end only when it comes to run. A relay that is dead
+// takes no new one.
+const unseen = time.Second
+
+// lose takes the requests that were lost. name is the relay at an address, and killed
+// the one that was, if one was.
+func (r *Row) lose(all []traffic.Loss, hit time.Time, killed string, name func(addr string) string) {
 	slices.SortFunc(all, func(a, b traffic.Loss) int {
 		return cmp.Or(a.Due.Compare(b.Due), a.Seen.Compare(b.Seen))
 	})
 	for _, l := range all {
 		due, begun := l.Due.Sub(hit).Seconds(), l.Begun.Sub(hit).Seconds()
-		if begun <= 0 {
+		entry := name(l.Entry)
+		if begun <= 0 || killed != "" && entry == killed && begun < unseen.Seconds() {
 			r.Before++
 		}
 		r.Healthy = max(r.Healthy, due)
 		if len(r.Losses) < maxLosses {
-			r.Losses = append(r.Losses, Loss{l.Kind, due, begun, l.Seen.Sub(hit).Seconds(), name(l.Entry), l.Code, l.Answer})
+			r.Losses = append(r.Losses, Loss{l.Kind, due, begun, l.Seen.Sub(hit).Seconds(), entry, l.Code, l.Answer})
 		}
 	}
 }

@@ -20,7 +20,7 @@ type Row struct {
 
 	Lost   map[string]map[string]int64 `json:"lost,omitzero"`   // of them, by kind and code
 	Losses []Loss                      `json:"losses,omitzero"` // of Lost, one by one, in the order in which they were due
-	Before int64                       `json:"before,omitzero"` // of Lost: under way when it happened
+	Before int64                       `json:"before,omitzero"` // of Lost: under way when it happened, or on a connection that had just ended with its relay
 	Cut    int64                       `json:"cut"`             // of Lost: transfers, down and up
 	Silent string                      `json:"silent,omitzero"` // the relay that said nothing, if one did
 	// Of Lost, where a relay said nothing: what came to that one itself, and of what

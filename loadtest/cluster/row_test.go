@@ -42,7 +42,7 @@ func TestRowCountsWhatVisitorsLost(t *testing.T) {
 		at := began.Add(time.Duration(due) * time.Second)
 		lost.add(traffic.Loss{Kind: kind, Due: at, Begun: at, Seen: began.Add(8 * time.Second), Entry: "addr", Code: "code", Answer: kind})
 	}
-	r.lose(lost.all, hit, strings.ToUpper)
+	r.lose(lost.all, hit, "", strings.ToUpper)
 	if r.Due != 6 || r.lost() != 3 || r.Before != 1 || r.Cut != 2 || sum(r.Console) != 1 {
 		t.Errorf("due %d, lost %d, before %d, cut %d, console %v", r.Due, r.lost(), r.Before, r.Cut, r.Console)
 	}
@@ -59,6 +59,27 @@ func TestRowCountsWhatVisitorsLost(t *testing.T) {
 	if err := Missed([]Row{{}, r}, false); err == nil {
 		t.Error("lost requests miss no goal")
 	}
+}
+
+// A visitor sees late that its connection ended with a relay: what it sent on that a
+// moment after is no loss beyond what was under way. What came elsewhere is.
+func TestAKilledRelaysConnectionsMayBeSeenLate(t *testing.T) {
+	f := func(what string, before int64, killed, entry string, begun time.Duration) {
+		t.Helper()
+		var r Row
+		hit := time.Now()
+		at := hit.Add(begun)
+		r.lose([]traffic.Loss{{Kind: scenario.Page, Due: at, Begun: at, Seen: at, Entry: entry}}, hit, killed, strings.ToLower)
+		if r.Before != before || len(r.Losses) != 1 {
+			t.Errorf("%s: %d under way of %d, want %d", what, r.Before, len(r.Losses), before)
+		}
+	}
+	f("before it was killed", 1, "relay-1", "RELAY-1", -time.Millisecond)
+	f("just after", 1, "relay-1", "RELAY-1", 60*time.Millisecond)
+	f("later: nobody may still think that it lives", 0, "relay-1", "RELAY-1", 2*time.Second)
+	f("at another relay", 0, "relay-1", "RELAY-2", 60*time.Millisecond)
+	f("nowhere", 0, "relay-1", "", 60*time.Millisecond)
+	f("none was killed", 0, "", "", 60*time.Millisecond)
 }
 
 // Where a relay was silent what came to it is told from what came to others, and of
