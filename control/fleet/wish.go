@@ -52,9 +52,10 @@ func (d Device) wish(w Wish) Wish {
 }
 
 // wishEvery is between two renewals of passes that one wish causes, whatever relays
-// the agents are at: what they cost comes to a few milliseconds of processors here
-// and at the database, which activations and people in the console need too.
-const wishEvery = 20 * time.Millisecond
+// the agents are at: each costs a few milliseconds of processors here and at the
+// database, which activations and people in the console need too, and may have its
+// agent open a tunnel right away, which costs relays as much.
+const wishEvery = 30 * time.Millisecond
 
 const maxRegion = 63 // characters
 

@@ -91,7 +91,7 @@ func TestAWishSaysHowLongItTakes(t *testing.T) {
 	ok(w.EditWish(t.Context(), anna, fleet.WishEdit{Second: ptr(true)}))(t)
 	ok(w.EditWish(t.Context(), anna, fleet.WishEdit{Second: ptr(true)}))(t) // is so already
 	ok(w.EditDevice(t.Context(), anna, all[0], fleet.DeviceEdit{Second: ptr(fleet.Off)}))(t)
-	want := []bus.WishNotice{{Account: anna.Account, WithinMS: 4 * 20}, {Account: anna.Account, Device: all[0]}}
+	want := []bus.WishNotice{{Account: anna.Account, WithinMS: 4 * 30}, {Account: anna.Account, Device: all[0]}}
 	if !slices.Equal(told, want) {
 		t.Errorf("relays were told %+v, want %+v", told, want)
 	}
