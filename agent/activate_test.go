@@ -212,7 +212,9 @@ func TestActivateExplainsCertificates(t *testing.T) {
 	}
 	q := c.activation(t.TempDir())
 	q.CAFile = other.File()
-	if _, err := agent.Activate(t.Context(), q, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "give the provider's CA") {
+	_, err = agent.Activate(t.Context(), q, zap.NewNop())
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Field != "ca" || !strings.Contains(f.Message, "Give the provider's CA") {
 		t.Errorf("unknown CA: %v", err)
 	}
 	cert := c.Certificate()

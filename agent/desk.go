@@ -138,6 +138,10 @@ func told(err error) error {
 	if errors.As(err, &f) {
 		return err
 	}
+	if unknownAuthority(err) { // the status has the rest
+		return fault.New(fault.Unavailable, "The server's certificate is not signed by an authority that this machine trusts. "+
+			"Give the provider's CA: under Advanced on the page, by `connect --ca FILE`, or as ca_file.").In("ca")
+	}
 	return fault.New(fault.Unavailable, "%s", Printable(err.Error()))
 }
 
