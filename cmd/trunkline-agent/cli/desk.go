@@ -29,6 +29,10 @@ func atDesk(c *cobra.Command, cfg agent.Config, do func(ctx context.Context, des
 	return errors.Join(outcome(do(c.Context(), desk, running)), closeDesk())
 }
 
+func noAgent(cfg agent.Config) string {
+	return fmt.Sprintf("The agent is not running with %s; start it with `trunkline-agent run`, or name its --config or --data.", cfg.Data)
+}
+
 // sources say where a field comes from on the command line.
 var sources = map[string]string{
 	"server":           "--server, or server in the configuration file",
@@ -120,12 +124,15 @@ func viewing(c *cobra.Command, show func(io.Writer, manage.View) error) *cobra.C
 		if err != nil {
 			return err
 		}
-		return atDesk(c, cfg, func(ctx context.Context, desk manage.Desk, _ bool) error {
+		return atDesk(c, cfg, func(ctx context.Context, desk manage.Desk, running bool) error {
 			v, err := desk.View(ctx)
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case asJSON:
+			}
+			if !running { // of another directory's agent nothing is known here
+				fmt.Fprintln(c.ErrOrStderr(), noAgent(cfg))
+			}
+			if asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(v)
 			}
 			return show(c.OutOrStdout(), v)

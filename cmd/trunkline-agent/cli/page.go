@@ -32,7 +32,7 @@ func pageURLCommand() *cobra.Command {
 				case v.Page == "" && (running || cfg.Page.Listen == agent.PageOff):
 					return service.Usagef("the page is switched off (page.listen)")
 				case v.Page == "":
-					fmt.Fprintln(c.ErrOrStderr(), "The agent is not running; start it with `trunkline-agent run`.")
+					fmt.Fprintln(c.ErrOrStderr(), noAgent(cfg))
 					v.Page = "http://" + cfg.Page.Listen + "/"
 				}
 				_, err = fmt.Fprintln(c.OutOrStdout(), v.Page)
