@@ -23,7 +23,7 @@ func bothAgree(d Device, method string) error {
 	}
 	const (
 		here  = `switch on "Allow Passwordless Login to PBX" among this PBX's options in My Devices`
-		there = "the PBX's staff have to switch on Passwordless Login on its Remote Management page"
+		there = "the PBX's staff have to switch on Passwordless Login on its Remote Management page, which says there if its agent has no way to sign visitors in"
 	)
 	switch {
 	case d.Passwordless:
