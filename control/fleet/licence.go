@@ -151,7 +151,7 @@ func outlook(l license.License, c capacity, now time.Time) (warning, next string
 		warning = "The licence begins on " + day(l.NotBefore) + ". Until then PBXs stay connected, and new activations and visits are refused."
 		next = "It begins on " + day(l.NotBefore) + "."
 	case l.Expires.IsZero():
-		next = "Nothing: it does not expire."
+		next = "It does not expire."
 	case !l.InForce(now):
 		warning = "The licence expired on " + day(l.Expires) + " and its days of grace are over: new activations and visits are refused. PBXs stay connected. " + renew
 		next = "PBXs stay connected. New activations and visits go on when there is a new licence."
