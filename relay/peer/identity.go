@@ -85,7 +85,12 @@ func (i *identity) run(ctx context.Context) error {
 			continue
 		}
 		if ctx.Err() == nil {
-			i.log.Info("no certificate for other relays yet, trying on", zap.Bool("had", i.cert.Load() != nil), zap.Error(err))
+			// With control in the same process the first question comes before it answers.
+			level := zap.InfoLevel
+			if wait == askFirst {
+				level = zap.DebugLevel
+			}
+			i.log.Log(level, "no certificate for other relays yet, trying on", zap.Bool("had", i.cert.Load() != nil), zap.Error(err))
 		}
 		next.Reset(mrand.N(wait) + wait/10)
 		wait = min(2*wait, askMost)
