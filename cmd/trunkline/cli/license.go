@@ -191,6 +191,9 @@ func verifyCommand() *cobra.Command {
 		Use: "verify --key KEY FILE", Short: "Verify a licence", Args: oneFile,
 		Long: "Verifies a licence with license_key of control's configuration and shows it. Exit code 1 if it does not verify or is not in force now.",
 		RunE: func(c *cobra.Command, args []string) error {
+			if key == "" {
+				return service.Usagef("--key is missing: license_key of control's configuration, as keygen printed it")
+			}
 			pub, err := license.ParseKey(key)
 			if err != nil {
 				return service.Usagef("--key: %w", err)
