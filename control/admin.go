@@ -56,7 +56,7 @@ func readOrMakePassword(path string) (password string, made bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	_, err = f.WriteString(password + "\n")
+	_, err = f.WriteString(password)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
