@@ -130,6 +130,13 @@ func importCommand() *cobra.Command {
 				return err
 			}
 			defer src.Close()
+			if filepath.Base(from) == store.FileName { // of a data directory
+				lock, err := store.Lock(filepath.Dir(from))
+				if err != nil { // what it writes from now on would be lost
+					return fmt.Errorf("%s: %w; stop it, or take a backup of its database", from, err)
+				}
+				defer lock.Close()
+			}
 			dst, err := openURL(c.Context(), url)
 			if err != nil {
 				return err
