@@ -86,15 +86,15 @@ func (s *deviceSearch) picked(limit int) (hits []hit, err error) {
 		}
 		words, hits = s.match, nil
 	}
-	n := limit
-	if len(s.rare) > 0 {
-		n = s.pick + 1 // all
-	}
 	at := s.at
 	if at.part != others {
 		at.last = ""
 	}
-	for ; ; n *= 4 {
+	if len(s.rare) > 0 {
+		hits, _, err = s.pickSome(words, at, 0, limit)
+		return hits, err
+	}
+	for n := limit; ; n *= 4 {
 		found, last, err := s.pickSome(words, at, n, limit-len(hits))
 		if hits = append(hits, found...); err != nil || len(hits) >= limit || last.n < n {
 			return hits, err
@@ -103,8 +103,8 @@ func (s *deviceSearch) picked(limit int) (hits []hit, err error) {
 	}
 }
 
-// pickSome looks at up to n of them after a place, in order, as far as there are
-// enough, and says which was the last, and the how manieth.
+// pickSome looks at up to n of them after a place, or at all with 0, in order, as far
+// as there are enough, and says which was the last, and the how manieth.
 func (s *deviceSearch) pickSome(words string, at place, n, enough int) (hits []hit, last pick, err error) {
 	query, args, err := s.picking(words, at, n)
 	if err != nil {
@@ -126,9 +126,10 @@ func (s *deviceSearch) pickSome(words string, at place, n, enough int) (hits []h
 	return hits, last, classified(rows.Err())
 }
 
-// picking is a statement for n of them after a place. Their times are beside their
-// places; whether one has what else is asked for is looked at when its row is read.
-// A statement of no other order gives rows in that of a subquery with a limit.
+// picking is a statement for n of them after a place, or for all with 0. Their times
+// are beside their places; whether one has what else is asked for is looked at when
+// its row is read. Rows come in the order of what is materialized. A limit there has
+// SQLite keep a tree of so many, which takes longer than to sort some thousand.
 func (s *deviceSearch) picking(words string, at place, n int) (query string, args []any, err error) {
 	has, err := s.tx.selected(s.account, s.q, byKey)
 	if err != nil {
@@ -141,6 +142,10 @@ func (s *deviceSearch) picking(words string, at place, n int) (query string, arg
 	if at.last != "" {
 		w.and("(x.since, x.id) "+after(s.q)+" (?, ?)", at.value, at.last)
 	}
-	return fmt.Sprintf(`SELECT x.id, x.since, (SELECT %[1]s FROM devices d WHERE d.num = x.num)
-		FROM (SELECT x.num, x.id, x.since FROM devices_search s CROSS JOIN devices x ON x.place = s.rowid%[2]s ORDER BY +x.since%[3]s, x.id%[3]s LIMIT %[4]d) x`, strings.Join(has.parts, " AND "), w.String(), s.direction(), n), w.args, nil
+	most := ""
+	if n > 0 {
+		most = fmt.Sprintf(" LIMIT %d", n)
+	}
+	return fmt.Sprintf(`WITH x AS MATERIALIZED (SELECT x.num, x.id, x.since FROM devices_search s CROSS JOIN devices x ON x.place = s.rowid%[2]s ORDER BY +x.since%[3]s, x.id%[3]s%[4]s)
+		SELECT x.id, x.since, (SELECT %[1]s FROM devices d WHERE d.num = x.num) FROM x`, strings.Join(has.parts, " AND "), w.String(), s.direction(), most), w.args, nil
 }

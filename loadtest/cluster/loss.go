@@ -44,9 +44,15 @@ func (l *losses) add(x traffic.Loss) {
 }
 
 // unseen is for how long a visitor may go on with a kept connection whose relay is
-// dead: its process sees the end only when it comes to run. A relay that is dead
-// takes no new one.
+// dead, or with a WebSocket of before that came through it: its process sees the end
+// only when it comes to run. A relay that is dead takes no new one.
 const unseen = time.Second
+
+// unseenEnd says whether what was lost was sent on something that had just ended with
+// the relay that was killed.
+func unseenEnd(l traffic.Loss, hit time.Time, killed, entry string) bool {
+	return killed != "" && l.Begun.Sub(hit) < unseen && (entry == killed || !l.Open.IsZero() && l.Open.Before(hit))
+}
 
 // lose takes the requests that were lost. name is the relay at an address, and killed
 // the one that was, if one was.
@@ -57,7 +63,7 @@ func (r *Row) lose(all []traffic.Loss, hit time.Time, killed string, name func(a
 	for _, l := range all {
 		due, begun := l.Due.Sub(hit).Seconds(), l.Begun.Sub(hit).Seconds()
 		entry := name(l.Entry)
-		if begun <= 0 || killed != "" && entry == killed && begun < unseen.Seconds() {
+		if begun <= 0 || unseenEnd(l, hit, killed, entry) {
 			r.Before++
 		}
 		r.Healthy = max(r.Healthy, due)

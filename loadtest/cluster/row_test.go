@@ -80,6 +80,15 @@ func TestAKilledRelaysConnectionsMayBeSeenLate(t *testing.T) {
 	f("at another relay", 0, "relay-1", "RELAY-2", 60*time.Millisecond)
 	f("nowhere", 0, "relay-1", "", 60*time.Millisecond)
 	f("none was killed", 0, "", "", 60*time.Millisecond)
+	for open, want := range map[time.Duration]int64{-time.Second: 1, time.Millisecond: 0} { // through the relay, or since
+		var r Row
+		hit := time.Now()
+		at := hit.Add(60 * time.Millisecond)
+		r.lose([]traffic.Loss{{Kind: scenario.WebSocket, Due: at, Begun: at, Seen: at, Entry: "RELAY-2", Open: hit.Add(open)}}, hit, "relay-1", strings.ToLower)
+		if r.Before != want {
+			t.Errorf("a WebSocket that opened %v after it was killed: %d under way, want %d", open, r.Before, want)
+		}
+	}
 }
 
 // Where a relay was silent what came to it is told from what came to others, and of

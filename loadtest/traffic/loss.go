@@ -14,6 +14,7 @@ type Loss struct {
 	// for, and what comes in the time until the page asks again is lost with it.
 	Begun time.Time
 	Seen  time.Time // when it was known
+	Open  time.Time // of a message on a WebSocket, when that came about
 	// Entry is where the visitor's connection led, host:port; "" if there was none.
 	Entry string
 	Code  string
@@ -23,13 +24,16 @@ type Loss struct {
 }
 
 // failure is why an operation had no right answer; the zero value is that it had.
-type failure struct{ code, entry, answer string }
+type failure struct {
+	code, entry, answer string
+	open                time.Time // see Loss
+}
 
 // maxAnswer bounds how much of an answer's words is kept.
 const maxAnswer = 300
 
 func failed(code, entry, answer string) failure {
-	return failure{code, entry, answer[:min(len(answer), maxAnswer)]}
+	return failure{code: code, entry: entry, answer: answer[:min(len(answer), maxAnswer)]}
 }
 
 // entering notes where the connection leads that a request goes over; the last one

@@ -123,7 +123,7 @@ func (k *kind) lost(due, begun time.Time, why failure) {
 	k.recorder.Failed(due, why.code)
 	k.m.requests.WithLabelValues(k.name, why.code).Inc()
 	if k.m.Lost != nil {
-		k.m.Lost(Loss{Kind: k.name, Due: due, Begun: begun, Seen: time.Now(), Entry: why.entry, Code: why.code, Answer: why.answer})
+		k.m.Lost(Loss{Kind: k.name, Due: due, Begun: begun, Seen: time.Now(), Open: why.open, Entry: why.entry, Code: why.code, Answer: why.answer})
 	}
 }
 

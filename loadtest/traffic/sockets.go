@@ -79,7 +79,7 @@ func (k *socket) talk(ctx context.Context, ws *websocket.Conn, entry string, due
 	defer func() { _ = ws.CloseNow() }()
 	k.load.Meter.sockets.Inc()
 	defer k.load.Meter.sockets.Dec()
-	e := &echoes{kind: k.kind, id: k.id, entry: entry, next: k.next, due: make(map[uint64]time.Time)}
+	e := &echoes{kind: k.kind, id: k.id, entry: entry, since: time.Now(), next: k.next, due: make(map[uint64]time.Time)}
 	// Beyond ctx: the last messages are to have their answers.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -129,6 +129,7 @@ type echoes struct {
 	kind  *kind
 	id    content.ID
 	entry string // see Loss
+	since time.Time
 	end   string // of the connection, in words; read leaves it
 
 	mu   sync.Mutex
@@ -215,8 +216,10 @@ func (e *echoes) settle(patience time.Duration, over <-chan struct{}) {
 func (e *echoes) missing(code, end string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	why := failed(code, e.entry, end)
+	why.open = e.since
 	for n, due := range e.due {
-		e.kind.failed(due, failed(code, e.entry, end))
+		e.kind.failed(due, why)
 		e.answeredLocked(n)
 	}
 }
