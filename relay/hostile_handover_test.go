@@ -196,7 +196,10 @@ func (s *stage) endedVisit(t *testing.T) {
 	s.cookie(t, v)
 	running := make(chan error, 1)
 	go func() {
-		_, err := get(t, v, "/test/drip?n=10000&ms=20")
+		a, err := get(t, v, "/test/drip?n=10000&ms=20")
+		if err == nil && a.StatusCode >= 400 { // the portal had not begun
+			err = errors.New(a.Status)
+		}
 		running <- err
 	}()
 	testnet.Eventually(t, "the portal drips", func() error {

@@ -15,6 +15,7 @@ import (
 	"trunkline/cmd/trunkline/up"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/testnet"
 	"trunkline/internal/token"
 	"trunkline/internal/tunnel"
 )
@@ -176,7 +177,10 @@ func (s *stage) oldTLS(t *testing.T) {
 	if !strings.Contains(err.Error(), "protocol version not supported") { // the alert's name; its type is not exported
 		t.Errorf("the agent is told: %v", err)
 	}
-	if got := s.metrics(t)[failed]; got <= before {
-		t.Errorf("%s did not move", failed)
-	}
+	testnet.Eventually(t, "it is counted", func() error { // the alert goes before
+		if got := s.metrics(t)[failed]; got <= before {
+			return fmt.Errorf("%s did not move", failed)
+		}
+		return nil
+	})
 }
