@@ -110,7 +110,7 @@ func (l *auditList) rarest() error {
 		return nil
 	}
 	for i, f := range l.filters {
-		n, err := l.have(f, searchWalk)
+		n, err := l.have(f, fleet.MaxTotal+1)
 		if err != nil {
 			return err
 		}
