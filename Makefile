@@ -50,12 +50,12 @@ FUZZTIME ?= 20s
 
 .PHONY: help build run test test-watched test-others test-counts race check lint others fuzz fuzz-keep bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross walk cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
 
-help: ## what there is to make
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
-
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
 	$(BUILD) $(AGENT) -o bin/ ./cmd/trunkline-agent
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 run: build ## everything with a simulated PBX, until Ctrl-C
 	bin/trunkline demo
