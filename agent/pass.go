@@ -58,6 +58,7 @@ type passes struct {
 	due     time.Time // when to renew, on the monotonic clock; zero: at once
 	renewed time.Time // when the last renewal that succeeded began, in this process
 	newsAt  time.Time // when to renew since a relay asked for it, the last time that one did
+	told    time.Time // when the last renewal for such news began
 	away    bool      // the last renewal failed, and that was logged
 	changed chan struct{}
 }
@@ -151,17 +152,19 @@ func (p *passes) wait() time.Duration {
 	return max(time.Until(p.due), minRenewWait)
 }
 
-// news is a relay's word that control has something else to say with a pass. The
-// renewal that is due for earlier news will tell these too.
+// news is a relay's word that control has something else to say with a pass. A
+// renewal that is due for earlier news will tell these too, unless it is due later
+// than these are to be heard.
 func (p *passes) news(within time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if p.newsAt.After(now) {
+	within = min(max(within, 0), maxNews)
+	if p.newsAt.After(now) && !p.newsAt.After(now.Add(max(within, newsSpacing))) {
 		return
 	}
-	at := now.Add(between(0, min(max(within, 0), maxNews)+1))
-	if next := p.newsAt.Add(newsSpacing); at.Before(next) {
+	at := now.Add(between(0, within+1))
+	if next := p.told.Add(newsSpacing); at.Before(next) {
 		at = next
 	}
 	p.newsAt = at
@@ -215,6 +218,9 @@ func (p *passes) renew(ctx context.Context) error {
 	p.mu.Lock()
 	ident, key, renewed := p.ident, p.key, p.renewed
 	told := p.newsAt.After(renewed) && !p.newsAt.After(began)
+	if told {
+		p.told = began
+	}
 	p.mu.Unlock()
 	spacing := renewSpacing
 	if len(ident.Relays) == 0 {

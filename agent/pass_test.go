@@ -156,6 +156,50 @@ func TestNewsMayTakeLong(t *testing.T) {
 	})
 }
 
+// While what an account wishes is told in turn, a word about this device alone is
+// heard at once; and another about the account draws no earlier turn.
+func TestQuickNewsAreNotHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.run(identity())
+		time.Sleep(time.Minute)
+		l := w.latest()
+		<-l.ready
+		const turns = 20
+		sooner := 0
+		for range turns {
+			was, at := len(w.renewals()), time.Now()
+			for range 10 {
+				l.handlers.OnRenew(40 * time.Minute)
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(41 * time.Minute)
+			r := w.renewals()[was:]
+			if len(r) != 1 {
+				t.Fatalf("%d renewals for one wish, at %v after %v", len(r), r, at)
+			}
+			if r[0].Sub(at) < 10*time.Minute {
+				sooner++
+			}
+		}
+		if sooner > turns*3/5 {
+			t.Errorf("%d of %d turns within 40 minutes were in the first ten", sooner, turns)
+		}
+		for range turns {
+			was := len(w.renewals())
+			l.handlers.OnRenew(time.Hour)
+			time.Sleep(time.Second)
+			l.handlers.OnRenew(time.Second)
+			time.Sleep(12 * time.Second)
+			if n := len(w.renewals()) - was; n == 0 {
+				t.Error("what is said of this device waits for its turn of what the account wishes")
+			}
+			time.Sleep(2 * time.Hour)
+		}
+		w.stop()
+	})
+}
+
 // A relay's word that there is news has the pass renewed soon, and with however
 // many words no more often than every ten seconds.
 func TestNewsRenewThePass(t *testing.T) {

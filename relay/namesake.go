@@ -14,8 +14,10 @@ import (
 const namesakeTime = bus.LeaseEvery * 3 / 2
 
 // namesake finds out whether another relay lives that has this one's name. Two of
-// them would take each other's routes down. The later one yields, and until it
-// knows that it is alone it says nothing in that name of what it does not hold.
+// them would take each other's routes down. Who comes while the other lives yields,
+// whatever their clocks say: until it knows that it is alone a relay renews no lease,
+// and says nothing in that name of what it does not hold. If both came at once, and
+// are alone by what they saw, that one yields which began later by its clock.
 type namesake struct {
 	self    id.Relay
 	started time.Time
@@ -48,7 +50,7 @@ func (n *namesake) apply(e bus.Event[bus.Lease]) error {
 	case e.Kind == bus.Put && e.Key == string(n.self) && !e.Value.Started.Equal(n.started):
 		rev, had := n.others[e.Value.Started]
 		n.others[e.Value.Started] = e.Rev
-		if had && e.Rev > rev && e.Value.Started.Before(n.started) {
+		if lives := had && e.Rev > rev; lives && (!n.isAlone() || e.Value.Started.Before(n.started)) {
 			return fmt.Errorf("another relay is called %s: it is at %v since %s, and lives; give this one a name of its own (name in its configuration)",
 				n.self, e.Value.Addrs, e.Value.Started.Format(time.RFC3339))
 		}

@@ -59,6 +59,21 @@ func TestNamesake(t *testing.T) {
 		apply(t, n, lease(now.Add(time.Hour), 8))
 		apply(t, n, lease(now.Add(time.Hour), 9))
 	})
+	f("the later relay yields with a clock that is behind too", func(t *testing.T, n *namesake, now time.Time) {
+		apply(t, n, lease(now.Add(time.Hour), 7))
+		apply(t, n, synced)
+		if err := n.apply(lease(now.Add(time.Hour), 8)); err == nil {
+			t.Error("it takes the name of a relay that lives")
+		}
+		time.Sleep(namesakeTime + time.Second)
+	})
+	f("of two that came at once one yields", func(t *testing.T, n *namesake, now time.Time) {
+		apply(t, n, synced)
+		apply(t, n, lease(now.Add(-time.Millisecond), 7))
+		if err := n.apply(lease(now.Add(-time.Millisecond), 8)); err == nil {
+			t.Error("both stay")
+		}
+	})
 	f("the same lease seen again, in another bucket, is no renewal", func(t *testing.T, n *namesake, now time.Time) {
 		apply(t, n, lease(now.Add(-time.Hour), 7))
 		apply(t, n, synced)

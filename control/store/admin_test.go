@@ -254,14 +254,14 @@ func TestVerifyFindsDevicesThatSearchesMiss(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec("UPDATE device_texts SET search = 'x' WHERE id = (SELECT MIN(id) FROM device_texts); DELETE FROM device_texts WHERE id = (SELECT MAX(id) FROM device_texts)"); err != nil {
+	if _, err := db.Exec("UPDATE device_texts SET search = 'x', since = 7 WHERE id = (SELECT MIN(id) FROM device_texts); DELETE FROM device_texts WHERE id = (SELECT MAX(id) FROM device_texts)"); err != nil {
 		t.Fatal(err)
 	}
 	found, err := s.Verify(t.Context())
 	if err != nil || len(found) != 2 || !strings.HasPrefix(found[0], "a device that searches do not find") {
 		t.Errorf("%v, %v; want the two", found, err)
 	}
-	if _, err := db.Exec("UPDATE device_texts t SET search = d.search FROM devices d WHERE d.id = t.id; INSERT INTO device_texts SELECT id, account, sort_name, search FROM devices ON CONFLICT DO NOTHING"); err != nil {
+	if _, err := db.Exec("UPDATE device_texts t SET search = d.search, since = d.since FROM devices d WHERE d.id = t.id; INSERT INTO device_texts SELECT id, account, sort_name, search, since FROM devices ON CONFLICT DO NOTHING"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.IndexTexts(t.Context()); err != nil {

@@ -42,7 +42,7 @@ func (l *auditList) hits(among entries, n int) (found []int64, err error) {
 		if found, whole, err := l.nearby(among, n); err != nil || whole || len(found) == n {
 			return found, err
 		}
-		all, err := l.entries()
+		all, err := l.rows("audit")
 		if err != nil {
 			return nil, err
 		}
@@ -76,12 +76,6 @@ func (l *auditList) own(most int) (int, error) {
 // sortsIn is how many entries PostgreSQL goes through in the time in which it sorts
 // one that its index of texts finds, at most.
 const sortsIn = 3
-
-// entries are how many PostgreSQL expects in the audit log.
-func (l *auditList) entries() (n float64, err error) {
-	err = l.tx.sql.QueryRowContext(l.ctx, "SELECT reltuples FROM pg_class WHERE oid = 'audit'::regclass").Scan(&n)
-	return n, classified(err)
-}
 
 // walked goes through all.
 func (l *auditList) walked(among entries, n int) ([]int64, error) {

@@ -1,12 +1,16 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+
+	"trunkline/control/fleet"
+)
 
 const (
 	// searchLook is how many devices a search goes through, in an order that no index
 	// of searches has, before it sorts: mostly they fill a page.
 	searchLook = 1500
-	// searchSoon is up to how many such a search sorts at once.
+	// searchSoon is up to how many such a search sorts at once, whatever it would meet.
 	searchSoon = 2000
 	// searchMany is up to how many such a search sorts then.
 	searchMany = 10000
@@ -14,11 +18,15 @@ const (
 
 // met goes through the devices in another order than that of names, which no
 // index of texts follows. If the first ones do not fill the page, what is
-// searched for may all be late in that order: then, or at once if it is little, what
-// PostgreSQL's index of texts finds is sorted, unless it is so much that the rest is
+// searched for may all be late in that order: then, or at once if it is so little that
+// they would not, what PostgreSQL's index of texts finds is sorted, unless it is so much that the rest is
 // as soon gone through. What SQLite does is in devicepick.go.
 func (s *deviceSearch) met(limit int) (hits []hit, err error) {
-	if s.find.expected > s.soon {
+	fills, err := s.fills(limit)
+	if err != nil {
+		return nil, err
+	}
+	if s.find.expected > max(s.soon, fills) {
 		if hits, err = s.seen(limit); err != nil || len(hits) >= limit {
 			return hits, err
 		}
@@ -34,6 +42,13 @@ func (s *deviceSearch) met(limit int) (hits []hit, err error) {
 		return nil, err
 	}
 	return all(s.tx, scanHit, query, args...)
+}
+
+// fills is how many of all devices have to match, so that the first ones, of these
+// spread evenly, fill the page.
+func (s *deviceSearch) fills(limit int) (float64, error) {
+	n, err := s.tx.rows("devices")
+	return n * float64(limit) / float64(s.look), err
 }
 
 // seen are those of the first devices in order: of all, or of a group's.
@@ -73,7 +88,8 @@ func (s *deviceSearch) meeting(limit int) (query string, args []any, err error) 
 		others, column, from, ordered(column, s.q, s.look), w.String(), ordered("d.ordered", s.q, limit)), first.args, nil
 }
 
-// found sorts what the index of texts finds.
+// found sorts what the index of texts finds: its own rows, which say since when a
+// device is as it is, if nothing else is asked for than they know.
 func (s *deviceSearch) found(limit int) (query string, args []any, err error) {
 	if err := s.tx.byText(); err != nil {
 		return "", nil, err
@@ -82,14 +98,20 @@ func (s *deviceSearch) found(limit int) (query string, args []any, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	texts, indexed := where{args: w.args}, indexedText(devicesSearched, s.q.Search)
-	texts.and(indexed.cond, indexed.args...)
-	w.args = texts.args
+	indexed := indexedText(devicesSearched, s.q.Search)
 	column := orders[s.q.Sort].few
 	if s.at.last != "" && s.at.part == others {
 		w.and("("+column+", d.id) "+after(s.q)+" (?, ?)", s.at.value, s.at.last)
 	}
+	if s.unfiltered() && s.q.Sort == fleet.SortSince {
+		w.and(indexed.cond, indexed.args...)
+		return fmt.Sprintf("SELECT d.id, %d, 0 FROM device_texts d%s%s", others, w.String(), ordered(column, s.q, limit)), w.args, nil
+	}
+	texts := where{args: w.args}
+	texts.and(indexed.cond, indexed.args...)
+	w.args = texts.args
+	w.and("d.id = t.id")
 	// Joined in another way, all devices would be read.
-	from := "(SELECT x.* FROM device_texts d CROSS JOIN LATERAL (SELECT * FROM devices x WHERE x.id = d.id OFFSET 0) x" + texts.String() + ") d"
-	return fmt.Sprintf("SELECT d.id, %d, 0 FROM ", others) + from + w.String() + ordered(column, s.q, limit), w.args, nil
+	return fmt.Sprintf("SELECT d.id, %d, 0 FROM (SELECT d.id FROM device_texts d%s OFFSET 0) t CROSS JOIN LATERAL (SELECT d.id, %s AS ordered FROM devices d%s OFFSET 0) d%s",
+		others, texts.String(), column, w.String(), ordered("d.ordered", s.q, limit)), w.args, nil
 }

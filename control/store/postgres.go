@@ -67,6 +67,9 @@ func OpenPostgres(ctx context.Context, url string, log *zap.Logger) (*Store, err
 		conf.Password = p
 	}
 	conf.ConnectTimeout = 5 * time.Second
+	if several(&conf.Config) {
+		conf.DialFunc = newHosts(conf.DialFunc).Dial
+	}
 	for name, value := range map[string]string{
 		"application_name":                    "trunkline",
 		"statement_timeout":                   "20000", // ms

@@ -58,6 +58,7 @@ func scanRange(r scanner) (n keyRange, err error) {
 type ranges struct {
 	known bool // else all are
 	have  rangeList
+	keyed []keyRange // these, in the order of the search, once they were looked up
 }
 
 // piecesOf are those of a text, some more than once.
@@ -224,20 +225,23 @@ func (s *deviceSearch) nextRanges(left keyRange) (in []keyRange, err error) {
 	return in, nil
 }
 
-// rangesByKey looks up each one.
+// rangesByKey looks up each one, once for all that a search reads.
 func (s *deviceSearch) rangesByKey(left keyRange) ([]keyRange, error) {
-	in, err := all(s.tx, scanRange, s.keyed().on("SELECT r.low, r.high FROM unnest($1::integer[]) k(range) JOIN {ranges} r ON r.range = k.range"), s.ranges.have)
-	if err != nil {
-		return nil, err
-	}
-	in = slices.DeleteFunc(in, func(r keyRange) bool { return !left.meets(r) })
-	slices.SortFunc(in, func(a, b keyRange) int {
-		if s.q.Desc {
-			a, b = b, a
+	if s.ranges.keyed == nil {
+		in, err := all(s.tx, scanRange, s.keyed().on("SELECT r.low, r.high FROM unnest($1::integer[]) k(range) JOIN {ranges} r ON r.range = k.range"), s.ranges.have)
+		if err != nil {
+			return nil, err
 		}
-		return strings.Compare(a.low, b.low)
-	})
-	return in[:min(len(in), s.most.chunk)], nil
+		slices.SortFunc(in, func(a, b keyRange) int {
+			if s.q.Desc {
+				a, b = b, a
+			}
+			return strings.Compare(a.low, b.low)
+		})
+		s.ranges.keyed = in
+	}
+	s.ranges.keyed = slices.DeleteFunc(s.ranges.keyed, func(r keyRange) bool { return !left.meets(r) })
+	return slices.Clone(s.ranges.keyed[:min(len(s.ranges.keyed), s.most.chunk)]), nil
 }
 
 // rangesInOrder goes through all.

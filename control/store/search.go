@@ -176,6 +176,12 @@ func (t *tx) estimate(query string, args ...any) (float64, error) {
 	return expected[0].Plan.Rows, nil
 }
 
+// rows are how many PostgreSQL expects in a table.
+func (t *tx) rows(table string) (n float64, err error) {
+	err = t.sql.QueryRowContext(t.ctx, "SELECT reltuples FROM pg_class WHERE oid = CAST(CAST($1 AS text) AS regclass)", table).Scan(&n)
+	return n, classified(err)
+}
+
 // like is the pattern of what holds typed.
 func like(typed string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(typed) + "%"

@@ -43,7 +43,7 @@ func checksSQLite() (checks []check) {
 // checksPostgres are of the texts that searches look in.
 var checksPostgres = []check{
 	{"a device that searches do not find", `SELECT d.id FROM devices d LEFT JOIN device_texts x ON x.id = d.id
-		WHERE x.id IS NULL OR x.account <> d.account OR x.sort_name <> d.sort_name OR x.search <> d.search`},
+		WHERE x.id IS NULL OR x.account <> d.account OR x.sort_name <> d.sort_name OR x.search <> d.search OR x.since <> d.since`},
 }
 
 // maxFindings bounds what one check says.

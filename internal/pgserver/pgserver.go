@@ -37,11 +37,38 @@ func Init(dir string) (*Server, error) {
 	if err != nil || len(bins) == 0 {
 		return nil, ErrMissing
 	}
-	s := &Server{Dir: dir, bin: filepath.Dir(slices.Max(bins))}
-	if err := s.disown(); err != nil {
+	s, err := newServer(dir, filepath.Dir(slices.Max(bins)))
+	if err != nil {
 		return nil, err
 	}
 	return s, s.Run("initdb", "-D", s.data(), "-U", User, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8")
+}
+
+func newServer(dir, bin string) (*Server, error) {
+	s := &Server{Dir: dir, bin: bin}
+	return s, s.disown()
+}
+
+// Copy makes a standby's data directory in dir, of s, which runs. Where it follows
+// s is said on the standby's command line (primary_conninfo).
+func (s *Server) Copy(dir string) (*Server, error) {
+	c, err := newServer(dir, s.bin)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.Run("pg_basebackup", "-D", c.data(), "-h", s.Dir, "-U", User, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+}
+
+// Promote ends a standby's following: it takes what is written.
+func (s *Server) Promote() error { return s.Run("pg_ctl", "promote", "-w", "-D", s.data()) }
+
+// Do runs statements, each in a transaction of its own.
+func (s *Server) Do(statements ...string) error {
+	args := []string{"psql", "-h", s.Dir, "-U", User, "-d", "postgres", "-q", "-v", "ON_ERROR_STOP=1"}
+	for _, x := range statements {
+		args = append(args, "-c", x)
+	}
+	return s.Run(args...)
 }
 
 func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
@@ -101,12 +128,13 @@ func (s *Server) CopyDatabase(from, name string) error {
 	return s.Run("createdb", "-h", s.Dir, "-U", User, "-T", from, name)
 }
 
-// TrustNetwork lets in whoever connects from there, a prefix as 198.18.0.0/16.
+// TrustNetwork lets in whoever connects from there, a prefix as 198.18.0.0/16, to
+// follow s too.
 func (s *Server) TrustNetwork(prefix string) error {
 	f, err := os.OpenFile(filepath.Join(s.data(), "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "host all %s %s trust\n", User, prefix)
+	_, err = fmt.Fprintf(f, "host all %[1]s %[2]s trust\nhost replication %[1]s %[2]s trust\n", User, prefix)
 	return errors.Join(err, f.Close())
 }

@@ -34,6 +34,7 @@ func (s *Scene) activating(ctx context.Context, happens func() error) error {
 		mu     sync.Mutex
 		made   = make(map[id.Serial]id.Device)
 		again  int
+		slow   time.Duration // the slowest, with all its repetitions
 		failed error
 	)
 	for worker := range atOnce {
@@ -45,8 +46,10 @@ func (s *Scene) activating(ctx context.Context, happens func() error) error {
 				default:
 				}
 				sn := id.Serial(fmt.Sprintf("%s%d-%d", tag, worker, i))
+				began := time.Now()
 				d, tries, err := s.activate(ctx, sn)
 				mu.Lock()
+				slow = max(slow, time.Since(began))
 				again += tries - 1
 				made[sn] = d
 				if err != nil {
@@ -78,7 +81,7 @@ func (s *Scene) activating(ctx context.Context, happens func() error) error {
 	if len(found) != len(made) {
 		return fmt.Errorf("%d PBXs were activated, and control knows %d", len(made), len(found))
 	}
-	s.fact("%d PBXs were activated meanwhile, %d requests were repeated; none is lost, none there twice", len(made), again)
+	s.fact("%d PBXs were activated meanwhile, %d requests were repeated, the slowest took %.1f s; none is lost, none there twice", len(made), again, slow.Seconds())
 	return s.remove(ctx, slices.Collect(maps.Values(made)))
 }
 

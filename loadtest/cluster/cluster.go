@@ -32,8 +32,9 @@ type Options struct {
 	NATS      string // nats-server
 	Relays    int
 	Controls  int
-	Buses     int // nodes of NATS
-	Sites     int // that the licence has room for
+	Buses     int  // nodes of NATS
+	Sites     int  // that the licence has room for
+	Standby   bool // PostgreSQL has one, which has all that was committed
 	Log       *zap.Logger
 }
 
@@ -46,7 +47,8 @@ type Cluster struct {
 
 	relays, controls, nats []*member
 	db                     *member
-	bus, database          string // URLs
+	follower               *standby // of PostgreSQL; nil: none
+	bus, database          string   // URLs
 	createDatabase         func() error
 	*target.Target
 
@@ -291,7 +293,7 @@ func (c *Cluster) silence(m *member, on bool) {
 
 // Close ends everything. Logs stay in the directory.
 func (c *Cluster) Close() error {
-	for _, group := range [][]*member{c.relays, c.controls, c.nats, {c.db}} {
+	for _, group := range [][]*member{c.relays, c.controls, c.nats, {c.db}, c.follower.members()} {
 		for _, m := range group {
 			if m != nil && m.Process != nil {
 				m.Signal(syscall.SIGCONT)

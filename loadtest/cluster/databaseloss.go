@@ -3,10 +3,11 @@ package cluster
 import (
 	"context"
 	"syscall"
+	"time"
 )
 
-// databaseRestarted is what a fail-over looks like to control: every connection
-// ends, and soon there is a database again.
+// databaseRestarted is a database that ends: every connection does, and soon it is
+// there again.
 var databaseRestarted = Failure{
 	Name: "database-restarted", About: "PostgreSQL ends at once (SIGQUIT) and is started again, in the middle of activations",
 	Do: func(ctx context.Context, s *Scene) error {
@@ -32,4 +33,42 @@ var databaseAway = Failure{
 		return s.net.cut(s.db.node, false)
 	},
 	Judge: nothingLost,
+}
+
+// noticedAfter is how long nobody makes the standby the database: what watches over
+// both asks some times before it believes that one is gone.
+const noticedAfter = 5 * time.Second
+
+// databaseFailsOver is the loss of the machine of the database, for good. It is the
+// last that happens: there is no standby after it.
+var databaseFailsOver = Failure{
+	Name: "database-fails-over", About: "PostgreSQL's machine is lost in the middle of activations, and its standby is made the database",
+	Do: func(ctx context.Context, s *Scene) error {
+		return s.activating(ctx, func() error {
+			s.now()
+			if err := s.lose(s.db); err != nil {
+				return err
+			}
+			s.wait(ctx, noticedAfter)
+			if err := s.follower.server.Promote(); err != nil {
+				return err
+			}
+			s.wait(ctx, noticedAfter) // activations go on
+			return nil
+		})
+	},
+	Judge: nothingLost,
+}
+
+// lose has a machine answer nobody any more, where nodes have a network of their
+// own, and ends what ran on it: at once, and without a word to the disk.
+func (s *Scene) lose(m *member) error {
+	if _, flat := s.net.(loopback); !flat {
+		if err := s.net.cut(m.node, true); err != nil {
+			return err
+		}
+	}
+	m.Signal(syscall.SIGQUIT)
+	<-m.Ended()
+	return nil
 }

@@ -36,7 +36,7 @@ func Failures() []Failure {
 		relaysRolling, relayKilled, secondWished, relayKilledSecond, relayFrozen, relayFrozenSecond, relayCut, relayTwin, agentReturns,
 		controlsRolling, controlKilled, controlFrozen,
 		natsNodeKilled, natsMinority, natsFrozen, natsGone, natsNew,
-		databaseRestarted, databaseAway,
+		databaseRestarted, databaseAway, databaseFailsOver,
 	}
 }
 
@@ -71,6 +71,7 @@ const spare = 2000
 func (r *Run) Do(ctx context.Context) (rows []Row, err error) {
 	c, err := Start(ctx, Options{
 		Dir: r.Dir, Trunkline: r.Trunkline, Agent: r.Agent, From: r.From, OwnClocks: r.OwnClocks, NATS: r.NATS, Relays: 3, Controls: 2, Buses: 3, Sites: r.Devices + spare, Log: r.Log,
+		Standby: slices.ContainsFunc(r.Failures, func(f Failure) bool { return f.Name == databaseFailsOver.Name }),
 	})
 	if err != nil {
 		return nil, err
