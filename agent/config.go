@@ -26,8 +26,9 @@ const (
 	PageOff  = page.Off
 )
 
-// DefaultPortal is where a PBX serves its web UI if nobody says otherwise.
-const DefaultPortal = "http://127.0.0.1:8088"
+// DefaultPortal is where a P-Series PBX serves its web UI if nobody says
+// otherwise. On loopback its own certificate is taken as it is.
+const DefaultPortal = "https://127.0.0.1:8088"
 
 // Config is the agent's configuration file.
 type Config struct {

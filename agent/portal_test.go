@@ -69,6 +69,7 @@ func TestPortalCertificates(t *testing.T) {
 		}
 	}
 	f("self-signed on loopback", "https://127.0.0.1:1", nil, "")
+	f("where a PBX has it if nobody says otherwise", "", nil, "")
 	f("self-signed on localhost", "https://localhost:1", nil, "")
 	f("self-signed elsewhere", "https://example.com", nil, "does not verify")
 	f("CA given", "https://example.com", func(c *agent.Portal) { c.CAFile = ca }, "")
