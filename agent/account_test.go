@@ -304,7 +304,7 @@ func TestAccountFromBeforeTheCommand(t *testing.T) {
 // end is what the PBX heard last.
 func TestAccountsAtOnce(t *testing.T) {
 	x := newTold(t)
-	x.does("sleep 0.1")
+	x.does(`mkdir "$1/busy" || exit 9; sleep 0.1; rmdir "$1/busy"`)
 	const n = 12
 	var done sync.WaitGroup
 	var mu sync.Mutex
