@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -63,7 +64,8 @@ type Agent struct {
 
 	wg sync.WaitGroup // of the tunnels
 
-	activating sync.Mutex // one at a time
+	activating sync.Mutex  // one at a time
+	telling    atomic.Bool // the PBX of its account: one at a time too
 
 	mu       sync.Mutex
 	settings manage.Settings // as on disk

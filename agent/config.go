@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"trunkline/agent/account"
 	"trunkline/agent/login"
 	"trunkline/agent/page"
 	"trunkline/agent/standby"
@@ -25,8 +26,9 @@ const (
 	PageOff  = page.Off
 )
 
-// DefaultPortal is where a PBX serves its web UI if nobody says otherwise.
-const DefaultPortal = "http://127.0.0.1:8088"
+// DefaultPortal is where a P-Series PBX serves its web UI if nobody says
+// otherwise. On loopback its own certificate is taken as it is.
+const DefaultPortal = "https://127.0.0.1:8088"
 
 // Config is the agent's configuration file.
 type Config struct {
@@ -82,13 +84,15 @@ type Portal struct {
 	MaxStreams  int           `yaml:"max_streams"`  // connections at a time: the 256 of a relay, and some that are just closing
 	Compression bool          `yaml:"compression"`  // of answers, where the browser accepts it and it is safe
 	Login       login.Config  `yaml:"login"`        // how visitors of passwordless visits are signed in
+
+	Account account.Config `yaml:"account"` // how the PBX is told of its account for remote access
 }
 
 // Default is what a key that the file does not mention means.
 func Default() Config {
 	return Config{
 		Data:    "/var/lib/trunkline-agent",
-		Portal:  Portal{DialTimeout: 5 * time.Second, MaxStreams: 288, Compression: true, Login: login.Default()},
+		Portal:  Portal{DialTimeout: 5 * time.Second, MaxStreams: 288, Compression: true, Login: login.Default(), Account: account.Default()},
 		Standby: standby.Default(),
 		Page:    page.Config{Listen: "127.0.0.1:9700"},
 		Admin:   "127.0.0.1:9703",
@@ -142,6 +146,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Portal.Login.Validate(); err != nil {
 		bad("portal.login", err)
+	}
+	if err := c.Portal.Account.Validate(); err != nil {
+		bad("portal.account", err)
 	}
 	if err := c.Standby.Validate(); err != nil {
 		bad("standby", err)

@@ -32,7 +32,7 @@ func TestExampleConfigIsTheDefault(t *testing.T) {
 	got := load(setting.ReplaceAll(b, []byte("$1")))
 	want := agent.Default()
 	want.Portal.Aliases, want.Device.Extensions = []string{}, []string{}
-	want.Page.Hosts, want.Standby.Command = []string{}, []string{}
+	want.Page.Hosts, want.Standby.Command, want.Portal.Account.Command = []string{}, []string{}, []string{}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("the commented defaults are not Default():\n%s", d)
 	}
@@ -53,6 +53,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"portal.aliases":      func(c *agent.Config) { c.Portal.Aliases = []string{"https://pbx.lan/admin"} },
 		"portal.pin":          func(c *agent.Config) { c.Portal.Pin = "abc" },
 		"portal.dial_timeout": func(c *agent.Config) { c.Portal.DialTimeout = 0 },
+		"portal.account":      func(c *agent.Config) { c.Portal.Account.Command = []string{"tell-pbx"} },
 		"portal.max_streams":  func(c *agent.Config) { c.Portal.MaxStreams = 0 },
 		"admin":               func(c *agent.Config) { c.Admin = "9703" },
 	} {

@@ -44,6 +44,7 @@ func (a *Agent) View(context.Context) (manage.View, error) {
 	if s.Account != nil {
 		v.Account = s.Account.User
 	}
+	v.AccountTold, v.AccountDoubt = a.cfg.Portal.Account.Tells(), a.accountDoubt(s)
 	v.Barred = a.barred()
 	v.Now, v.Past = a.Visits()
 	return v, nil
@@ -60,17 +61,15 @@ func (a *Agent) Change(ctx context.Context, c manage.Change) error {
 	if err != nil {
 		return err
 	}
-	if err := a.change(ctx, c, names); err != nil {
-		return err
-	}
+	err = a.change(ctx, c, names)
 	a.mu.Lock()
-	s := a.settings
+	s := a.settings // an account is kept also if what comes after it is refused
 	a.mu.Unlock()
 	if s.Off {
 		a.endVisits(fault.RemoteOff, func(manage.Visit) bool { return true })
 	}
 	a.SetAccess(accessOf(s))
-	return nil
+	return err
 }
 
 func (a *Agent) change(ctx context.Context, c manage.Change, names manage.Names) error {
@@ -82,6 +81,13 @@ func (a *Agent) change(ctx context.Context, c manage.Change, names manage.Names)
 	a.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if c.Account != nil && a.cfg.Portal.Account.Tells() {
+		// First of all: it may be refused, and of a connection the provider knows.
+		if err := a.setAccount(ctx, *c.Account, names); err != nil {
+			return err
+		}
+		c.Account = nil
 	}
 	if c.Connect != nil {
 		q, err := a.activate(ctx, *c.Connect)

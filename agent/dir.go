@@ -172,7 +172,7 @@ func (d *dir) settings() (manage.Settings, error) {
 		// Whether staff switched remote access off is in it: it stays off until
 		// they have said so again.
 		s = manage.DefaultSettings()
-		s.Off = true
+		s.Off, s.Doubt = true, &manage.Doubt{}
 		return s, &damageError{fmt.Errorf("%s: damaged (%w); remote access stays off until the settings are saved again", path, err)}
 	}
 	return s, nil

@@ -193,4 +193,10 @@ func TestStatusNamesThePortal(t *testing.T) {
 	if got.Origin != "https://127.0.0.1:8088" || !slices.Equal(got.Aliases, want) {
 		t.Errorf("%+v", got)
 	}
+	if p, err = agent.NewPortalForTest(settings(""), ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Status().Portal.Origin; got != "https://127.0.0.1:8088" {
+		t.Errorf("if nobody says where it is, it is at %s", got)
+	}
 }

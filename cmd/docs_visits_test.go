@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"fmt"
 	"html"
 	"strings"
 	"testing"
@@ -17,10 +18,14 @@ func TestVisitsPage(t *testing.T) {
 	page, provider := followPage(t, "visits.md"), newProvider(t, "")
 	const without = "Without a password"
 	simulated := pbxsim.Config{SuperAdmin: "root", SuperPassword: "super secret", TrustedHeader: "X-Remote-User", PersonHeader: "X-Remote-Person"}
-	byHeader := provider.visited(page.block(without, "yaml", 0), simulated, "3631A20C0042")
+	const told = "How the PBX knows the account"
+	account := page.block(told, "yaml", 0)
+	byHeader := provider.visited(page.block(without, "yaml", 0)+account, simulated, "3631A20C0042")
 	byForm := provider.visited(page.block(without, "yaml", 1), simulated, "3631A20C0043")
+	byHeader.write("/usr/local/bin/pbx-account", page.block(told, "bash", 0))
 
 	page.follow(byHeader, "Account Login")
+	provider.isAdministrator("3631A20C0042", "support")
 	page.follow(byHeader, "Open one without a browser")
 	page.follow(byHeader, "See who is in, and end it")
 
@@ -57,9 +62,27 @@ func TestVisitsPage(t *testing.T) {
 			t.Fatalf("%+v %v", start, err)
 		}
 	}
-	account, err := provider.owner.StartVisit(t.Context(), controlapi.VisitRequest{Device: form.ID})
-	if err != nil || account.Visit.IdleSeconds != 15*60 {
-		t.Errorf("%+v %v", account, err)
+	start, err := provider.owner.StartVisit(t.Context(), controlapi.VisitRequest{Device: form.ID})
+	if err != nil || start.Visit.IdleSeconds != 15*60 {
+		t.Errorf("%+v %v", start, err)
+	}
+}
+
+// isAdministrator signs in at a PBX's own page with the account that was set,
+// whose password is in the same file as the provider's.
+func (p *provider) isAdministrator(sn, user string) {
+	p.t.Helper()
+	start, err := p.owner.StartVisit(p.t.Context(), controlapi.VisitRequest{Device: p.connected(sn).ID})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	v := p.enter(start)
+	if err := pbxsim.SignIn(p.t.Context(), v.Client, v.Origin, user, readSecret(p.t, p.password)); err != nil {
+		p.t.Fatal(err)
+	}
+	text, err := v.Fetch(p.t.Context(), "/")
+	if shown := string(text); err != nil || !strings.Contains(shown, `id="whoami">`+user+"<") || strings.Contains(shown, "Super administrator") {
+		p.t.Errorf("%s: %v %.3000s", sn, err, shown)
 	}
 }
 
@@ -67,7 +90,8 @@ func TestVisitsPage(t *testing.T) {
 // which somebody with an API token of the provider's sits as well.
 func (p *provider) visited(adapter string, c pbxsim.Config, sn string) *machine {
 	p.t.Helper()
-	m, _ := p.pbx(c, adapter, "3631A20C0042", sn, "set account support", "set account support --password-file "+p.password) // asked for as well
+	c.Local = fmt.Sprintf("127.0.0.1:%d", freePort())
+	m, _ := p.pbx(c, adapter, "127.0.0.1:8089", c.Local, "3631A20C0042", sn, "set account support", "set account support --password-file "+p.password) // asked for as well
 	m.write("/etc/trunkline/super-password", c.SuperPassword+"\n")
 	m.env = append(m.env, p.desk(m.root, "devices:read", "devices:write", "visits:read", "visits:write").env...)
 	connect := openPage(p.t, "connect.md")

@@ -51,7 +51,9 @@ func (c Change) Apply(s Settings, n Names, now time.Time) (Settings, error) {
 		if err != nil {
 			return s, err
 		}
-		s.Account = a
+		if a != s.Account {
+			s.Account, s.Doubt = a, nil
+		}
 	}
 	if c.On != nil && *c.On == s.Off {
 		s.Off, s.OffSince = !*c.On, time.Time{}

@@ -57,6 +57,7 @@ type Settings struct {
 	Portal   string    `json:"portal,omitempty"` // the PBX's web portal; "": the default
 
 	Account      *Account  `json:"account,omitempty"` // nil: no dedicated remote account
+	Doubt        *Doubt    `json:"account_doubt,omitempty"`
 	Passwordless bool      `json:"passwordless"`
 	AutoLogout   int       `json:"auto_logout"` // minutes
 	Off          bool      `json:"off"`         // remote access
@@ -66,8 +67,19 @@ type Settings struct {
 // Account is the PBX's dedicated account for remote access.
 type Account struct {
 	User   string `json:"user"`
-	Secret string `json:"secret"` // a Hash of its password
+	Secret string `json:"secret"`         // a Hash of its password
+	Told   bool   `json:"told,omitempty"` // the PBX has it
 }
+
+// Doubt stands in the settings while the PBX is told of another account than
+// theirs, and stays if nobody knows how that ended: the PBX may have the account
+// of the settings, one of these, or none.
+type Doubt struct {
+	Names []string `json:"names"`
+}
+
+// MaxDoubt bounds a Doubt's names.
+const MaxDoubt = 8
 
 // DefaultSettings are those of a PBX on which nobody decided anything yet.
 func DefaultSettings() Settings {
@@ -103,6 +115,8 @@ func (s Settings) check() error {
 		return errors.New("a text is too long")
 	case s.Account != nil && (s.Account.User == "" || len(s.Account.User) > maxText || !ValidHash(s.Account.Secret)):
 		return errors.New("the account is incomplete")
+	case s.Doubt != nil && len(s.Doubt.Names) > MaxDoubt:
+		return errors.New("too many accounts are in doubt")
 	}
 	return nil
 }

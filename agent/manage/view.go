@@ -25,7 +25,9 @@ type View struct {
 	Firmware Fact `json:"firmware"`
 	Portal   Fact `json:"portal"`
 
-	Account      string    `json:"account,omitempty"` // the remote account's user name
+	Account      string    `json:"account,omitempty"`       // the remote account's user name
+	AccountTold  bool      `json:"account_told"`            // the PBX is told of it; else its staff make it there
+	AccountDoubt string    `json:"account_doubt,omitempty"` // why the PBX may have another one, and what to do
 	Passwordless bool      `json:"passwordless"`
 	Barred       string    `json:"passwordless_barred,omitempty"` // why the switch does nothing
 	AutoLogout   int       `json:"auto_logout"`
@@ -58,7 +60,8 @@ type Visit struct {
 // runs in another process. Refusals are *fault.Error.
 type Desk interface {
 	View(ctx context.Context) (View, error)
-	// Change does all of c or, if any of it is refused, nothing.
+	// Change does all of c or, if any of it is refused, nothing: but an account
+	// that the PBX has been told of is kept, also if the provider refuses then.
 	Change(ctx context.Context, c Change) error
 	EndVisit(ctx context.Context, v id.Visit) error
 	ResetPage(ctx context.Context) error // forgets the page's password

@@ -83,11 +83,7 @@ func settings(v manage.View, f form) markup {
 			"type", "text", "maxlength", strconv.Itoa(manage.MaxCode), "autocomplete", "off", "autocapitalize", "characters", "spellcheck", "false", "class", "mono"})),
 		s.facts(),
 		s.advanced(),
-		tag("fieldset", nil, tag("legend", nil, text("Account")),
-			tag("p", attrs{"class", "hint", "id", "account-hint"}, text("Account Login: the PBX's own account, with administrator rights, that the provider signs in with. Not the super administrator's name, and no extension's e-mail. Empty: none.")),
-			tag("div", attrs{"class", "pair"},
-				tag("div", attrs{"class", "field"}, s.field("account_user", "Username", v.Account, "", attrs{"type", "text", "maxlength", "64", "autocomplete", "off", "autocapitalize", "none", "spellcheck", "false"})),
-				tag("div", attrs{"class", "field"}, s.secret("account_password", "Password", accountHint(v))))),
+		s.account(),
 		s.passwordless(),
 		tag("div", attrs{"class", "field"}, s.field("auto_logout", "Auto Logout Time", strconv.Itoa(v.AutoLogout), "Minutes without an operation, 5 to 120, after which a passwordless visit ends.", attrs{
 			"type", "number", "min", strconv.Itoa(manage.MinAutoLogout), "max", strconv.Itoa(manage.MaxAutoLogout), "inputmode", "numeric", "class", "short"})),
@@ -109,13 +105,6 @@ func connectedHint(v manage.View) string {
 		return "It is used once and not kept."
 	}
 	return "Only to connect anew. It is used once and not kept."
-}
-
-func accountHint(v manage.View) string {
-	if v.Account == "" {
-		return ""
-	}
-	return "Leave empty to keep it."
 }
 
 // shower shows fields: as typed, or as they are.
@@ -198,6 +187,25 @@ func (s shower) advanced() markup {
 			note,
 			tag("label", attrs{"for", "ca_file"}, text("or its file")),
 			tag("input", attrs{"id", "ca_file", "name", "ca_file", "type", "file", "accept", ".pem,.crt,.cer"})))
+}
+
+func (s shower) account() markup {
+	hint := "Account Login: the PBX's own account, with administrator rights, that the provider signs in with. Not the super administrator's name, and no extension's e-mail. Empty: none. "
+	if s.v.AccountTold {
+		hint += "The PBX is told when this is saved."
+	} else {
+		hint += "The PBX is not told: make this account there yourself."
+	}
+	keep := ""
+	if s.v.Account != "" {
+		keep = "Leave empty to keep it."
+	}
+	return tag("fieldset", nil, tag("legend", nil, text("Account")),
+		tag("p", attrs{"class", "hint", "id", "account-hint"}, text(hint)),
+		when(s.v.AccountDoubt != "", tag("p", attrs{"class", "wrong", "id", "account-doubt"}, text(s.v.AccountDoubt))),
+		tag("div", attrs{"class", "pair"},
+			tag("div", attrs{"class", "field"}, s.field("account_user", "Username", s.v.Account, "", attrs{"type", "text", "maxlength", "64", "autocomplete", "off", "autocapitalize", "none", "spellcheck", "false"})),
+			tag("div", attrs{"class", "field"}, s.secret("account_password", "Password", keep))))
 }
 
 func (s shower) passwordless() markup {

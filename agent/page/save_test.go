@@ -60,6 +60,24 @@ func TestSave(t *testing.T) {
 	}
 }
 
+// The page says what an account there is on the PBX.
+func TestAccountHint(t *testing.T) {
+	w := newWorld(t)
+	c := w.inside()
+	const told, not = "The PBX is told when this is saved.", "The PBX is not told: make this account there yourself."
+	if a := w.get(c, "/"); !strings.Contains(a.body, not) || strings.Contains(a.body, told) || strings.Contains(a.body, "account-doubt") {
+		t.Error("it does not say that the PBX is not told")
+	}
+	w.desk.set(func(v *manage.View) { v.AccountTold = true })
+	if a := w.get(c, "/"); !strings.Contains(a.body, told) || strings.Contains(a.body, not) || strings.Contains(a.body, "account-doubt") {
+		t.Error("it does not say that the PBX is told")
+	}
+	w.desk.set(func(v *manage.View) { v.AccountDoubt = "A change was cut off " + hostile })
+	if a := w.get(c, "/"); !strings.Contains(a.body, `id="account-doubt">A change was cut off`) || strings.Contains(a.body, "<script>alert") {
+		t.Error("the doubt is not shown as words")
+	}
+}
+
 // What is wrong is said in words beside its field; nothing is changed, what was
 // typed is still there, and no secret is.
 func TestSaveRefused(t *testing.T) {

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"go.yaml.in/yaml/v3"
 
+	"trunkline/internal/program"
 	"trunkline/internal/tunnel"
 )
 
@@ -200,35 +200,17 @@ func (s *Source) readFile() (f facts, news bool, err error) {
 	return f, true, nil
 }
 
-// runCommand takes what the command prints. It gets no input, and is killed when its
-// time is over, with what it has started where the system can (alone).
+// runCommand takes what the command prints. It gets no input.
 func (s *Source) runCommand(ctx context.Context) (facts, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, s.conf.Command[0], s.conf.Command[1:]...)
-	alone(cmd)
-	cmd.WaitDelay = time.Second
-	out := &bounded{}
-	cmd.Stdout = out
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			err = errors.New("it took too long")
-		}
-		return facts{}, fmt.Errorf("%s: %w", s.conf.Command[0], err)
+	said, err := program.Call{Argv: s.conf.Command, Timeout: s.conf.Timeout, Stdout: maxSize}.Run(ctx)
+	if err != nil {
+		return facts{}, err
 	}
-	f, err := parse(out.b)
+	f, err := parse(said.Stdout)
 	if err != nil {
 		return f, fmt.Errorf("%s: %w", s.conf.Command[0], err)
 	}
 	return f, nil
-}
-
-// bounded keeps a little more than is taken, and drops the rest.
-type bounded struct{ b []byte }
-
-func (w *bounded) Write(p []byte) (int, error) {
-	w.b = append(w.b, p[:min(len(p), maxSize+1-len(w.b))]...)
-	return len(p), nil
 }
 
 var errSize = errors.New("too large")

@@ -5,7 +5,6 @@ package standby
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"syscall"
 )
 
@@ -17,10 +16,4 @@ func inode(info fs.FileInfo) uint64 {
 		return sys.Ino
 	}
 	return 0
-}
-
-// alone has cmd run in a process group of its own, which is killed with it.
-func alone(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 }

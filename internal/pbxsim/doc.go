@@ -19,6 +19,17 @@
 // for, and so may the person's header beside a trusted one (Config): the page's
 // top and the operation log name that person.
 //
+// There may be one account for remote access besides ([Portal.SetRemoteAccount]),
+// with the Administrator role.
+//
+// # For programs on the PBX itself
+//
+// On an address of its own (Config.Local), on loopback, which visitors do not
+// come to:
+//
+//	POST /remote-account   {"version":1,"user":"support","password":"..."}, application/json: that
+//	                       account from now on, or with an empty user none; 409 with words if it cannot be
+//
 // # For programs that are signed in
 //
 //	/ws/calls                    JSON, one message a second

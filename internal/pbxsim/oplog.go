@@ -23,12 +23,16 @@ type operations struct {
 }
 
 func (o *operations) add(r *http.Request, who, what string) {
+	o.append(Operation{Time: time.Now(), Who: who, What: what, Client: hostName(r.RemoteAddr)})
+}
+
+func (o *operations) append(op Operation) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.ops) >= maxOperations {
 		o.ops = slices.Delete(o.ops, 0, maxOperations/10)
 	}
-	o.ops = append(o.ops, Operation{Time: time.Now(), Who: who, What: what, Client: hostName(r.RemoteAddr)})
+	o.ops = append(o.ops, op)
 }
 
 func (o *operations) list() []Operation {

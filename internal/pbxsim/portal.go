@@ -40,6 +40,9 @@ type Config struct {
 	// signs a request in without a session; PersonHeader says for whom. "": none.
 	TrustedHeader, PersonHeader string
 
+	// Local is where programs on the PBX itself reach it, on loopback; "" is nowhere.
+	Local string
+
 	// FactsFile is where the PBX says, in JSON, what it is in its Pair. "": nowhere.
 	FactsFile string
 }
@@ -58,6 +61,8 @@ type Portal struct {
 	sessions *sessions
 	ops      *operations
 	pbx      *pbx
+	remote   remoteAccount
+	local    *local               // nil: none
 	part     atomic.Pointer[part] // nil: no pair
 
 	stop chan struct{} // closed when Run ends: long answers end on it
@@ -82,12 +87,17 @@ func New(cfg Config, log *zap.Logger) (*Portal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the portal: %w", err)
 	}
+	if cfg.Local != "" {
+		if p.local, err = p.listenLocal(cfg.Local); err != nil {
+			return nil, errors.Join(err, ln.Close())
+		}
+	}
 	p.hosts = ownHosts(cfg, ln.Addr().(*net.TCPAddr).Port)
 	p.listener = newListener(ln)
 	if cfg.TLS {
 		cert, hash, err := selfSigned(cfg)
 		if err != nil {
-			return nil, errors.Join(err, ln.Close())
+			return nil, errors.Join(err, ln.Close(), p.local.close())
 		}
 		p.scheme, p.certHash = "https", hash
 		p.listener.tls = &tls.Config{
@@ -98,7 +108,7 @@ func New(cfg Config, log *zap.Logger) (*Portal, error) {
 	p.handler = p.doors(p.routes())
 	errorLog, err := zap.NewStdLogAt(log, zap.DebugLevel) // clients that hang up, mostly
 	if err != nil {
-		return nil, errors.Join(err, ln.Close())
+		return nil, errors.Join(err, ln.Close(), p.local.close())
 	}
 	p.srv = &http.Server{
 		Handler:           p.handler,
@@ -157,6 +167,9 @@ func (p *Portal) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+	if p.local != nil {
+		g.Go(func() error { return p.local.run(gctx) })
+	}
 	g.Go(func() error {
 		<-gctx.Done()
 		p.shutdown()

@@ -166,33 +166,45 @@ func (p *Portal) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := r.PostFormValue("username")
-	role, ok := p.account(name, r.PostFormValue("password"))
+	token, in, ok := p.admit(name, r.PostFormValue("password"), clip(r.PostFormValue(personField), maxPerson))
 	if !ok {
 		p.ops.add(r, clip(name, 64), "Sign-in refused: wrong username or password")
 		p.signInPage(w, r, http.StatusForbidden, clip(name, 64), "Wrong username or password.")
 		return
 	}
-	var person string
-	if role == superAdministrator { // the only account that several people may share
-		person = clip(r.PostFormValue(personField), maxPerson)
-	}
 	http.SetCookie(w, &http.Cookie{
-		Name: sessionCookie, Value: p.sessions.open(name, person, role, time.Now()), Path: "/",
+		Name: sessionCookie, Value: token, Path: "/",
 		HttpOnly: true, Secure: p.cfg.TLS, SameSite: http.SameSiteLaxMode,
 	})
-	p.ops.add(r, session{Name: name, Person: person}.Who(), "Signed in as "+role.String())
+	p.ops.add(r, in.Who(), "Signed in as "+in.Role.String())
 	http.Redirect(w, r, p.absolute(r, localPath(r.PostFormValue("next"))), http.StatusSeeOther)
 }
 
-// account compares with both accounts whatever the name is, so that time says
-// nothing about which names exist.
+// admit opens a session for whose name and password these are. The person is
+// taken of the super administrator's alone, an account that several may share.
+func (p *Portal) admit(name, password, person string) (token string, in session, ok bool) {
+	p.remote.mu.Lock()
+	defer p.remote.mu.Unlock()
+	r, ok := p.account(name, password)
+	if !ok {
+		return "", session{}, false
+	}
+	if r != superAdministrator {
+		person = ""
+	}
+	return p.sessions.open(name, person, r, time.Now()), session{Name: name, Person: person, Role: r}, true
+}
+
+// account compares with all accounts whatever the name is, so that time says
+// nothing about which names exist. The remote account's mu is held.
 func (p *Portal) account(name, password string) (role, bool) {
 	super := p.cfg.SuperAdmin != "" && same(name, p.cfg.SuperAdmin)&same(password, p.cfg.SuperPassword) == 1
 	admin := p.cfg.Admin != "" && same(name, p.cfg.Admin)&same(password, p.cfg.AdminPassword) == 1
+	remote := p.remote.is(name, password)
 	if super {
 		return superAdministrator, true
 	}
-	return administrator, admin
+	return administrator, admin || remote
 }
 
 func same(a, b string) int {

@@ -31,10 +31,13 @@ func showAccess(out io.Writer, v manage.View) error {
 	}
 	account := "none"
 	if v.Account != "" {
-		account = v.Account
+		account = agent.Printable(v.Account)
+	}
+	if v.AccountDoubt != "" {
+		account += fmt.Sprintf("\n%-18s %s", "", agent.Printable(v.AccountDoubt))
 	}
 	_, err := fmt.Fprintf(out, "%-18s %s\n%-18s %s\n%-18s %s\n%-18s %d minutes\n", "Remote access", access,
-		"Account Login", agent.Printable(account), "Passwordless Login", onOff[v.Passwordless], "Auto Logout Time", v.AutoLogout)
+		"Account Login", account, "Passwordless Login", onOff[v.Passwordless], "Auto Logout Time", v.AutoLogout)
 	if err == nil && v.Passwordless && v.Barred != "" {
 		_, err = fmt.Fprintf(out, "%-18s %s\n", "", agent.Printable(v.Barred))
 	}

@@ -106,6 +106,13 @@ func changing(c *cobra.Command, change func(c *cobra.Command, args []string) (ma
 			if err := desk.Change(ctx, q); err != nil {
 				return err
 			}
+			if q.Account != nil {
+				v, err := desk.View(ctx)
+				if err != nil {
+					return err
+				}
+				words += " " + accountWords(v)
+			}
 			fmt.Fprintln(c.OutOrStdout(), words)
 			return nil
 		})

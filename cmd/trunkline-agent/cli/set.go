@@ -64,3 +64,14 @@ func setAccountCommand() *cobra.Command {
 		return manage.Change{Account: &manage.AccountChange{User: args[0], Password: password}}, "Account Login is " + agent.Printable(args[0]) + ".", err
 	})
 }
+
+// accountWords say what the change is on the PBX.
+func accountWords(v manage.View) string {
+	switch {
+	case v.AccountTold:
+		return "The PBX has been told."
+	case v.Account == "":
+		return "The PBX is not told: take it away there yourself."
+	}
+	return "The PBX is not told: make this account there yourself."
+}

@@ -19,7 +19,7 @@ them in hot standby, and their agents, and prints where to sign in and what to
 click. Enter swaps the roles of the pair, Ctrl-C stops it all.
 
 With --check it does the main job once (activate by e-mail, tunnel up, visit,
-fetch a page, WebSocket echo) in a directory of its own, prints each step, and
+fetch a page, sign in at the PBX, WebSocket echo) in a directory of its own, prints each step, and
 exits 0 if all went well.
 
 With --split control and relay are processes of their own. Kill any of them
@@ -50,5 +50,17 @@ the rest is back.`,
 	c.Flags().StringVar(&o.Agent, "agent", "", "path of trunkline-agent (default: beside this program)")
 	c.Flags().BoolVar(&o.Check, "check", false, "do the main job once, print each step, exit 0 or 1")
 	c.Flags().BoolVar(&o.Split, "split", false, "run control and relay as processes of their own")
+	c.AddCommand(pbxAccountCommand())
 	return c
+}
+
+// pbxAccountCommand is what agents of a demo run, as portal.account.command.
+func pbxAccountCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: demo.AccountCommand + " URL", Hidden: true, Args: cobra.ExactArgs(1),
+		Short: "Tell a demo's PBX of its account for remote access, as an agent",
+		RunE: func(c *cobra.Command, args []string) error {
+			return demo.TellPBX(c.Context(), args[0], c.InOrStdin())
+		},
+	}
 }

@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,10 +11,11 @@ import (
 	"github.com/coder/websocket"
 
 	"trunkline/internal/controlapi"
+	"trunkline/internal/pbxsim"
 	"trunkline/internal/visitor"
 )
 
-// check is the main job, once: visit, page, WebSocket.
+// check is the main job, once: visit, page, sign-in, WebSocket.
 func (d *demo) check(ctx context.Context, dev controlapi.Device) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -34,6 +36,13 @@ func (d *demo) check(ctx context.Context, dev controlapi.Device) error {
 		return fmt.Errorf("fetch a page: the portal's sign-in page has no form in it")
 	}
 	d.step("page fetched", fmt.Sprintf("%d bytes of the portal's sign-in page", len(page)))
+	if err := pbxsim.SignIn(ctx, v.Client, v.Origin, adminUser, adminPassword); err != nil {
+		return fmt.Errorf("sign in at the PBX: %w", err)
+	}
+	if page, err = v.Fetch(ctx, "/"); err != nil || !strings.Contains(string(page), `<strong id="whoami">`+adminUser) {
+		return errors.Join(errors.New("the portal does not know who has signed in"), err)
+	}
+	d.step("signed in at the PBX", adminUser+", the account that was set at its agent")
 	if err := echo(ctx, v); err != nil {
 		return fmt.Errorf("WebSocket: %w", err)
 	}

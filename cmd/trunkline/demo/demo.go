@@ -42,7 +42,7 @@ const (
 	firmware = "83.19.0.110"
 
 	superUser, superPassword = "super", "super-demo"
-	adminUser, adminPassword = "remote", "remote-demo"
+	adminUser, adminPassword = "remote", "remote-demo" // the account for remote access, until somebody sets another
 
 	agentAdmin = "127.0.0.1:9703"
 	agentPage  = "127.0.0.1:9700"

@@ -25,12 +25,12 @@ func (d *demo) newPBX(sn id.Serial, company, name, facts string, log *zap.Logger
 	p = pbx{serial: sn, name: name}
 	p.portal, err = pbxsim.New(pbxsim.Config{
 		Listen: "127.0.0.1:0", Serial: string(sn), Model: model, Firmware: firmware, Name: company, FactsFile: facts,
-		SuperAdmin: superUser, SuperPassword: superPassword, Admin: adminUser, AdminPassword: adminPassword,
+		SuperAdmin: superUser, SuperPassword: superPassword, Local: "127.0.0.1:0",
 	}, log.Named("pbx"))
 	if err != nil {
 		return p, fmt.Errorf("simulated PBX: %w", err)
 	}
-	p.config, err = d.writeAgentConfig(name, facts)
+	p.config, err = d.writeAgentConfig(name, p.portal.LocalURL(), facts)
 	return p, err
 }
 
@@ -44,15 +44,24 @@ func (d *demo) pbxs() []pbx {
 
 func (p pbx) dir(d *demo) string { return filepath.Join(d.o.Data, p.name) }
 
-// connect activates the PBX as its staff would. Doing it again is harmless, and
-// tells an agent of an earlier run where the console is this time.
+// connect activates the PBX as its staff would, and sets its account for remote
+// access: the PBX is a new one each time, and knows none of an earlier run. Doing
+// it again is harmless, and tells an agent of an earlier run where the console is
+// this time.
 func (p pbx) connect(ctx context.Context, d *demo, email, password string) error {
-	cmd := exec.CommandContext(ctx, d.o.Agent, "connect", "--server", d.planes.consoleURL(), "--ca", d.planes.caFile(), "--config", p.config,
-		"--data", p.dir(d), "--email", email, "--password-stdin", "--sn", string(p.serial), "--model", model, "--firmware", firmware)
+	if err := p.command(ctx, d, password, "connect", "--server", d.planes.consoleURL(), "--ca", d.planes.caFile(),
+		"--email", email, "--sn", string(p.serial), "--model", model, "--firmware", firmware); err != nil {
+		return err
+	}
+	return p.command(ctx, d, adminPassword, "set", "account", adminUser)
+}
+
+// command is one of trunkline-agent's that asks for a password.
+func (p pbx) command(ctx context.Context, d *demo, password string, args ...string) error {
+	cmd := exec.CommandContext(ctx, d.o.Agent, append(args, "--config", p.config, "--data", p.dir(d), "--password-stdin")...)
 	cmd.Stdin = strings.NewReader(password + "\n")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("trunkline-agent connect: %w\n%s", err, out)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("trunkline-agent %s: %w\n%s", args[0], err, out)
 	}
 	return nil
 }

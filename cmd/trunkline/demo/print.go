@@ -28,7 +28,8 @@ func (d *demo) banner(dev controlapi.Device, email, password, page string, pair 
     Pair       %s/visit/%s
                (listed Active and Standby, on one connection; Enter here swaps them)
     Portal     super administrator %s / %s
-               Administrator       %s / %s
+               Administrator       %s / %s (or whom you set under Account
+               on the PBX's page)
     PBX's page %s
                (Remote Management: set its password, see who is in, close the door;
                Passwordless Login there, and the PBX's option in the console, let

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -34,11 +33,9 @@ type split struct {
 }
 
 func newSplit(_ context.Context, d *demo) (*split, error) {
-	// By the name it was started by, not by its file: the next start of a child
-	// is then what an upgrade has put there.
-	self, err := exec.LookPath(os.Args[0])
+	self, err := ourselves()
 	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+		return nil, err
 	}
 	s := &split{d: d, self: self, control: control.Default(), relay: relay.Default()}
 	caDir := filepath.Join(d.o.Data, "tls")
