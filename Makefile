@@ -19,6 +19,8 @@ H2SPEC    := v2.2.1
 # What looks at pages for what keeps people out. Its sum is of the package.
 AXE       := 4.14.0
 AXE_SUM   := 2277b0a3ef47af9b52497faa3e71598e86e0a0e5e6eb295207a5657ede4709af
+AXE_JS    := $(TOOLS)/axe-core-$(AXE).js
+NO_AXE    := SKIPPED: whether pages are for everybody (TestAxe): axe-core comes by npm, which is not installed here or does not reach its registry
 
 # As BUILD compiles: what is not watched is then compiled once for all.
 PLAIN := CGO_ENABLED=0 GOFLAGS=-trimpath $(GO)
@@ -64,6 +66,7 @@ run: build ## everything with a simulated PBX, until Ctrl-C
 # for Debian's packages. `make check` builds for all processors.
 test: ## all tests, the tunnels' with the race detector
 	@$(MAKE) --no-print-directory -j3 test-others test-watched test-counts cross bench-gate cluster-short ARCHES=amd64
+	@test -f $(AXE_JS) || echo "$(NO_AXE)"
 
 test-watched: test-deps h2spec
 	@$(ROOM) $(GO) build $(RACE) $(WATCHED)
@@ -206,12 +209,12 @@ $(TOOLS)/h2spec-$(H2SPEC):
 	GOBIN=$(TOOLS) $(PLAIN) install github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC)+incompatible
 	mv $(TOOLS)/h2spec $@
 
-# Where there is no npm, or no way to its registry, the tests that need axe say so
-# and are skipped; with CI=true they fail.
+# Where there is no npm, or no way to its registry, the tests that need axe are
+# skipped, and `make test` says so here and at its end; with CI=true they fail.
 axe:
-	@test -f $(TOOLS)/axe-core-$(AXE).js || $(MAKE) --no-print-directory $(TOOLS)/axe-core-$(AXE).js || echo "no axe-core: its tests are skipped"
+	@test -f $(AXE_JS) || { command -v npm >/dev/null && $(MAKE) --no-print-directory $(AXE_JS); } || echo "$(NO_AXE)"
 
-$(TOOLS)/axe-core-$(AXE).js:
+$(AXE_JS):
 	@mkdir -p $(TOOLS)
 	cd $(TOOLS) && npm pack --silent axe-core@$(AXE)
 	cd $(TOOLS) && echo "$(AXE_SUM)  axe-core-$(AXE).tgz" | sha256sum --check --quiet

@@ -77,6 +77,44 @@ func TestRoomIsWaitedFor(t *testing.T) {
 	})
 }
 
+// Those who stand still make room when they have done so for long enough: who
+// says nothing at all soon, who has said hello and goes no further later; the
+// oldest goes first, and no more go than have to.
+func TestStandingStillMakesRoom(t *testing.T) {
+	for name, c := range map[string]struct {
+		hello bool
+		still time.Duration
+	}{"silent": {false, 500 * time.Millisecond}, "slow": {true, 2 * time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := relay.NewHandshakes(0, nobody)
+				all := make([]*shaken, relay.MaxHandshakes)
+				for i := range all {
+					all[i] = new(shaken)
+					h.Begin(all[i])
+					h.GoesOn(all[i])
+					if c.hello {
+						h.Heard(all[i])
+					}
+				}
+				time.Sleep(c.still - 600*time.Millisecond)
+				if c.hello && h.Begin(new(shaken)) { // waits for 500 ms
+					t.Error("room is made too soon")
+				}
+				time.Sleep(100 * time.Millisecond)
+				if !h.Begin(new(shaken)) {
+					t.Error("no room is made")
+				}
+				for i, x := range all {
+					if x.closed != (i == 0) {
+						t.Fatalf("of %d, the %d. is closed: %v", len(all), i+1, x.closed)
+					}
+				}
+			})
+		})
+	}
+}
+
 // Agents that wait make room for who may be a browser.
 func TestAgentsArePushedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

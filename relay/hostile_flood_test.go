@@ -2,7 +2,9 @@ package relay_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,8 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
 	"trunkline/cmd/trunkline/up"
 	"trunkline/internal/fault"
+	"trunkline/internal/logtest"
 	"trunkline/internal/testnet"
 	"trunkline/internal/visitor"
 )
@@ -74,26 +80,36 @@ func TestHostileHandshakes(t *testing.T) {
 	})
 }
 
-// Beyond the bound of handshakes, those who stand still make room.
+// Beyond the bound of handshakes, those who stand still make room: they are
+// pushed out, and do not only run out of time. It is told by what ended them,
+// and not by how long it took, which is the machine's.
 func TestHostileHandshakesBeyondTheBound(t *testing.T) {
-	w := testnet.Start(t, nil)
-	s := &stage{World: w, secrets: map[string]string{}}
-	p := w.Connect("3631A20C0701", w.Portal(nil).URL())
+	core, logs := logtest.New(zapcore.DebugLevel)
+	s := &stage{World: testnet.StartLogged(t, zap.New(core), nil), secrets: map[string]string{}, logs: logs}
+	p := s.Connect("3631A20C0701", s.Portal(nil).URL())
 	v := p.Visit()
 	dialsAnew(v)
 	for name, first := range map[string][]byte{"silent": nil, "whole hello": clientHello(t, s.host(p))} {
 		t.Run(name, func(t *testing.T) {
+			logs.TakeAll()
 			for range 2300 {
 				s.connect(t).Write(first)
 			}
-			began := time.Now()
 			testnet.Eventually(t, "a visitor gets in", func() error {
 				_, err := get(t, v, "/test/1kb")
 				return err
 			})
-			if took := time.Since(began); took > 9*time.Second { // left alone they last 10 s
-				t.Errorf("it took %v", took)
-			}
+			// A machine that is so busy that time runs out before the bound is
+			// reached has to be asked again.
+			testnet.Eventually(t, "those who stood still are pushed out", func() error {
+				if pushed, late := s.handshakesEnded(); pushed == 0 {
+					for range 2300 {
+						s.connect(t).Write(first)
+					}
+					return fmt.Errorf("of the handshakes none was pushed out, and %d ran out of time", late)
+				}
+				return nil
+			})
 			for range 20 {
 				if _, err := get(t, v, "/test/1kb"); err != nil {
 					t.Fatal(err)
@@ -101,6 +117,24 @@ func TestHostileHandshakesBeyondTheBound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// handshakesEnded counts those that the relay closed under way, and those whose
+// time was over.
+func (s *stage) handshakesEnded() (pushed, late int) {
+	for _, e := range s.logs.FilterMessage("handshake").All() {
+		for _, f := range e.Context {
+			err, ok := f.Interface.(error)
+			switch {
+			case !ok:
+			case errors.Is(err, net.ErrClosed):
+				pushed++
+			case errors.Is(err, context.DeadlineExceeded):
+				late++
+			}
+		}
+	}
+	return pushed, late
 }
 
 // A head that comes a byte at a time has a time to be whole in.

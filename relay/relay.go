@@ -57,6 +57,8 @@ type Options struct {
 	Hosts      map[string]func(*tls.Conn)
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
+	// Now is by which visits and passes are good; nil: time.Now.
+	Now func() time.Time
 }
 
 // Relay is one node of the data plane.
@@ -132,7 +134,7 @@ func (r *Relay) wire() error {
 	r.guests = newGuests()
 	r.relays = placement.New()
 	r.trust = trust.New(trust.Options{
-		Bus: o.Bus, Relay: o.Name, Report: r.report, Log: r.log.Named("trust"), Registerer: o.Registerer,
+		Bus: o.Bus, Relay: o.Name, Report: r.report, Log: r.log.Named("trust"), Registerer: o.Registerer, Now: o.Now,
 		Peers:         func(roots []peercert.Root) { r.peers.SetRoots(roots) },
 		Sealing:       func(keys []token.SealKey) { r.public.sealSessions(keys) },
 		DeviceRevoked: func(d id.Device, at time.Time, cause *fault.Error) { r.uplink.End(d, at, cause) },

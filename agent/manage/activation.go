@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
@@ -59,6 +60,9 @@ func (q Activation) Check() error {
 
 // CheckPublic is Check of what is no secret, before somebody types one.
 func (q Activation) CheckPublic() error {
+	if q.ServerType != DefaultServer && q.ServerType != CustomServer {
+		return invalid("server_type", "Choose a server type: the default server, or Custom.")
+	}
 	if q.Method != ByEmail && q.Method != ByCode {
 		return invalid("method", "Choose an activation method: By Email or Authentication Code.")
 	}
@@ -189,7 +193,7 @@ func loopback(s string) bool {
 }
 
 func printable(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 func invalid(field, format string, args ...any) error {

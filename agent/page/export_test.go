@@ -11,3 +11,11 @@ func (s SessionsForTest) Valid(token string, byPerson bool) bool { return s.s.va
 
 // StopTime has wrong passwords count for ever.
 func (p *Page) StopTime() { p.lock.tries.SetLimit(0) }
+
+// RoutesForTest are the patterns of all there is.
+func (p *Page) RoutesForTest() (out []string) {
+	for _, r := range p.routes() {
+		out = append(out, r.pattern)
+	}
+	return out
+}

@@ -3,6 +3,7 @@ package page
 import (
 	"html"
 	"strings"
+	"unicode"
 )
 
 // markup is HTML. It is made by the functions below alone, from constants and
@@ -13,7 +14,18 @@ type markup string
 // attribute, there if the value is not "".
 type attrs []string
 
-func text(s string) markup { return markup(html.EscapeString(s)) }
+func text(s string) markup { return markup(escape(s)) }
+
+// escape makes s fit to be shown: characters that act on what is around them
+// instead (control ones, those that turn the direction of a line) show as such.
+func escape(s string) string {
+	return html.EscapeString(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r) || unicode.Is(unicode.Bidi_Control, r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s))
+}
 
 // tag makes an element. Names of tags and attributes are constants of ours.
 func tag(name string, a attrs, inner ...markup) markup {
@@ -27,7 +39,7 @@ func tag(name string, a attrs, inner ...markup) markup {
 			}
 			continue
 		}
-		b.WriteString(" " + key + `="` + html.EscapeString(value) + `"`)
+		b.WriteString(" " + key + `="` + escape(value) + `"`)
 	}
 	b.WriteString(">")
 	for _, m := range inner {

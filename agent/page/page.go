@@ -83,7 +83,7 @@ func New(c Config, desk manage.Desk, p Password, log *zap.Logger) (*Page, error)
 		g.hosts[strings.ToLower(h)] = true
 	}
 	g.srv = &http.Server{
-		Handler: g.door(g.routes()), ErrorLog: zap.NewStdLog(log), MaxHeaderBytes: 16 << 10,
+		Handler: g.door(g.mux()), ErrorLog: zap.NewStdLog(log), MaxHeaderBytes: 16 << 10,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute,
 	}
 	return g, nil
@@ -117,20 +117,34 @@ func (g *Page) Forget() {
 	g.lock.forget()
 }
 
-func (g *Page) routes() http.Handler {
+// route is a pattern of http.ServeMux and who serves it.
+type route struct {
+	pattern string
+	serve   http.HandlerFunc
+}
+
+func (g *Page) routes() []route {
+	return []route{
+		{"GET /assets/{name}", g.asset},
+		{"GET /{$}", g.show},
+		{"GET /live", g.live},
+		{"POST /password", g.setPassword},
+		{"POST /sign-in", g.signIn},
+		{"POST /sign-out", g.signOut},
+		{"POST /save", g.inside(g.save)},
+		{"POST /access", g.inside(g.access)},
+		{"POST /visits/end", g.inside(g.endVisit)},
+		{"/", func(w http.ResponseWriter, r *http.Request) {
+			g.fail(w, r, http.StatusNotFound, "Nothing here", "There is no such page.")
+		}},
+	}
+}
+
+func (g *Page) mux() http.Handler {
 	m := http.NewServeMux()
-	m.HandleFunc("GET /assets/{name}", g.asset)
-	m.HandleFunc("GET /{$}", g.show)
-	m.HandleFunc("GET /live", g.live)
-	m.HandleFunc("POST /password", g.setPassword)
-	m.HandleFunc("POST /sign-in", g.signIn)
-	m.HandleFunc("POST /sign-out", g.signOut)
-	m.HandleFunc("POST /save", g.inside(g.save))
-	m.HandleFunc("POST /access", g.inside(g.access))
-	m.HandleFunc("POST /visits/end", g.inside(g.endVisit))
-	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		g.fail(w, r, http.StatusNotFound, "Nothing here", "There is no such page.")
-	})
+	for _, r := range g.routes() {
+		m.HandleFunc(r.pattern, r.serve)
+	}
 	return m
 }
 

@@ -138,7 +138,7 @@ func visitTable(visits []manage.Visit, none string, now bool) markup {
 func endButton(v manage.Visit) markup {
 	return tag("form", attrs{"method", "post", "action", "/visits/end"},
 		tag("input", attrs{"type", "hidden", "name", "visit", "value", string(v.ID)}),
-		tag("button", attrs{"class", "btn danger", "id", "end-" + string(v.ID), "aria-label", "End the visit of " + v.Who}, text("End visit")))
+		tag("button", attrs{"class", "btn danger", "id", "end-" + string(v.ID), "aria-label", "End visit of " + v.Who}, text("End visit")))
 }
 
 func methodWords(m string) string {

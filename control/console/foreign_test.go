@@ -33,8 +33,13 @@ var remoteAddr = netip.MustParseAddr("198.51.100.20")
 // realFleet is the fleet on a real database, without relays.
 func realFleet(t *testing.T) (*fleet.Fleet, *store.Store) {
 	t.Helper()
+	st := storetest.SQLite(t, zaptest.NewLogger(t))
+	return realFleetOn(t, st), st
+}
+
+func realFleetOn(t *testing.T, st *store.Store) *fleet.Fleet {
+	t.Helper()
 	log := zaptest.NewLogger(t)
-	st := storetest.SQLite(t, log)
 	f := must(fleet.New(fleet.Options{
 		Store: st, Log: log, Registerer: prometheus.NewRegistry(), License: license.Trial, Zone: "relay.example",
 		PutHandover: func(context.Context, string, bus.Handover) error { return nil },
@@ -54,7 +59,7 @@ func realFleet(t *testing.T) (*fleet.Fleet, *store.Store) {
 			t.Error(err)
 		}
 	})
-	return f, st
+	return f
 }
 
 func must[T any](v T, err error) func(*testing.T) T {

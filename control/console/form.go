@@ -53,8 +53,12 @@ func (f *form) refused(err error) bool {
 		return false
 	}
 	switch fe.Code {
-	case fault.SignInNeeded, fault.NotFound, fault.Internal, fault.CrossSite:
+	case fault.SignInNeeded, fault.Internal, fault.CrossSite:
 		return false
+	case fault.NotFound: // what the form is of; or what was chosen in it, which has gone meanwhile
+		if fe.Field == "" {
+			return false
+		}
 	}
 	f.Code = fe.Code
 	for i := range f.Inputs {

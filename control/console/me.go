@@ -38,7 +38,7 @@ func (c *console) mePage(w *response, r *http.Request, p fleet.Principal) error 
 func passwordForm() form {
 	return form{Action: "/me/password", Submit: "Change password", Inputs: []input{
 		{Name: "old", Label: "Present password", Kind: "password", Max: 256, Required: true, Autocomplete: "current-password"},
-		{Name: "password", Label: "New password", Kind: "password", Max: 256, Required: true, Autocomplete: "new-password", Hint: "At least 8 characters. Your other sessions end."},
+		{Name: "new", Label: "New password", Kind: "password", Max: 256, Required: true, Autocomplete: "new-password", Hint: "At least 8 characters. Your other sessions end."},
 		{Name: "again", Label: "New password again", Kind: "password", Max: 256, Required: true, Autocomplete: "new-password"},
 	}}
 }
@@ -73,7 +73,7 @@ func (c *console) showMe(w *response, r *http.Request, p fleet.Principal, passwo
 }
 
 func (c *console) changePassword(w *response, r *http.Request, p fleet.Principal) error {
-	next := r.PostFormValue("password")
+	next := r.PostFormValue("new")
 	err := sameTwice(next, r.PostFormValue("again"))
 	if err == nil {
 		err = c.o.Fleet.ChangePassword(r.Context(), p, r.PostFormValue("old"), next)

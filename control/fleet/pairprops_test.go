@@ -20,12 +20,7 @@ import (
 // which one serves, an epoch has one active device, and no connection is taken
 // twice or given away unpaid. Once both speak the truth again they are a pair.
 func TestPairsHold(t *testing.T) {
-	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		defer func() { _ = f.Value.Set(f.DefValue) }()
-		if err := f.Value.Set("12"); err != nil { // each is a hundred transactions
-			t.Fatal(err)
-		}
-	}
+	checks(t, "40") // each is a hundred transactions: a tenth of a second
 	w := newTwins(t, 1)
 	rapid.Check(t, func(r *rapid.T) {
 		x := &drill{twins: w, r: r, owner: w.signIn(owner), actives: map[string]id.Device{}, epochs: map[id.Site]uint64{}, words: map[id.Device]fleet.HotStandby{}}
@@ -36,6 +31,21 @@ func TestPairsHold(t *testing.T) {
 		}
 		x.settle()
 	})
+}
+
+// checks has rapid try so many times, unless -rapid.checks says how often.
+func checks(t *testing.T, n string) {
+	t.Helper()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if given {
+		return
+	}
+	f := flag.Lookup("rapid.checks")
+	if err := f.Value.Set(n); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Value.Set(f.DefValue) })
 }
 
 // drill is one run of the property.

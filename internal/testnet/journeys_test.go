@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"trunkline/cmd/trunkline/up"
+	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
 	"trunkline/internal/pbxsim"
 	"trunkline/internal/testnet"
@@ -46,7 +47,7 @@ func TestJourneys(t *testing.T) {
 	for _, journey := range []struct {
 		name string
 		run  func(*testing.T)
-	}{{"by code", o.byCode}, {"visits", o.visits}, {"reseller", o.reseller}, {"licence", o.licence}, {"audit", o.audit}} {
+	}{{"by code", o.byCode}, {"by e-mail", o.byEmail}, {"visits", o.visits}, {"reseller", o.reseller}, {"licence", o.licence}, {"audit", o.audit}} {
 		if !t.Run(journey.name, func(t *testing.T) {
 			o.staff.t = t
 			defer func(of *testing.T) { o.staff.t = of }(o.T.(*testing.T))
@@ -117,23 +118,50 @@ func (o *office) byCode(t *testing.T) {
 	o.pbx.Configure(tells(t, o.portal))
 	p.open(o.at("/"))
 	p.awaits(o.row()+" .pill", "Not activated")
+	o.connectsByPage(t, o.pbx, "code", func(it *tab) { it.types("#code", code+"\r") })
+	if !strings.Contains(p.text(o.row()), "Acme, head office") {
+		t.Errorf("the row is %q", p.text(o.row()))
+	}
+}
+
+// An e-mail address and a password are typed on the page of a PBX that nobody
+// has added: the open list shows it come, under a name of its own.
+func (o *office) byEmail(t *testing.T) {
+	p := o.staff
+	email, password := o.Login()
+	pbx := o.Unbox("3631A20C0043", o.portal.URL())
+	p.open(o.at("/"))
+	p.sees(o.row())
+	o.connectsByPage(t, pbx, "email", func(it *tab) {
+		it.types("#email", email)
+		it.types("#password", password+"\r")
+	})
+	if d := pbx.AwaitStatus(controlapi.StatusConnected); d.Serial != pbx.Serial || !strings.Contains(p.text("tr#"+string(pbx.Device)), d.Name) {
+		t.Errorf("the row of %+v is %q", d, p.text("tr#"+string(pbx.Device)))
+	}
+}
+
+// connectsByPage types on a PBX's own page what connects it, and sees it connect
+// there and in the open list of the provider's, which is not loaded again.
+func (o *office) connectsByPage(t *testing.T, pbx *testnet.PBX, method string, secrets func(it *tab)) {
+	t.Helper()
+	p := o.staff
 	p.sees("#livedot:not(.lost)")
 	read[bool](p, `window.sameDocument = true`)
-
-	o.pbx.Run()
+	pbx.Run()
 	it := person(t, o.chromium)
-	it.setUp(o.pbx)
+	it.setUp(pbx)
+	it.choose("#server_type", "custom")
 	it.types("#server", strings.TrimPrefix(o.Up.ConsoleURL(), "https://"))
-	it.choose("#method", "code")
+	it.choose("#method", method)
 	it.trusts(o.World)
-	it.types("#code", code+"\r")
+	secrets(it)
 	it.state("Connected")
-	p.awaits(o.row()+" .pill.up", "Connected")
+	row := `[...document.querySelectorAll("tbody tr")].find(tr => tr.innerText.includes(` + quote(string(pbx.Serial)) + `))`
+	p.becomes(row + `?.querySelector(".pill.up")?.innerText.includes("Connected") === true`)
+	pbx.Device = id.Device(read[string](p, row+`.id`))
 	if !read[bool](p, `window.sameDocument === true`) {
 		t.Error("the list was loaded again")
-	}
-	if !strings.Contains(p.text(o.row()), "3631A20C0042") || !strings.Contains(p.text(o.row()), "Acme, head office") {
-		t.Errorf("the row is %q", p.text(o.row()))
 	}
 	it.clean()
 }

@@ -35,7 +35,8 @@ func (m *More) WithRelays(c *up.Config) {
 // by World.Relay.
 type More struct {
 	Names    []id.Relay
-	Dial     string // where they reach the bus; "": where it listens
+	Dial     string           // where they reach the bus; "": where it listens
+	Now      func() time.Time // theirs; nil: time.Now
 	password string
 }
 
@@ -59,7 +60,7 @@ func (w *World) Relay(m *More, name id.Relay, configure func(*relay.Config)) *Re
 	}
 	r := &Relay{Name: name, Bus: w.BusAs(m, name), Registry: prometheus.NewRegistry()}
 	var err error
-	r.Relay, err = relay.New(relay.Options{Config: cfg, Bus: r.Bus, Certificate: w.Up.CA().Certificate, Log: w.Log, Registerer: r.Registry})
+	r.Relay, err = relay.New(relay.Options{Config: cfg, Bus: r.Bus, Certificate: w.Up.CA().Certificate, Log: w.Log, Registerer: r.Registry, Now: m.Now})
 	if err != nil {
 		w.T.Fatal(err)
 	}

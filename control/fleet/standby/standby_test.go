@@ -1,6 +1,7 @@
 package standby_test
 
 import (
+	"flag"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -72,10 +73,56 @@ func TestNobodyTakesAStrangersSite(t *testing.T) {
 	}
 }
 
+// often has rapid try thousands of times, which is cheap with pure functions,
+// unless -rapid.checks says how often.
+func often(t *testing.T) {
+	t.Helper()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if given {
+		return
+	}
+	f := flag.Lookup("rapid.checks")
+	if err := f.Value.Set("20000"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Value.Set(f.DefValue) })
+}
+
+// Whatever two devices say: they are bound both ways or not at all, by each
+// naming the other, or by one naming the other that is no pair's; and nobody is
+// bound to itself, or to who names somebody else.
+func TestBondsHold(t *testing.T) {
+	often(t)
+	rapid.Check(t, func(t *rapid.T) {
+		serial := rapid.SampledFrom([]id.Serial{sn1, sn2, "SN-3", ""})
+		draw := func(d id.Device) standby.Member {
+			m := member(d, serial.Draw(t, "serial"), serial.Draw(t, "peer"), "primary", act, 1)
+			m.Enabled = rapid.Bool().Draw(t, "enabled")
+			return m
+		}
+		a, b := draw(one), draw(two)
+		ab := a.Enabled && a.Peer == b.Serial && b.Serial != ""
+		ba := b.Enabled && b.Peer == a.Serial && a.Serial != ""
+		want := standby.None
+		switch {
+		case a.Serial == b.Serial:
+		case ab && ba:
+			want = standby.Full
+		case ab && !b.Enabled, ba && !a.Enabled:
+			want = standby.Half
+		}
+		if got, back := standby.BondOf(a, b), standby.BondOf(b, a); got != want || back != want {
+			t.Fatalf("%+v and %+v: %d and %d, want %d", a, b, got, back, want)
+		}
+	})
+}
+
 // Whatever is said in whatever order, and however often: one serves, an epoch
 // has one active, claims never fall, and repeating the last word changes
 // nothing.
 func TestElectHolds(t *testing.T) {
+	often(t)
 	rapid.Check(t, func(t *rapid.T) {
 		kind := rapid.SampledFrom([]string{"primary", "secondary"})
 		role := rapid.SampledFrom([]string{act, stand})
