@@ -46,6 +46,11 @@ func (c *console) subDevicesPage(w *response, r *http.Request, p fleet.Principal
 	return c.listDevices(w, r, p, true)
 }
 
+// devicesTyped is for who types the address that those of the devices begin with.
+func (c *console) devicesTyped(w *response, r *http.Request, _ fleet.Principal) error {
+	return w.redirect(address("/", r.URL.Query()))
+}
+
 // deviceList is what a list's address says.
 type deviceList struct {
 	listQuery
