@@ -26,7 +26,7 @@ type page struct {
 	Nav    string // the current entry of the navigation
 	Who    *who   // nil: nobody is signed in
 	Live   string // where the page's event stream is; "" if it has none
-	Poll   int    // seconds between refreshes of a page without a stream; 0: none
+	Poll   int    // seconds between refreshes that no stream asks for; 0: none
 	Script string // a script of this page only
 	Notice string
 	Data   any
@@ -34,6 +34,9 @@ type page struct {
 	Version string
 	Now     time.Time
 }
+
+// slowPoll is how often a page looks again that hears of nothing.
+const slowPoll = 20 // seconds
 
 // who is the header's right-hand side.
 type who struct {
