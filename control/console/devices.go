@@ -137,7 +137,7 @@ func (c *console) listDevices(w *response, r *http.Request, p fleet.Principal, s
 		v.Rows = append(v.Rows, x)
 		ids = append(ids, d.ID)
 	}
-	pg := page{Title: v.Title, Nav: "devices", Data: v, Live: livePath(ids, listAll), Notice: notices[r.URL.Query().Get("notice")]}
+	pg := page{Title: v.Title, Nav: "devices", Data: v, Live: livePath(ids, listAll), Poll: rarePoll, Notice: notices[r.URL.Query().Get("notice")]}
 	if narrowed {
 		pg.Live = livePath(ids, listSome)
 	}

@@ -35,8 +35,11 @@ type page struct {
 	Now     time.Time
 }
 
-// slowPoll is how often a page looks again that hears of nothing.
-const slowPoll = 20 // seconds
+// How often a page looks again, in seconds.
+const (
+	slowPoll = 20  // that hears of nothing, or not of everything
+	rarePoll = 300 // for the licence alone, of which no stream tells
+)
 
 // who is the header's right-hand side.
 type who struct {

@@ -292,7 +292,9 @@ func (p *presence) refreshLocked(d id.Device, e *entry) {
 	}
 	p.gauge.WithLabelValues(string(next.Status)).Inc()
 	e.shown = next
-	p.dirty[d] = p.dirty[d] // or touched, as before
+	if _, dirty := p.dirty[d]; !dirty {
+		p.dirty[d] = false
+	}
 	p.wakeUp()
 }
 
