@@ -211,6 +211,7 @@ func (p *public) serve(ctx context.Context, raw *evtls.Conn, cfg *tls.Config) {
 	began := time.Now()
 	err := c.HandshakeContext(hctx)
 	cancel()
+	sayTLS(raw, err) // counted among the handshakes, which are bounded
 	p.shaking.end(raw)
 	if give := raw.OnRead(nil); give != nil {
 		give() // it failed before it had to read

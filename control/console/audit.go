@@ -141,5 +141,9 @@ func (c *console) auditPage(w *response, r *http.Request, p fleet.Principal) err
 	for _, e := range got.Items {
 		v.Rows = append(v.Rows, auditRow{AuditEntry: e, What: actionText(e.Action), OK: e.Outcome == "ok"})
 	}
-	return c.show(w, r, p, http.StatusOK, "audit", page{Title: "Audit", Nav: "audit", Data: v})
+	pg := page{Title: "Audit", Nav: "audit", Data: v}
+	if q.listQuery.Cursor == "" && q.AuditQuery.Search == "" { // else nothing new is to come, or it costs more than it tells
+		pg.Poll = slowPoll
+	}
+	return c.show(w, r, p, http.StatusOK, "audit", pg)
 }

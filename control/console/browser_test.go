@@ -241,7 +241,7 @@ func TestBrowserEmptyThenSignedOut(t *testing.T) {
 	run(t, ctx, chromedp.WaitVisible("#empty"), chromedp.WaitVisible(css("#livedot:not(.lost)")))
 	d := device(1, "First")
 	d.Activated = time.Now()
-	f.set(d)
+	f.edit(d)
 	run(t, ctx, chromedp.WaitVisible(css(row(1))))
 	f.mu.Lock()
 	clear(f.live)

@@ -41,6 +41,7 @@ type console struct {
 	origins *http.CrossOriginProtection
 	assets  assets
 	pages   map[string]pageTemplate
+	after   map[string]string // by a form's pattern, its page's
 	streams streams
 	metrics metrics
 	// csp and handoverCSP differ in where a form may go: only the page that
@@ -85,7 +86,9 @@ func newConsole(o Options) (*console, error) {
 	if c.pages, err = c.loadPages(); err != nil {
 		return nil, err
 	}
+	c.after = map[string]string{}
 	for _, r := range c.routes() {
+		c.after[r.pattern] = r.page
 		c.mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) { c.serve(w.(*response), req, r) })
 	}
 	return c, nil
@@ -94,6 +97,7 @@ func newConsole(o Options) (*console, error) {
 // A route is public, or it is behind the door and its handler is told who asks.
 type route struct {
 	pattern string
+	page    string // of a form: the page that has it, to go on at after a sign-in
 	public  func(*response, *http.Request) error
 	signed  func(*response, *http.Request, fleet.Principal) error
 }

@@ -46,6 +46,11 @@ func (c *console) subDevicesPage(w *response, r *http.Request, p fleet.Principal
 	return c.listDevices(w, r, p, true)
 }
 
+// devicesTyped is for who types the address that those of the devices begin with.
+func (c *console) devicesTyped(w *response, r *http.Request, _ fleet.Principal) error {
+	return w.redirect(address("/", r.URL.Query()))
+}
+
 // deviceList is what a list's address says.
 type deviceList struct {
 	listQuery
@@ -132,17 +137,12 @@ func (c *console) listDevices(w *response, r *http.Request, p fleet.Principal, s
 		v.Rows = append(v.Rows, x)
 		ids = append(ids, d.ID)
 	}
-	list := "all"
+	pg := page{Title: v.Title, Nav: "devices", Data: v, Live: livePath(ids, listAll), Poll: rarePoll, Notice: notices[r.URL.Query().Get("notice")]}
 	if narrowed {
-		list = "some"
+		pg.Live = livePath(ids, listSome)
 	}
-	nav, live := "devices", livePath(ids, list)
-	if sub {
-		nav, live = "sub", "" // the stream has one's own devices
-	}
-	pg := page{Title: v.Title, Nav: nav, Data: v, Live: live, Notice: notices[r.URL.Query().Get("notice")]}
-	if sub {
-		pg.Poll = 20
+	if sub { // the stream does not tell of a reseller that goes, or of what passes a filter now
+		pg.Nav, pg.Live, pg.Poll = "sub", livePath(ids, listBelow), slowPoll
 	}
 	return c.show(w, r, p, http.StatusOK, "devices", pg)
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"trunkline/control/fleet"
@@ -70,18 +71,24 @@ func remote(r *http.Request) netip.Addr {
 
 // signInPath leads to the sign-in and back to the page that was asked for. A
 // form cannot be sent again after it, so its page is returned to instead.
-func signInPath(r *http.Request) string {
+func (c *console) signInPath(r *http.Request) string {
 	back := r.URL.RequestURI()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		back = r.URL.Path[:max(1, strings.LastIndexByte(r.URL.Path, '/'))]
-		if strings.HasPrefix(back, "/visits/") {
-			back = "/visits"
-		}
+		back = filled(c.after[r.Pattern], r)
 	}
 	if back = localPath(back); back == "/" {
 		return "/sign-in"
 	}
 	return "/sign-in?next=" + url.QueryEscape(back)
+}
+
+var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
+
+// filled puts what the request's path says into a pattern.
+func filled(pattern string, r *http.Request) string {
+	return placeholder.ReplaceAllStringFunc(pattern, func(name string) string {
+		return url.PathEscape(r.PathValue(strings.Trim(name, "{}")))
+	})
 }
 
 // localPath is raw if it is a page of ours to go to after the sign-in, and

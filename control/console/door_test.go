@@ -72,12 +72,57 @@ func TestSignInReturnsToThePage(t *testing.T) {
 		"GET /?q=a+b&status=connected":             "/sign-in?next=%2F%3Fq%3Da%2Bb%26status%3Dconnected",
 		"POST /devices/dev_0000000000000001/visit": "/sign-in?next=%2Fdevices%2Fdev_0000000000000001",
 		"POST /visits/vis_0000000000000001/end":    "/sign-in?next=%2Fvisits",
+		"POST /devices/selected":                   "/sign-in",
+		"GET /devices?q=a+b":                       "/sign-in?next=%2Fdevices%3Fq%3Da%2Bb",
 		"POST /sign-out":                           "/sign-in",
 	} {
 		method, path, _ := strings.Cut(ask_, " ")
 		w := ask(newConsole(t, sample()), method, path, nil, signedOut)
 		if got := w.Header().Get("Location"); got != want {
 			t.Errorf("%s: to %q, want %q", ask_, got, want)
+		}
+	}
+}
+
+// Whoever has to sign in before a form is taken goes on at its page, which is there.
+func TestSignInReturnsToThePageOfAForm(t *testing.T) {
+	forms := 0
+	for _, r := range console.RoutesForTest(newConsole(t, sample())) {
+		method, path := concrete(r.Pattern)
+		if isForm := method == http.MethodPost && !r.Public; isForm != (r.Page != "") {
+			t.Errorf("%s: its page is %q", r.Pattern, r.Page)
+		} else if !isForm {
+			continue
+		}
+		forms++
+		to, err := url.Parse(ask(newConsole(t, sample()), method, path, nil, signedOut).Header().Get("Location"))
+		if err != nil || to.Path != "/sign-in" {
+			t.Fatalf("%s: to %q: %v", r.Pattern, to, err)
+		}
+		next := to.Query().Get("next")
+		if next == "" {
+			next = "/"
+		}
+		if _, want := concrete("GET " + r.Page); next != want {
+			t.Errorf("%s: goes on at %q, want %q", r.Pattern, next, want)
+		}
+		w := ask(newConsole(t, sample()), "GET", next, nil)
+		if w.Code == http.StatusSeeOther { // there is nothing left to confirm
+			w = ask(newConsole(t, sample()), "GET", w.Header().Get("Location"), nil)
+		}
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: goes on at %q, which answers %d", r.Pattern, next, w.Code)
+		}
+	}
+	if forms < 25 {
+		t.Errorf("%d forms were tried", forms)
+	}
+}
+
+func TestDevicesTyped(t *testing.T) {
+	for typed, want := range map[string]string{"/devices": "/", "/devices?q=a+b&status=connected": "/?q=a+b&status=connected"} {
+		if w := ask(newConsole(t, sample()), "GET", typed, nil); w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {
+			t.Errorf("%s: %d to %q, want %q", typed, w.Code, w.Header().Get("Location"), want)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (c *console) fail(w *response, r *http.Request, p fleet.Principal, err erro
 		return
 	}
 	if f.Code == fault.SignInNeeded {
-		_ = w.redirect(signInPath(r))
+		_ = w.redirect(c.signInPath(r))
 		return
 	}
 	c.failPage(w, r, p, f)

@@ -6,12 +6,13 @@ import "net/http"
 type RouteForTest struct {
 	Pattern string
 	Public  bool
+	Page    string
 }
 
 func RoutesForTest(h http.Handler) []RouteForTest {
 	var out []RouteForTest
 	for _, r := range h.(*console).routes() {
-		out = append(out, RouteForTest{Pattern: r.pattern, Public: r.public != nil})
+		out = append(out, RouteForTest{Pattern: r.pattern, Public: r.public != nil, Page: r.page})
 	}
 	return out
 }

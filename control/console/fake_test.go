@@ -47,6 +47,7 @@ type fake struct {
 	signedIn int
 	calls    []string
 	watchers []chan fleet.DeviceEvent
+	watched  []fleet.Watched
 	siteURL  string // where visits lead; "": the site's usual address
 }
 
@@ -93,6 +94,7 @@ func sample() *fake {
 	on, past, never := v(1, a, noon.Add(-20*time.Minute)), v(2, b, noon.Add(-3*time.Hour)), v(3, a, noon.Add(-4*time.Hour))
 	past.Ended, past.EndCode = noon.Add(-150*time.Minute), fault.VisitEnded
 	never.Opened, never.Requests, never.Remote = time.Time{}, 0, ""
+	never.Ended, never.EndCode = never.Started.Add(token.HandoverTTL), fault.HandoverInvalid
 	f.visits = []fleet.Visit{on, past, never}
 	f.relays = []fleet.Relay{
 		{Name: "relay-1", Region: "eu", Version: "1.0.0", Labels: map[string]string{"rack": "4", "site": "<i>Frankfurt</i>"}, Load: bus.Load{Tunnels: 812, TunnelsMax: 50_000, CPU: .25},
@@ -236,11 +238,23 @@ func (f *fake) Visits(_ context.Context, _ fleet.Principal, q fleet.VisitQuery) 
 	defer f.mu.Unlock()
 	var some []fleet.Visit
 	for _, v := range f.visits {
-		if (q.Device == "" || v.Device == q.Device) && (q.User == "" || v.User == q.User) && (!q.Live || v.Ended.IsZero()) {
+		if (q.Device == "" || v.Device == q.Device) && (q.User == "" || v.User == q.User) && (!q.Live || v.Ended.IsZero()) && (!q.Ended || !v.Ended.IsZero()) {
 			some = append(some, v)
 		}
 	}
 	return cut(some, q.Cursor, q.Limit), f.called("Visits")
+}
+
+func (f *fake) VisitsOn(_ context.Context, _ fleet.Principal, users []id.User) (map[id.User]int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := map[id.User]int{}
+	for _, v := range f.visits {
+		if v.Ended.IsZero() && slices.Contains(users, v.User) {
+			out[v.User]++
+		}
+	}
+	return out, f.called("VisitsOn")
 }
 
 func (f *fake) Wish(context.Context, fleet.Principal) (fleet.Wish, error) {
@@ -275,11 +289,11 @@ func (f *fake) Audit(_ context.Context, _ fleet.Principal, q fleet.AuditQuery) (
 	return cut(f.audit, q.Cursor, q.Limit), f.called("Audit")
 }
 
-func (f *fake) Watch(ctx context.Context, _ fleet.Principal) <-chan fleet.DeviceEvent {
+func (f *fake) WatchFor(ctx context.Context, _ fleet.Principal, what fleet.Watched) <-chan fleet.DeviceEvent {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	ch := make(chan fleet.DeviceEvent, 16)
-	f.watchers = append(f.watchers, ch)
+	f.watchers, f.watched = append(f.watchers, ch), append(f.watched, what)
 	context.AfterFunc(ctx, func() { f.drop(ch) })
 	return ch
 }
@@ -288,7 +302,7 @@ func (f *fake) drop(ch chan fleet.DeviceEvent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if i := slices.Index(f.watchers, ch); i >= 0 {
-		f.watchers = slices.Delete(f.watchers, i, i+1)
+		f.watchers, f.watched = slices.Delete(f.watchers, i, i+1), slices.Delete(f.watched, i, i+1)
 		close(ch)
 	}
 }
@@ -299,16 +313,34 @@ func (f *fake) watching() int {
 	return len(f.watchers)
 }
 
-// set changes a device and tells the watchers.
-func (f *fake) set(d fleet.Device) {
+// set changes a device and tells the watchers; edit does so of more than how it
+// is connected.
+func (f *fake) set(d fleet.Device)  { f.change(fleet.DeviceEvent{Device: d}) }
+func (f *fake) edit(d fleet.Device) { f.change(fleet.DeviceEvent{Device: d, Edited: true}) }
+
+func (f *fake) change(e fleet.DeviceEvent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	d := e.Device
 	if i := slices.IndexFunc(f.devices, func(x fleet.Device) bool { return x.ID == d.ID }); i >= 0 {
 		f.devices[i] = d
 	} else {
 		f.devices = append(f.devices, d)
 	}
-	for _, ch := range f.watchers {
-		ch <- fleet.DeviceEvent{Device: d}
+	for i, ch := range f.watchers {
+		if f.watched[i].Below == (d.Owner != "") {
+			ch <- e
+		}
+	}
+}
+
+// visit tells those who watch visits of one to d.
+func (f *fake) visit(d fleet.Device) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, ch := range f.watchers {
+		if f.watched[i].Visits {
+			ch <- fleet.DeviceEvent{Device: d, Visit: true}
+		}
 	}
 }

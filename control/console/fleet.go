@@ -36,7 +36,7 @@ type deviceFleet interface {
 	RemoveDevices(ctx context.Context, p fleet.Principal, ids []id.Device) ([]fleet.Removal, error)
 	EachDevice(ctx context.Context, p fleet.Principal, q fleet.DeviceQuery, ids []id.Device, fn func(fleet.Device) error) error
 	DeviceEvents(ctx context.Context, p fleet.Principal, d id.Device, cursor string, limit int) (fleet.Page[fleet.StatusChange], error)
-	Watch(ctx context.Context, p fleet.Principal) <-chan fleet.DeviceEvent
+	WatchFor(ctx context.Context, p fleet.Principal, what fleet.Watched) <-chan fleet.DeviceEvent
 	Groups(ctx context.Context, p fleet.Principal) ([]fleet.Group, error)
 	AddGroup(ctx context.Context, p fleet.Principal, name string) (fleet.Group, error)
 	RenameGroup(ctx context.Context, p fleet.Principal, g id.Group, name, match string) (fleet.Group, error)
@@ -48,6 +48,7 @@ type visitFleet interface {
 	EndVisit(ctx context.Context, p fleet.Principal, v id.Visit) error
 	EndVisitsOf(ctx context.Context, p fleet.Principal, u id.User) (int, error)
 	Visits(ctx context.Context, p fleet.Principal, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error)
+	VisitsOn(ctx context.Context, p fleet.Principal, users []id.User) (map[id.User]int, error)
 }
 
 type accountFleet interface {

@@ -28,7 +28,7 @@ func (c *console) showGroups(w *response, r *http.Request, p fleet.Principal, ad
 		return err
 	}
 	v := groupsView{Groups: gs, Add: add, CanEdit: p.Access.Default.Has(fleet.ManageDevices)}
-	return c.show(w, r, p, statusOf(add), "groups", page{Title: "Groups", Nav: "devices", Data: v, Notice: notices[r.URL.Query().Get("notice")]})
+	return c.show(w, r, p, statusOf(add), "groups", page{Title: "Groups", Nav: "devices", Data: v, Poll: slowPoll, Notice: notices[r.URL.Query().Get("notice")]})
 }
 
 func (c *console) addGroup(w *response, r *http.Request, p fleet.Principal) error {

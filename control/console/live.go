@@ -20,7 +20,7 @@ import (
 const (
 	heartbeat    = 15 * time.Second
 	writeTime    = 10 * time.Second // for one event; a browser that takes longer is cut off
-	changedEvery = 5 * time.Second  // a list is refreshed no more often
+	changedEvery = 5 * time.Second  // a page is told so no more often
 	maxLiveIDs   = 200
 	maxStreams   = 32 // open pages of one person
 )
@@ -52,8 +52,16 @@ func (s *streams) leave(u id.User) {
 	}
 }
 
+// What a page with an event stream is. That of a device, or of a few, is "".
+const (
+	listAll    = "all"    // of all devices
+	listSome   = "some"   // of those that pass a filter
+	listBelow  = "below"  // of the accounts below
+	listVisits = "visits" // of visits
+)
+
 // livePath is the address of a page's event stream: the devices it shows, and
-// whether it is a list of all devices, of some, or ("") no list.
+// what it is.
 func livePath(ids []id.Device, list string) string {
 	v := url.Values{}
 	for _, d := range ids {
@@ -70,7 +78,8 @@ func livePath(ids []id.Device, list string) string {
 //	event: ready    changes are being collected: the page fetches itself anew,
 //	                so nothing can fall between the page and the stream
 //	event: device   {id, name, status, row} or {id, removed} of a device it shows
-//	event: changed  the list may have other members now
+//	event: changed  the page may have something to show that no row says: other
+//	                members of its list, visits, how many connections are used
 //
 // and ends when fleet closes the watch; the browser comes back by itself.
 type stream struct {
@@ -80,9 +89,9 @@ type stream struct {
 	rc      *http.ResponseController
 	shows   map[id.Device]bool
 	list    string
-	began   time.Time
-	changed bool      // the list may have, and the page has not been told yet
-	told    time.Time // when the page was last told so
+	changed bool        // the page may have, and has not been told yet
+	told    time.Time   // when it was last told so
+	due     *time.Timer // when it may be told again
 }
 
 type deviceEvent struct {
@@ -94,7 +103,7 @@ type deviceEvent struct {
 }
 
 func (c *console) live(w *response, r *http.Request, p fleet.Principal) error {
-	s := &stream{c: c, p: p, w: w, rc: http.NewResponseController(w), shows: map[id.Device]bool{}, list: r.URL.Query().Get("list"), began: c.now()}
+	s := &stream{c: c, p: p, w: w, rc: http.NewResponseController(w), shows: map[id.Device]bool{}, list: r.URL.Query().Get("list")}
 	for _, raw := range r.URL.Query()["id"] {
 		var d id.Device
 		if err := d.UnmarshalText([]byte(raw)); err != nil || len(s.shows) >= maxLiveIDs {
@@ -120,7 +129,7 @@ func (c *console) live(w *response, r *http.Request, p fleet.Principal) error {
 // run ends when the browser is gone or too slow, the session is over or fleet
 // closes the watch; none of that is an error to tell anybody.
 func (s *stream) run(ctx context.Context, token string) {
-	events := s.c.o.Fleet.Watch(ctx, s.p)
+	events := s.c.o.Fleet.WatchFor(ctx, s.p, fleet.Watched{Below: s.list == listBelow, Visits: s.list == "" || s.list == listVisits})
 	s.w.Header().Set("Content-Type", "text/event-stream")
 	s.w.Header().Set("X-Accel-Buffering", "no")
 	// A server's read time-out would end the wait for the browser's hanging up.
@@ -133,8 +142,8 @@ func (s *stream) run(ctx context.Context, token string) {
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	tick := time.NewTicker(changedEvery)
-	defer tick.Stop()
+	s.due = time.NewTimer(changedEvery)
+	defer s.due.Stop()
 	for {
 		var err error
 		select {
@@ -144,8 +153,8 @@ func (s *stream) run(ctx context.Context, token string) {
 			if !ok {
 				return
 			}
-			err = s.device(e)
-		case <-tick.C:
+			err = s.take(e)
+		case <-s.due.C:
 			err = s.tellChanged()
 		case <-beat.C:
 			if _, err = s.c.o.Fleet.Authenticate(ctx, token); err == nil {
@@ -158,15 +167,35 @@ func (s *stream) run(ctx context.Context, token string) {
 	}
 }
 
-// device tells of a device that the page shows. One that it does not show can
-// still change a list: by being new, by going, or by passing a filter now.
+// take tells of a device that the page shows, and that the page may be another one.
+func (s *stream) take(e fleet.DeviceEvent) error {
+	s.changed = s.changed || s.changes(e)
+	if s.shows[e.Device.ID] && !e.Visit {
+		if err := s.device(e); err != nil {
+			return err
+		}
+	}
+	return s.tellChanged()
+}
+
+// changes reports whether e changes more of the page than a row. A device that it
+// does not show can still change a list: by being new, by going, or by passing a
+// filter now.
+func (s *stream) changes(e fleet.DeviceEvent) bool {
+	shown := s.shows[e.Device.ID]
+	switch s.list {
+	case "":
+		return e.Visit && shown // anything else of its device has the whole page fetched
+	case listVisits:
+		return e.Visit || e.Removed
+	case listSome:
+		return !shown || e.Edited
+	}
+	return e.Edited || e.Removed && !shown
+}
+
 func (s *stream) device(e fleet.DeviceEvent) error {
 	d := e.Device
-	if !s.shows[d.ID] {
-		isNew := d.Activated.After(s.began.Add(-time.Minute))
-		s.changed = s.changed || s.list == "some" || s.list == "all" && (e.Removed || isNew)
-		return s.tellChanged()
-	}
 	out := deviceEvent{ID: d.ID, Removed: e.Removed}
 	if !e.Removed {
 		v := s.c.deviceView(s.p, d)
@@ -186,9 +215,13 @@ func (s *stream) device(e fleet.DeviceEvent) error {
 }
 
 // tellChanged tells of the first change at once and of those that follow it
-// together, at a tick: a list is fetched anew for each.
+// together, a little later: the page is fetched anew for each.
 func (s *stream) tellChanged() error {
-	if !s.changed || s.c.now().Sub(s.told) < changedEvery {
+	if !s.changed {
+		return nil
+	}
+	if since := s.c.now().Sub(s.told); since < changedEvery {
+		s.due.Reset(changedEvery - since)
 		return nil
 	}
 	s.changed, s.told = false, s.c.now()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"trunkline/control/console"
+	"trunkline/control/fleet"
 	"trunkline/internal/fault"
 )
 
@@ -108,6 +109,17 @@ func (p *page) events() []event {
 	}
 }
 
+// kinds are those of the events written until now.
+func (p *page) kinds() (s string) {
+	p.t.Helper()
+	for _, e := range p.events() {
+		if e.kind != "" {
+			s += e.kind + " "
+		}
+	}
+	return s
+}
+
 func (p *page) ended() bool {
 	synctest.Wait()
 	select {
@@ -170,33 +182,110 @@ func TestLiveList(t *testing.T) {
 		for _, p := range []*page{all, some, one} {
 			p.events()
 		}
-		kinds := func(p *page) (s string) {
-			for _, e := range p.events() {
-				if e.kind != "" {
-					s += e.kind + " "
-				}
-			}
-			return s
-		}
 		old := f.devices[2] // only a filter could bring it in
-		old.Activated = time.Now().AddDate(-1, 0, 0)
 		f.set(old)
-		if s := kinds(some); s != "changed " {
+		if s := some.kinds(); s != "changed " {
 			t.Errorf("at once: %q", s)
 		}
 		time.Sleep(11 * time.Second)
-		if a, s, o := kinds(all), kinds(some), kinds(one); a != "" || s != "" || o != "" {
+		if a, s, o := all.kinds(), some.kinds(), one.kinds(); a != "" || s != "" || o != "" {
 			t.Errorf("old device: all %q, some %q, one %q", a, s, o)
 		}
 		for n := range 10 {
-			d := device(100+n, "New")
-			d.Activated = time.Now()
-			f.set(d)
+			f.edit(device(100+n, "New"))
 		}
 		time.Sleep(20 * time.Second)
 		const firstAndRest = "changed changed "
-		if a, s, o := kinds(all), kinds(some), kinds(one); a != firstAndRest || s != firstAndRest || o != "" {
+		if a, s, o := all.kinds(), some.kinds(), one.kinds(); a != firstAndRest || s != firstAndRest || o != "" {
 			t.Errorf("new devices: all %q, some %q, one %q", a, s, o)
+		}
+	})
+}
+
+// An edit changes what the page counts, and the row alone does not tell of it.
+func TestLiveEdit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := sample()
+		h := clocked(t, f)
+		all, page := open(t, h, both), open(t, h, "/live?id="+string(deviceID(1)))
+		all.kinds()
+		page.kinds()
+		f.set(f.devices[0])
+		if a, p := all.kinds(), page.kinds(); a != "device " || p != "device " {
+			t.Errorf("it connected: list %q, page %q", a, p)
+		}
+		f.edit(f.devices[0])
+		if a, p := all.kinds(), page.kinds(); a != "device changed " || p != "device " {
+			t.Errorf("it joined a pair: list %q, page %q", a, p)
+		}
+		added := device(50, "Added by code")
+		added.Activated, added.Presence = time.Time{}, fleet.Presence{Status: fleet.StatusNotActivated}
+		f.edit(added)
+		time.Sleep(6 * time.Second)
+		if a, p := all.kinds(), page.kinds(); a != "changed " || p != "" {
+			t.Errorf("one was added: list %q, page %q", a, p)
+		}
+	})
+}
+
+// Visits are told to the pages that show them, each once in a while however many
+// there are.
+func TestLiveVisits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := sample()
+		h := clocked(t, f)
+		visits, one := open(t, h, "/live?list=visits"), open(t, h, "/live?id="+string(deviceID(1)))
+		other, list := open(t, h, "/live?id="+string(deviceID(2))), open(t, h, both)
+		ps := []struct {
+			*page
+			want string
+		}{{visits, "changed "}, {one, "changed "}, {other, ""}, {list, ""}}
+		for _, p := range ps {
+			p.kinds()
+		}
+		check := func(when string) {
+			t.Helper()
+			for i, p := range ps {
+				if got := p.kinds(); got != p.want {
+					t.Errorf("%s: page %d is told %q, want %q", when, i, got, p.want)
+				}
+			}
+		}
+		f.visit(f.devices[0])
+		check("at once")
+		for range 20 {
+			f.visit(f.devices[0])
+			time.Sleep(200 * time.Millisecond)
+		}
+		time.Sleep(2 * time.Second)
+		check("twenty in four seconds")
+		f.change(fleet.DeviceEvent{Device: f.devices[1], Removed: true}) // its visits have ended
+		time.Sleep(6 * time.Second)
+		if got := visits.kinds(); got != "changed " {
+			t.Errorf("removed: %q", got)
+		}
+	})
+}
+
+// Whoever looks at the devices below is told of those, with whose they are.
+func TestLiveBelow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := sample()
+		p := open(t, clocked(t, f), "/live?list=below&id="+string(deviceID(1)))
+		p.kinds()
+		d := f.devices[0]
+		f.set(d)
+		if got := p.kinds(); got != "" {
+			t.Errorf("one's own: %q", got)
+		}
+		d.Account, d.Owner = accountID(2), "Acme <b>"
+		f.set(d)
+		es := p.events()
+		if len(es) != 1 || es[0].kind != "device" {
+			t.Fatalf("%v", es)
+		}
+		if row := es[0].decode(t).Row; !strings.Contains(row, "Acme &lt;b&gt;") || strings.Contains(row, "/visit") {
+			t.Errorf("row %q", row)
 		}
 	})
 }

@@ -53,7 +53,7 @@ func (c *console) peoplePage(w *response, r *http.Request, p fleet.Principal) er
 	for _, u := range got.Items {
 		v.Rows = append(v.Rows, c.userView(p, u))
 	}
-	return c.show(w, r, p, http.StatusOK, "people", page{Title: "People", Nav: "people", Data: v, Notice: notices[r.URL.Query().Get("notice")]})
+	return c.show(w, r, p, http.StatusOK, "people", page{Title: "People", Nav: "people", Data: v, Poll: slowPoll, Notice: notices[r.URL.Query().Get("notice")]})
 }
 
 // roles are what a person can be made, with what each means.

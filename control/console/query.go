@@ -21,16 +21,19 @@ const (
 type listQuery struct {
 	Search string
 	Cursor string
-	first  int // number of the first item, for "Showing 51-100": display only
+	first  int    // number of the first item, for "Showing 51-100": display only
+	prefix string // of what is said of a second list on the page
 }
 
-func parseList(r *http.Request) (listQuery, error) {
+func parseList(r *http.Request) (listQuery, error) { return parseListOf(r, "") }
+
+func parseListOf(r *http.Request, prefix string) (listQuery, error) {
 	v := r.URL.Query()
-	q := listQuery{Search: search(v.Get("q")), Cursor: v.Get("cursor"), first: 1}
+	q := listQuery{Search: search(v.Get("q")), Cursor: v.Get(prefix + "cursor"), first: 1, prefix: prefix}
 	if len(q.Cursor) > maxCursor || !utf8.ValidString(q.Cursor) || strings.ContainsFunc(q.Cursor, unicode.IsControl) {
 		return q, fault.New(fault.Invalid, "The page's address is damaged. Begin at the first page.").In("cursor")
 	}
-	if n, err := strconv.Atoi(v.Get("from")); err == nil && q.Cursor != "" && n > 0 && n < 1<<31 {
+	if n, err := strconv.Atoi(v.Get(prefix + "from")); err == nil && q.Cursor != "" && n > 0 && n < 1<<31 {
 		q.first = n
 	}
 	return q, nil
@@ -53,6 +56,7 @@ func search(s string) string {
 
 // pager is the line below a list.
 type pager struct {
+	Label           string // "" where there is one pager
 	From, To, Total int
 	First, Next     string // addresses; "" where there is nothing to go to
 	More            bool   // there are more than Total
@@ -65,6 +69,9 @@ func (p pager) of(more bool) pager {
 
 func (q listQuery) pager(path string, keep url.Values, shown, total int, next string) pager {
 	p := pager{From: q.first, To: q.first + shown - 1, Total: max(total, q.first+shown-1)}
+	if shown == 0 {
+		p.Total = 0 // nothing to say how much of it is shown
+	}
 	if q.Search != "" {
 		keep.Set("q", q.Search)
 	}
@@ -72,11 +79,21 @@ func (q listQuery) pager(path string, keep url.Values, shown, total int, next st
 		p.First = address(path, keep)
 	}
 	if next != "" {
-		keep.Set("cursor", next)
-		keep.Set("from", strconv.Itoa(p.To+1))
+		keep.Set(q.prefix+"cursor", next)
+		keep.Set(q.prefix+"from", strconv.Itoa(p.To+1))
 		p.Next = address(path, keep)
 	}
 	return p
+}
+
+// place is where in the list the page is, for another list's pager to keep.
+func (q listQuery) place() url.Values {
+	v := url.Values{}
+	if q.Cursor != "" {
+		v.Set(q.prefix+"cursor", q.Cursor)
+		v.Set(q.prefix+"from", strconv.Itoa(q.first))
+	}
+	return v
 }
 
 func address(path string, v url.Values) string {

@@ -26,7 +26,7 @@ type page struct {
 	Nav    string // the current entry of the navigation
 	Who    *who   // nil: nobody is signed in
 	Live   string // where the page's event stream is; "" if it has none
-	Poll   int    // seconds between refreshes of a page without a stream; 0: none
+	Poll   int    // seconds between refreshes that no stream asks for; 0: none
 	Script string // a script of this page only
 	Notice string
 	Data   any
@@ -34,6 +34,12 @@ type page struct {
 	Version string
 	Now     time.Time
 }
+
+// How often a page looks again, in seconds.
+const (
+	slowPoll = 20  // that hears of nothing, or not of everything
+	rarePoll = 300 // for the licence alone, of which no stream tells
+)
 
 // who is the header's right-hand side.
 type who struct {

@@ -27,7 +27,7 @@ func (c *console) resellersPage(w *response, r *http.Request, p fleet.Principal)
 	if err != nil {
 		return err
 	}
-	return c.show(w, r, p, http.StatusOK, "resellers", page{Title: "Resellers", Nav: "people", Notice: notices[r.URL.Query().Get("notice")], Data: resellersView{
+	return c.show(w, r, p, http.StatusOK, "resellers", page{Title: "Resellers", Nav: "people", Poll: slowPoll, Notice: notices[r.URL.Query().Get("notice")], Data: resellersView{
 		SearchBox: searchBox{Action: "/resellers", Label: "Search resellers", Placeholder: "Name", Value: q.Search},
 		Rows:      got.Items, Pager: q.pager("/resellers", url.Values{}, len(got.Items), got.Total, got.Next).of(got.More),
 		CanAdd: offersPeople(p), Narrowed: q.Search != "",

@@ -40,7 +40,7 @@ func (c *console) showSubscription(w *response, r *http.Request, p fleet.Princip
 		CanUpload: s.Root && manages(p.Role),
 	}
 	return c.show(w, r, p, statusOf(f), "subscription", page{
-		Title: "My Subscription", Nav: "subscription", Data: v, Notice: notices[r.URL.Query().Get("notice")],
+		Title: "My Subscription", Nav: "subscription", Data: v, Poll: slowPoll, Notice: notices[r.URL.Query().Get("notice")],
 	})
 }
 

@@ -69,9 +69,9 @@ func (v visitView) EndWords() string {
 }
 
 type visitsView struct {
-	On, Past []visitView
-	People   []personView // with more than one visit on
-	Pager    pager
+	On, Past           []visitView
+	People             []personView // with more than one visit on
+	OnPager, PastPager pager
 }
 
 // personView is somebody all of whose visits can be ended at once.
@@ -81,56 +81,66 @@ type personView struct {
 	N    int
 }
 
-// several are the people with more than one visit that may be ended.
-func several(on []visitView) []personView {
-	var out []personView
-	at := map[id.User]int{}
-	for _, v := range on {
-		if !v.CanEnd {
-			continue
-		}
-		i, ok := at[v.User]
-		if !ok {
-			i = len(out)
-			at[v.User] = i
-			out = append(out, personView{User: v.User, Who: v.Who})
-		}
-		out[i].N++
+// visitsPage shows two lists, each with pages of its own: the visits that are on
+// record as running, and the others.
+func (c *console) visitsPage(w *response, r *http.Request, p fleet.Principal) error {
+	past, err := parseList(r)
+	if err != nil {
+		return err
 	}
-	return slices.DeleteFunc(out, func(p personView) bool { return p.N < 2 })
+	on, err := parseListOf(r, "on_")
+	if err != nil {
+		return err
+	}
+	past.Search, on.Search = "", "" // visits have none
+	var v visitsView
+	if v.On, v.OnPager, err = c.listVisits(r, p, fleet.VisitQuery{Live: true}, on, past.place()); err != nil {
+		return err
+	}
+	if v.Past, v.PastPager, err = c.listVisits(r, p, fleet.VisitQuery{Ended: true}, past, on.place()); err != nil {
+		return err
+	}
+	v.OnPager.Label, v.PastPager.Label = "Pages of visits on now", "Pages of recent visits"
+	if v.People, err = c.several(r, p, v.On); err != nil {
+		return err
+	}
+	return c.show(w, r, p, http.StatusOK, "visits", page{
+		Title: "Visits", Nav: "visits", Data: v, Live: livePath(nil, listVisits), Poll: slowPoll, Notice: notices[r.URL.Query().Get("notice")],
+	})
 }
 
-const maxLive = 200 // visits that are on, shown at most
+func (c *console) listVisits(r *http.Request, p fleet.Principal, q fleet.VisitQuery, at listQuery, keep url.Values) ([]visitView, pager, error) {
+	q.Cursor, q.Limit = at.Cursor, pageSize
+	got, err := c.o.Fleet.Visits(r.Context(), p, q)
+	if err != nil {
+		return nil, pager{}, err
+	}
+	var out []visitView
+	for _, v := range got.Items {
+		out = append(out, c.visitView(p, v))
+	}
+	return out, at.pager("/visits", keep, len(got.Items), got.Total, got.Next).of(got.More), nil
+}
 
-func (c *console) visitsPage(w *response, r *http.Request, p fleet.Principal) error {
-	q, err := parseList(r)
-	if err != nil {
-		return err
-	}
-	q.Search = "" // visits have none
-	got, err := c.o.Fleet.Visits(r.Context(), p, fleet.VisitQuery{Cursor: q.Cursor, Limit: pageSize})
-	if err != nil {
-		return err
-	}
-	v := visitsView{Pager: q.pager("/visits", url.Values{}, len(got.Items), got.Total, got.Next).of(got.More)}
-	for _, x := range got.Items {
-		if x := c.visitView(p, x); !x.On {
-			v.Past = append(v.Past, x)
+// several are the people, of those shown, with more than one visit that may be
+// ended, whether shown or not.
+func (c *console) several(r *http.Request, p fleet.Principal, on []visitView) ([]personView, error) {
+	var out []personView
+	var users []id.User
+	for _, v := range on {
+		if v.CanEnd && !slices.Contains(users, v.User) {
+			users = append(users, v.User)
+			out = append(out, personView{User: v.User, Who: v.Who})
 		}
 	}
-	live, err := c.o.Fleet.Visits(r.Context(), p, fleet.VisitQuery{Live: true, Limit: maxLive})
-	if err != nil {
-		return err
+	if len(users) == 0 {
+		return nil, nil
 	}
-	for _, x := range live.Items {
-		if x := c.visitView(p, x); x.On {
-			v.On = append(v.On, x)
-		}
+	n, err := c.o.Fleet.VisitsOn(r.Context(), p, users)
+	for i := range out {
+		out[i].N = n[out[i].User]
 	}
-	v.People = several(v.On)
-	return c.show(w, r, p, http.StatusOK, "visits", page{
-		Title: "Visits", Nav: "visits", Data: v, Poll: 20, Notice: notices[r.URL.Query().Get("notice")],
-	})
+	return slices.DeleteFunc(out, func(p personView) bool { return p.N < 2 }), err
 }
 
 func (c *console) endVisit(w *response, r *http.Request, p fleet.Principal) error {
@@ -152,25 +162,34 @@ func pathUser(r *http.Request) (id.User, error) {
 	return u, nil
 }
 
+const endShown = 20 // of the visits that would end
+
 func (c *console) endAllPage(w *response, r *http.Request, p fleet.Principal) error {
 	u, err := pathUser(r)
 	if err != nil {
 		return err
 	}
-	live, err := c.o.Fleet.Visits(r.Context(), p, fleet.VisitQuery{Live: true, User: u, Limit: maxLive})
+	live, err := c.o.Fleet.Visits(r.Context(), p, fleet.VisitQuery{Live: true, User: u, Limit: endShown})
 	if err != nil {
 		return err
 	}
-	if len(live.Items) == 0 {
+	n, err := c.o.Fleet.VisitsOn(r.Context(), p, []id.User{u})
+	if err != nil {
+		return err
+	}
+	if len(live.Items) == 0 || n[u] == 0 {
 		return w.redirect("/visits")
 	}
 	v := confirmation{
 		Question: "End all visits of " + plain(live.Items[0].Who) + "?",
 		Lines:    []string{"They end at once, everywhere. New ones can be started: to keep the person out, disable the account under People."},
-		Form:     form{Action: "/visits/of/" + string(u) + "/end", Submit: "End " + counted(len(live.Items), "visit", "visits"), Cancel: "/visits"},
+		Form:     form{Action: "/visits/of/" + string(u) + "/end", Submit: "End " + counted(n[u], "visit", "visits"), Cancel: "/visits"},
 	}
 	for _, x := range live.Items {
 		v.Facts = append(v.Facts, fact{x.DeviceName, ago(c.now(), x.Started)})
+	}
+	if more := n[u] - len(live.Items); more > 0 {
+		v.Lines = append(v.Lines, "The newest are named here; "+number(more)+" more end with them.")
 	}
 	return c.confirm(w, r, p, "visits", v)
 }

@@ -151,8 +151,15 @@ func (f *Fleet) read(ctx context.Context, op string, fn func(Tx) error) error {
 
 func (f *Fleet) write(ctx context.Context, op string, fn func(Tx) error) error {
 	began := time.Now()
-	err := f.store.Tx(ctx, fn)
+	var noted noting
+	err := f.store.Tx(ctx, func(tx Tx) error {
+		noted = noting{Tx: tx} // anew, if it is tried again
+		return fn(&noted)
+	})
 	f.metrics.transacted(op, "write", began, err)
+	if err == nil {
+		f.visitsChanged(noted.places)
+	}
 	return err
 }
 

@@ -22,7 +22,7 @@ const (
 func (p *presence) touch(d id.Device) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.dirty[d] = struct{}{}
+	p.dirty[d] = true
 	p.wakeUp()
 }
 
@@ -52,22 +52,29 @@ func (p *presence) overlay(ds ...*Device) {
 	}
 }
 
+// unwritten is what is to be written of a device, and told.
+type unwritten struct {
+	Presence
+	touched bool
+}
+
 // take empties a batch of the dirty set. A device without a route, which was
 // only touched, comes with a zero presence.
-func (p *presence) take() (batch map[id.Device]Presence, removed []Device) {
+func (p *presence) take() (batch map[id.Device]unwritten, removed []Device) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	batch = make(map[id.Device]Presence, min(len(p.dirty), flushBatch))
-	for d := range p.dirty {
+	batch = make(map[id.Device]unwritten, min(len(p.dirty), flushBatch))
+	for d, touched := range p.dirty {
 		if len(batch) == flushBatch {
 			p.wakeUp()
 			break
 		}
 		delete(p.dirty, d)
-		batch[d] = Presence{}
+		x := unwritten{touched: touched}
 		if e := p.devices[d]; e != nil {
-			batch[d] = e.shown
+			x.Presence = e.shown
 		}
+		batch[d] = x
 	}
 	for _, d := range p.removed {
 		removed = append(removed, d)
@@ -77,11 +84,11 @@ func (p *presence) take() (batch map[id.Device]Presence, removed []Device) {
 }
 
 // putBack is for a batch that could not be written.
-func (p *presence) putBack(batch map[id.Device]Presence) {
+func (p *presence) putBack(batch map[id.Device]unwritten) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for d := range batch {
-		p.dirty[d] = struct{}{}
+	for d, x := range batch {
+		p.dirty[d] = p.dirty[d] || x.touched
 	}
 	p.wakeUp()
 }
@@ -92,9 +99,15 @@ func (f *Fleet) flush(ctx context.Context) error {
 	f.flushing.Lock()
 	defer f.flushing.Unlock()
 	batch, removed := f.presence.take()
-	for _, d := range removed {
-		f.watchers.send(DeviceEvent{Device: d, Removed: true})
+	f.tellRemoved(ctx, removed)
+	if err := f.save(ctx, batch); err != nil {
+		return err
 	}
+	return f.tellVisits(ctx)
+}
+
+// save writes a batch, and tells of it.
+func (f *Fleet) save(ctx context.Context, batch map[id.Device]unwritten) error {
 	if len(batch) == 0 {
 		return nil
 	}
@@ -108,7 +121,7 @@ func (f *Fleet) flush(ctx context.Context) error {
 			if p.Status == "" {
 				continue
 			}
-			if err := tx.SavePresence(d, p); errors.Is(err, ErrNoRow) {
+			if err := tx.SavePresence(d, p.Presence); errors.Is(err, ErrNoRow) {
 				if p.Status == StatusConnected {
 					strangers = append(strangers, d)
 				}
@@ -116,7 +129,7 @@ func (f *Fleet) flush(ctx context.Context) error {
 			} else if err != nil {
 				return err
 			}
-			if err := tx.AddDeviceEvent(d, changeOf(p), maxEvents); err != nil {
+			if err := tx.AddDeviceEvent(d, changeOf(p.Presence), maxEvents); err != nil {
 				return err
 			}
 			written++
@@ -131,7 +144,7 @@ func (f *Fleet) flush(ctx context.Context) error {
 	for _, d := range strangers {
 		f.disown(ctx, d)
 	}
-	return f.tell(ctx, ids)
+	return f.tell(ctx, ids, batch)
 }
 
 // disown ends the tunnel of a device that a relay admits and the database does
@@ -142,14 +155,19 @@ func (f *Fleet) disown(ctx context.Context, d id.Device) {
 	f.revoked(ctx, deviceKey(d), revocationOf(fault.DeviceRemoved, f.clock().UTC().Truncate(time.Second).Add(token.Leeway)))
 }
 
-// tell sends the devices, as they are now, to those who watch their account.
-func (f *Fleet) tell(ctx context.Context, ids []id.Device) error {
+// tell sends the devices, as they are now, to those who watch their account, or
+// watch it from above.
+func (f *Fleet) tell(ctx context.Context, ids []id.Device, batch map[id.Device]unwritten) error {
 	if f.watchers.none() {
 		return nil
 	}
 	var ds []Device
+	var over map[id.Account]lineage
 	err := f.view(ctx, "read changed devices", func(tx Tx) (err error) {
-		ds, err = tx.DevicesByID(ids)
+		if ds, err = tx.DevicesByID(ids); err != nil {
+			return err
+		}
+		over, err = f.lineages(tx, ds)
 		return err
 	})
 	if err != nil {
@@ -157,9 +175,27 @@ func (f *Fleet) tell(ctx context.Context, ids []id.Device) error {
 	}
 	for _, d := range ds {
 		f.presence.overlay(&d)
-		f.watchers.send(DeviceEvent{Device: d})
+		f.watchers.send(DeviceEvent{Device: d, Edited: batch[d.ID].touched}, over[d.Account])
 	}
 	return nil
+}
+
+// tellRemoved asks the database only if somebody watches from above, and does
+// without if it does not answer: their pages look again by themselves.
+func (f *Fleet) tellRemoved(ctx context.Context, removed []Device) {
+	var over map[id.Account]lineage
+	if len(removed) > 0 && f.watchers.any(forBelow) {
+		err := f.view(ctx, "read accounts of removed devices", func(tx Tx) (err error) {
+			over, err = f.lineages(tx, removed)
+			return err
+		})
+		if err != nil {
+			f.complain(ctx, "tell the accounts above of removed devices", err)
+		}
+	}
+	for _, d := range removed {
+		f.watchers.send(DeviceEvent{Device: d, Removed: true}, over[d.Account])
+	}
 }
 
 // pending is how many devices wait to be written.

@@ -31,6 +31,8 @@ func (f *Fleet) announce(n bus.DeviceNotice) {
 func (f *Fleet) Heard(n bus.DeviceNotice) {
 	switch {
 	case n.From == f.node:
+	case n.Visit:
+		f.visitChanged(visitPlace{n.Device, n.Site})
 	case n.Removed:
 		f.presence.forget(Device{ID: n.Device, Account: n.Account, Group: n.Group, Site: n.Site})
 	default:

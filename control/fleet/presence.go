@@ -43,8 +43,9 @@ type presence struct {
 	settled bool      // settle has passed and was acted on
 	devices map[id.Device]*entry
 	relays  map[id.Relay]*relayState
-	dirty   map[id.Device]struct{}
-	removed map[id.Device]Device // to be told to the watchers
+	dirty   map[id.Device]bool      // true: it was touched
+	visited map[visitPlace]struct{} // to be told to the watchers
+	removed map[id.Device]Device    // to be told to the watchers
 }
 
 // entry is the route that counts for one device.
@@ -75,7 +76,7 @@ func newPresence(now func() time.Time, gauge *prometheus.GaugeVec, silent promet
 	return &presence{
 		now: now, gauge: gauge, silent: silent, facts: facts, wake: make(chan struct{}, 1),
 		devices: make(map[id.Device]*entry), relays: make(map[id.Relay]*relayState),
-		dirty: make(map[id.Device]struct{}), removed: make(map[id.Device]Device),
+		dirty: make(map[id.Device]bool), visited: make(map[visitPlace]struct{}), removed: make(map[id.Device]Device),
 	}
 }
 
@@ -291,7 +292,9 @@ func (p *presence) refreshLocked(d id.Device, e *entry) {
 	}
 	p.gauge.WithLabelValues(string(next.Status)).Inc()
 	e.shown = next
-	p.dirty[d] = struct{}{}
+	if _, dirty := p.dirty[d]; !dirty {
+		p.dirty[d] = false
+	}
 	p.wakeUp()
 }
 

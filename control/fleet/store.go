@@ -124,6 +124,8 @@ type visitTx interface {
 	// grow: a late report of less changes nothing.
 	CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error
 	Visits(account id.Account, q VisitQuery) (Page[Visit], error)
+	// LiveVisitsBy counts the ones not ended, of each of the users that has any.
+	LiveVisitsBy(account id.Account, users []id.User) (map[id.User]int, error)
 	// LiveVisits are the ones not ended, of device d or ("") of all. A visit
 	// that follows whichever of a pair serves is of both.
 	LiveVisits(d id.Device) ([]Visit, error)

@@ -252,6 +252,7 @@ type Visit struct {
 // VisitQuery selects visits, newest first.
 type VisitQuery struct {
 	Live   bool // only those that are on
+	Ended  bool // only the others
 	Device id.Device
 	User   id.User
 	Cursor string
@@ -294,6 +295,16 @@ type AuditQuery struct {
 type DeviceEvent struct {
 	Device  Device
 	Removed bool
+	// Edited: something else than its connection changed, so that it may be new,
+	// or be in other lists, or what is counted may be more or less.
+	Edited bool
+	Visit  bool // it is as it was: a visit to it began, was opened or ended
+}
+
+// Watched is what a watcher is told of.
+type Watched struct {
+	Below  bool // the devices of the accounts below, and not the account's own
+	Visits bool // also visits to the account's devices
 }
 
 // RouteEvent is a change in the route bucket, as control.go hands it in.

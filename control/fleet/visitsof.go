@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
@@ -40,6 +41,24 @@ func (f *Fleet) EndVisitsOf(ctx context.Context, p Principal, user id.User) (int
 	}
 	f.settle(ctx, revoked)
 	return len(revoked), nil
+}
+
+// VisitsOn says how many visits EndVisitsOf would end of each of these people, of
+// whom p may end them.
+func (f *Fleet) VisitsOn(ctx context.Context, p Principal, users []id.User) (map[id.User]int, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if len(users) > maxPage {
+		return nil, fault.New(fault.Invalid, "At most %d people can be asked for at once.", maxPage).In("users")
+	}
+	users = slices.DeleteFunc(slices.Clone(users), func(u id.User) bool { return u != p.User && !p.Role.mayEndOthers() })
+	var out map[id.User]int
+	err := f.view(ctx, "count visits of people", func(tx Tx) (err error) {
+		out, err = tx.LiveVisitsBy(p.Account, users)
+		return err
+	})
+	return out, err
 }
 
 // endAll ends the person's visits page by page; each has an entry like e.

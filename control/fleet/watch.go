@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,12 @@ const watchBuffer = 256
 // reader has fallen too far behind or p's rights have changed: authenticate
 // and list again then, and watch anew.
 func (f *Fleet) Watch(ctx context.Context, p Principal) <-chan DeviceEvent {
-	w := &watcher{account: p.Account, user: p.User, role: p.Role, access: p.Access, ch: make(chan DeviceEvent, watchBuffer)}
+	return f.WatchFor(ctx, p, Watched{})
+}
+
+// WatchFor is Watch of other things.
+func (f *Fleet) WatchFor(ctx context.Context, p Principal, what Watched) <-chan DeviceEvent {
+	w := &watcher{account: p.Account, user: p.User, role: p.Role, access: p.Access, what: what, ch: make(chan DeviceEvent, watchBuffer)}
 	if p.check() != nil {
 		close(w.ch)
 		return w.ch
@@ -33,6 +39,7 @@ type watcher struct {
 	user    id.User
 	role    Role
 	access  Access
+	what    Watched
 	ch      chan DeviceEvent // closed by who takes the watcher out of the set
 }
 
@@ -65,10 +72,32 @@ func (ws *watchers) removeLocked(w *watcher) {
 	}
 }
 
-func (ws *watchers) none() bool {
+func (ws *watchers) none() bool { return !ws.any(func(Watched) bool { return true }) }
+
+// any reports whether somebody watches for what is looked for.
+func (ws *watchers) any(is func(Watched) bool) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	return len(ws.set) == 0
+	for w := range ws.set {
+		if is(w.what) {
+			return true
+		}
+	}
+	return false
+}
+
+func forVisits(w Watched) bool { return w.Visits }
+func forBelow(w Watched) bool  { return w.Below }
+
+// sees reports whether e is for w; above are the accounts over e's.
+func (w *watcher) sees(e DeviceEvent, above []id.Account) bool {
+	switch {
+	case e.Visit && !w.what.Visits:
+		return false
+	case w.what.Below: // their groups are not w's
+		return slices.Contains(above, w.account) && w.access.Default.Has(See)
+	}
+	return w.account == e.Device.Account && w.access.On(e.Device.Group).Has(See)
 }
 
 // dismiss sends away those of whom which is true: they may see something else
@@ -121,13 +150,17 @@ func (ws *watchers) people() map[id.User]id.Account {
 	return out
 }
 
-// send never waits for a reader.
-func (ws *watchers) send(e DeviceEvent) {
+// send never waits for a reader. Who watches from above gets the owner's name too.
+func (ws *watchers) send(e DeviceEvent, over lineage) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for w := range ws.set {
-		if w.account != e.Device.Account || !w.access.On(e.Device.Group).Has(See) {
+		if !w.sees(e, over.above) {
 			continue
+		}
+		e.Device.Owner = ""
+		if w.what.Below {
+			e.Device.Owner = over.name
 		}
 		select {
 		case w.ch <- e:

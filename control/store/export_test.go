@@ -349,6 +349,20 @@ func DataDirectory(ctx context.Context, s *Store) (dir string, err error) {
 	return dir, err
 }
 
+// VisitPlans are how SQLite goes through an account's visits, and how it counts them.
+func VisitPlans(t *testing.T, s *Store, account id.Account, q fleet.VisitQuery) (walk, count string) {
+	t.Helper()
+	explained(t, s, func(x *tx) (err error) {
+		w := x.visitsOf(account, q)
+		if walk, err = x.explain(newestVisits(w, q.Limit+1), w.args); err != nil {
+			return err
+		}
+		count, err = x.explain("SELECT 1 FROM visits v"+w.String(), w.args)
+		return err
+	})
+	return walk, count
+}
+
 // AuditPlan is how SQLite goes through an account's audit entries.
 func AuditPlan(t *testing.T, s *Store, account id.Account, q fleet.AuditQuery) (plan string) {
 	t.Helper()

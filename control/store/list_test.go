@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -96,6 +97,58 @@ func TestDeviceSearch(t *testing.T) {
 			equal(w.T, len(ds), 2)
 			wantErr(w.T, err2, nil)
 			return err
+		})
+	})
+}
+
+// Visits that are on and visits that have ended are two lists, each with its own
+// pages and its own total.
+func TestVisitsOnAndEnded(t *testing.T) {
+	onEach(t, func(w *world) {
+		var on, ended []id.Visit
+		for i := range 9 {
+			v := w.addVisit(at(i), fmt.Sprint("h", i))
+			if i%3 == 0 {
+				on = append(on, v.ID)
+				continue
+			}
+			ended = append(ended, v.ID)
+			v.Ended = at(20)
+			w.do(func(tx fleet.Tx) error { return tx.UpdateVisit(v) })
+		}
+		read := func(q fleet.VisitQuery) (got []id.Visit) {
+			w.Helper()
+			total := 0
+			for q.Limit = 2; ; {
+				w.see(func(tx fleet.Tx) error {
+					p, err := tx.Visits(w.account.ID, q)
+					for _, v := range p.Items {
+						got = append(got, v.ID)
+					}
+					q.Cursor, total = p.Next, p.Total
+					return err
+				})
+				if q.Cursor == "" {
+					break
+				}
+			}
+			equal(w.T, total, len(got))
+			slices.Reverse(got)
+			return got
+		}
+		for _, q := range []fleet.VisitQuery{{}, {User: w.user.ID}, {Device: w.device.ID}} {
+			q.Live = true
+			equal(w.T, read(q), on)
+			q.Live, q.Ended = false, true
+			equal(w.T, read(q), ended)
+		}
+		w.see(func(tx fleet.Tx) error {
+			by, err := tx.LiveVisitsBy(w.account.ID, []id.User{w.user.ID, id.NewUser()})
+			equal(w.T, by, map[id.User]int{w.user.ID: len(on)})
+			none, err2 := tx.LiveVisitsBy(w.account.ID, nil)
+			elsewhere, err3 := tx.LiveVisitsBy(id.NewAccount(), []id.User{w.user.ID})
+			equal(w.T, len(none)+len(elsewhere), 0)
+			return errors.Join(err, err2, err3)
 		})
 	})
 }

@@ -71,6 +71,10 @@ var otherLists = []struct {
 		_, err := tx.Visits(f.root, fleet.VisitQuery{Limit: listed})
 		return err
 	}},
+	{"visits ended", func(tx fleet.Tx, f *benched) error {
+		_, err := tx.Visits(f.root, fleet.VisitQuery{Ended: true, Limit: listed})
+		return err
+	}},
 	{"audit", auditPage(fleet.AuditQuery{})},
 	{"audit refused", auditPage(fleet.AuditQuery{Outcome: fleet.OutcomeRefused})},
 	{"audit of several kinds", auditPage(fleet.AuditQuery{Action: "device.activate", Actor: "Trial", Outcome: "ok"})},

@@ -60,6 +60,26 @@ func TestListsAreReadFromIndexes(t *testing.T) {
 	}
 }
 
+// Visits are gone through in their order, on the index that finds least.
+func TestVisitsAreReadFromIndexes(t *testing.T) {
+	s, _ := seeded(t, 20, 2)
+	for index, q := range map[string]fleet.VisitQuery{
+		"visits_live_account (account=?)":       {Live: true},
+		"visits_started (account=?)":            {Ended: true},
+		"visits_user (account=? AND user_id=?)": {Ended: true, User: "usr_x"},
+		"visits_device (device=?)":              {Ended: true, Device: "dev_x"},
+	} {
+		q.Limit = 50
+		walk, count := store.VisitPlans(t, s, "acc_x", q)
+		if !strings.Contains(walk, index) || strings.Contains(walk, "TEMP B-TREE") {
+			t.Errorf("%+v: want %s, and nothing sorted:\n%s", q, index, walk)
+		}
+		if !strings.Contains(count, "SEARCH v USING") {
+			t.Errorf("%+v: counts by reading all:\n%s", q, count)
+		}
+	}
+}
+
 // Each list of audit entries is gone through on the index of what it asks for, in
 // its order.
 func TestAuditIsReadFromIndexes(t *testing.T) {

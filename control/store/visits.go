@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"trunkline/control/fleet"
@@ -50,8 +51,34 @@ func (t *tx) CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error
 }
 
 func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error) {
-	after, limit := q.Cursor, q.Limit
-	var w where
+	w := t.visitsOf(account, q)
+	total, more, err := t.countSome("visits v", w)
+	if err != nil {
+		return fleet.Page[fleet.Visit]{}, err
+	}
+	if q.Cursor != "" {
+		var started int64
+		var last string
+		if err := readCursor(q.Cursor, &started, &last); err != nil {
+			return fleet.Page[fleet.Visit]{}, err
+		}
+		w.and("(v.started, v.id) < (?, ?)", started, last)
+	}
+	vs, err := all(t, scanVisit, newestVisits(w, q.Limit+1), w.args...)
+	if err != nil {
+		return fleet.Page[fleet.Visit]{}, err
+	}
+	p := page(vs, q.Limit, total, func(v fleet.Visit) string { return cursor(micros(v.Started), v.ID) })
+	p.More = more
+	return p, nil
+}
+
+func newestVisits(w where, limit int) string {
+	return selectVisit + w.String() + fmt.Sprintf(" ORDER BY v.started DESC, v.id DESC LIMIT %d", limit)
+}
+
+// visitsOf are all that q asks for, from the first page on.
+func (t *tx) visitsOf(account id.Account, q fleet.VisitQuery) (w where) {
 	// Where SQLite has several indexes to choose from, it is left the one that finds
 	// least: a device's visits, or those that are on.
 	own, user := "v.account", "v.user_id"
@@ -65,6 +92,9 @@ func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Vi
 	if q.Live {
 		w.and("v.ended = 0")
 	}
+	if q.Ended {
+		w.and("v.ended > 0") // no index: those that are on are few, and most are the newest
+	}
 	if q.User != "" {
 		w.and(user+" = ?", q.User)
 	}
@@ -73,25 +103,29 @@ func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Vi
 		cond, args := inGroups(groupOfVisit, *q.Seen)
 		w.and("(v.user_id = ? OR "+cond+")", append([]any{q.Self}, args...)...)
 	}
-	total, more, err := t.countSome("visits v", w)
-	if err != nil {
-		return fleet.Page[fleet.Visit]{}, err
+	return w
+}
+
+func (t *tx) LiveVisitsBy(account id.Account, users []id.User) (map[id.User]int, error) {
+	out := make(map[id.User]int, len(users))
+	if len(users) == 0 {
+		return out, nil
 	}
-	if after != "" {
-		var started int64
-		var last string
-		if err := readCursor(after, &started, &last); err != nil {
-			return fleet.Page[fleet.Visit]{}, err
-		}
-		w.and("(v.started, v.id) < (?, ?)", started, last)
+	of, args := make([]string, len(users)), make([]any, len(users))
+	for i, u := range users {
+		of[i], args[i] = "?", u
 	}
-	vs, err := all(t, scanVisit, selectVisit+w.String()+fmt.Sprintf(" ORDER BY v.started DESC, v.id DESC LIMIT %d", limit+1), w.args...)
-	if err != nil {
-		return fleet.Page[fleet.Visit]{}, err
-	}
-	p := page(vs, limit, total, func(v fleet.Visit) string { return cursor(micros(v.Started), v.ID) })
-	p.More = more
-	return p, nil
+	var w where
+	w.and("v.account = ?", account)
+	w.and("v.ended = 0")
+	w.and("v.user_id IN ("+strings.Join(of, ", ")+")", args...)
+	_, err := all(t, func(r scanner) (u id.User, err error) {
+		var n int
+		err = r.Scan(&u, &n)
+		out[u] = n
+		return u, err
+	}, "SELECT v.user_id, COUNT(*) FROM visits v"+w.String()+" GROUP BY v.user_id", w.args...)
+	return out, err
 }
 
 // groupOfVisit is that of the device; where the visit follows whichever of a

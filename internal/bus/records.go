@@ -123,12 +123,14 @@ const (
 // SubjectDevices is of notices: a device is another one now than on the screens.
 const SubjectDevices = "devices"
 
-// DeviceNotice says that control changed or removed a device. The facts are in
-// the database; of a removed one, what says who may be told is here.
+// DeviceNotice says that control changed or removed a device, or that a visit to it
+// began, was opened or ended. The facts are in the database; of a removed one, what
+// says who may be told is here.
 type DeviceNotice struct {
-	From    string     `json:"from"` // the control node
-	Device  id.Device  `json:"device"`
+	From    string     `json:"from"`   // the control node
+	Device  id.Device  `json:"device"` // "" of a visit to whichever of Site's serves
 	Removed bool       `json:"removed,omitempty"`
+	Visit   bool       `json:"visit,omitempty"`
 	Account id.Account `json:"account,omitempty"`
 	Group   id.Group   `json:"group,omitempty"`
 	Site    id.Site    `json:"site,omitempty"`

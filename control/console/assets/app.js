@@ -41,14 +41,27 @@
     for (const { name, value } of to.attributes) {
       if (from.getAttribute(name) !== value) from.setAttribute(name, value);
     }
+    const stay = new Set();
+    for (const want of to.children) if (want.id) stay.add(want.id);
     const byId = new Map();
-    for (const child of from.children) if (child.id) byId.set(child.id, child);
+    for (const child of [...from.children]) {
+      if (!child.id) continue;
+      // What goes goes first: nothing that stays is moved past it, which would take its focus.
+      if (stay.has(child.id)) byId.set(child.id, child);
+      else child.remove();
+    }
     let at = from.firstChild;
     for (const want of to.childNodes) {
       let have = want.id ? byId.get(want.id) : at && !at.id && at.nodeName === want.nodeName ? at : null;
       if (!have) {
         from.insertBefore(document.importNode(want, true), at);
         continue;
+      }
+      // Nor past what has no name: it was matched before, or is too much.
+      while (want.id && at && at !== have && !at.id) {
+        const next = at.nextSibling;
+        at.remove();
+        at = next;
       }
       if (have === at) at = at.nextSibling;
       else from.insertBefore(have, at);
@@ -74,20 +87,35 @@
     }, 1000);
   }
 
-  // refresh fetches this page again and updates its regions.
+  // typing reports whether a form has something that leaving the page would lose.
+  function typing() {
+    const fields = document.querySelectorAll("main form input, main form textarea, main form select");
+    return document.querySelector("main [aria-invalid], main #error") || [...fields].some(edited);
+  }
+  function edited(x) {
+    if (!x.options) return x.value !== x.defaultValue || x.checked !== x.defaultChecked;
+    return x.selectedIndex !== Math.max(0, [...x.options].findIndex((o) => o.defaultSelected));
+  }
+
+  // refresh fetches this page again and updates its regions. What is asked for
+  // while it does so may have come too late for it: then it does so once more.
   let refreshing = null;
+  let again = false;
   function refresh() {
+    if (refreshing) again = true;
     refreshing ??= (async () => {
       try {
         const resp = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
-        if (resp.redirected) location.reload(); // signed out: show the sign-in
+        if (resp.redirected && !typing()) location.reload(); // signed out: show the sign-in
         if (resp.redirected || !resp.ok) return;
         const fresh = new DOMParser().parseFromString(await resp.text(), "text/html");
         setSkew(fresh.body);
+        const held = document.activeElement;
         for (const region of document.querySelectorAll("[data-region]")) {
           const to = fresh.getElementById(region.id);
           if (to) morph(region, to);
         }
+        if (held !== document.activeElement && held?.isConnected) held.focus({ preventScroll: true }); // its row has moved
         for (const b of document.querySelectorAll("[data-copy][hidden]")) showCopy(b);
         moveTimes();
         const live = fresh.body.dataset.live;
@@ -99,6 +127,10 @@
         // Away for a moment: the stream's return brings the next refresh.
       } finally {
         refreshing = null;
+        if (again) {
+          again = false;
+          refresh();
+        }
       }
     })();
     return refreshing;
