@@ -43,7 +43,8 @@ func passwordForm() form {
 	}}
 }
 
-var tokenLives = []option{{"168h", "7 days", false}, {"720h", "30 days", true}, {"2160h", "90 days", false}, {"8760h", "1 year", false}}
+// tokenLives go from the shortest that fleet allows to the longest.
+var tokenLives = []option{{"1h", "1 hour", false}, {"24h", "1 day", false}, {"168h", "7 days", false}, {"720h", "30 days", true}, {"2160h", "90 days", false}, {"8760h", "1 year", false}, {"9600h", "400 days", false}}
 
 func tokenForm() form {
 	return form{Action: "/me/tokens", Submit: "Create token", Inputs: []input{

@@ -26,14 +26,24 @@ type listQuery struct {
 
 func parseList(r *http.Request) (listQuery, error) {
 	v := r.URL.Query()
-	q := listQuery{Search: search(v.Get("q")), Cursor: v.Get("cursor"), first: 1}
-	if len(q.Cursor) > maxCursor || !utf8.ValidString(q.Cursor) || strings.ContainsFunc(q.Cursor, unicode.IsControl) {
-		return q, fault.New(fault.Invalid, "The page's address is damaged. Begin at the first page.").In("cursor")
+	q := listQuery{Search: search(v.Get("q")), first: 1}
+	var err error
+	if q.Cursor, err = parseCursor(r, "cursor"); err != nil {
+		return q, err
 	}
 	if n, err := strconv.Atoi(v.Get("from")); err == nil && q.Cursor != "" && n > 0 && n < 1<<31 {
 		q.first = n
 	}
 	return q, nil
+}
+
+// parseCursor reads where a page of a list begins; "" is at the beginning.
+func parseCursor(r *http.Request, name string) (string, error) {
+	s := r.URL.Query().Get(name)
+	if len(s) > maxCursor || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return "", fault.New(fault.Invalid, "The page's address is damaged. Begin at the first page.").In(name)
+	}
+	return s, nil
 }
 
 // search cuts what was typed to what fleet takes, whole characters only.

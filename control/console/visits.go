@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -69,6 +68,7 @@ func (v visitView) EndWords() string {
 }
 
 type visitsView struct {
+	Of       string // whose or where, if they are not all
 	On, Past []visitView
 	People   []personView // with more than one visit on
 	Pager    pager
@@ -108,17 +108,25 @@ func (c *console) visitsPage(w *response, r *http.Request, p fleet.Principal) er
 		return err
 	}
 	q.Search = "" // visits have none
-	got, err := c.o.Fleet.Visits(r.Context(), p, fleet.VisitQuery{Cursor: q.Cursor, Limit: pageSize})
+	only, keep, err := visitFilter(r)
 	if err != nil {
 		return err
 	}
-	v := visitsView{Pager: q.pager("/visits", url.Values{}, len(got.Items), got.Total, got.Next).of(got.More)}
+	past := only
+	past.Cursor, past.Limit = q.Cursor, pageSize
+	got, err := c.o.Fleet.Visits(r.Context(), p, past)
+	if err != nil {
+		return err
+	}
+	v := visitsView{Of: visitsOf(only, got.Items), Pager: q.pager("/visits", keep, len(got.Items), got.Total, got.Next).of(got.More)}
 	for _, x := range got.Items {
 		if x := c.visitView(p, x); !x.On {
 			v.Past = append(v.Past, x)
 		}
 	}
-	live, err := c.o.Fleet.Visits(r.Context(), p, fleet.VisitQuery{Live: true, Limit: maxLive})
+	on := only
+	on.Live, on.Limit = true, maxLive
+	live, err := c.o.Fleet.Visits(r.Context(), p, on)
 	if err != nil {
 		return err
 	}
