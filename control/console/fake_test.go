@@ -42,7 +42,7 @@ type fake struct {
 	groups   []fleet.Group
 	relays   []fleet.Relay
 	events   []fleet.StatusChange // of every device; nil: some
-	unknown  time.Time // since when the bus is away
+	unknown  time.Time            // since when the bus is away
 	fail     map[string]error
 	live     map[string]bool // tokens of sessions
 	signedIn int

@@ -149,3 +149,16 @@ func TestAuditOutcomes(t *testing.T) {
 		t.Error("the form does not offer a code")
 	}
 }
+
+// The list says what ended each visit, and of no visit what did not.
+func TestWhatEndedAVisitIsShown(t *testing.T) {
+	for _, c := range append(fault.Endings(), fault.HandoverInvalid, "visit_ended_by_the_moon") {
+		x := sample()
+		x.visits[1].EndCode = c
+		for _, at := range []string{"/visits", "/devices/" + string(deviceID(2))} {
+			if body := ask(newConsole(t, x), "GET", at, nil).Body.String(); !strings.Contains(body, `<span class="why">`+fault.Ending(c)+`</span>`) {
+				t.Errorf("%s: %s is not shown", at, c)
+			}
+		}
+	}
+}

@@ -3,7 +3,6 @@ package console
 import (
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"trunkline/control/fleet"
@@ -47,25 +46,7 @@ func (c *console) visitView(p fleet.Principal, v fleet.Visit) visitView {
 func (v visitView) RequestCount() int { return int(v.Requests) }
 
 // EndWords say why a visit ended, shortly.
-func (v visitView) EndWords() string {
-	switch v.EndCode {
-	case "":
-		return ""
-	case fault.VisitEnded:
-		return "by hand, for idleness or at its longest time"
-	case fault.HandoverInvalid:
-		return "no browser arrived in time"
-	case fault.Unavailable:
-		return "the relays could not be told"
-	case fault.DeviceRemoved:
-		return "the PBX was removed"
-	case fault.EndedByPBX:
-		return "by the PBX’s own staff"
-	case fault.LoginFailed:
-		return "the PBX could not sign the visitor in"
-	}
-	return strings.ReplaceAll(string(v.EndCode), "_", " ")
-}
+func (v visitView) EndWords() string { return fault.Ending(v.EndCode) }
 
 type visitsView struct {
 	Of       string // whose or where, if they are not all

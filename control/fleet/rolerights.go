@@ -66,7 +66,7 @@ func (f *Fleet) SetRoleRights(ctx context.Context, p Principal, r Role, a Access
 		if err != nil {
 			return err
 		}
-		ended, err = endUnentitled(tx, vs, now)
+		ended, err = endUnentitled(tx, vs, *e)
 		return err
 	})
 	if err != nil {

@@ -121,7 +121,7 @@ func TestVisitsOfHiddenDevices(t *testing.T) {
 	}
 	w.set(fleet.RoleTechnician, fleet.Access{Default: fleet.See, Groups: map[id.Group]fleet.Rights{w.group.ID: 0}})
 	w.set(fleet.RoleAdmin, fleet.Access{Default: fleet.See, Groups: map[id.Group]fleet.Rights{w.group.ID: 0}})
-	if w.revocations()["visit."+string(mine.Visit.ID)].Code != fault.VisitEnded || len(w.revocations()) != 1 {
+	if w.revocations()["visit."+string(mine.Visit.ID)].Code != fault.AccessWithdrawn || len(w.revocations()) != 1 {
 		t.Errorf("ended: %v", w.revocations())
 	}
 	p, err = w.Authenticate(t.Context(), w.session(p.Email))
