@@ -37,9 +37,9 @@ func (c *console) mePage(w *response, r *http.Request, p fleet.Principal) error 
 
 func passwordForm() form {
 	return form{Action: "/me/password", Submit: "Change password", Inputs: []input{
-		{Name: "old", Label: "Present password", Kind: "password", Max: 256, Required: true, Autocomplete: "current-password"},
-		{Name: "new", Label: "New password", Kind: "password", Max: 256, Required: true, Autocomplete: "new-password", Hint: "At least 8 characters. Your other sessions end."},
-		{Name: "again", Label: "New password again", Kind: "password", Max: 256, Required: true, Autocomplete: "new-password"},
+		{Name: "old", Label: "Present password", Kind: "password", Max: fleet.MaxPassword, Required: true, Autocomplete: "current-password"},
+		{Name: "new", Label: "New password", Kind: "password", Max: fleet.MaxPassword, Required: true, Autocomplete: "new-password", Hint: "At least 8 characters. Your other sessions end."},
+		{Name: "again", Label: "New password again", Kind: "password", Max: fleet.MaxPassword, Required: true, Autocomplete: "new-password"},
 	}}
 }
 

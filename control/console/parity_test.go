@@ -162,3 +162,28 @@ func TestWhatEndedAVisitIsShown(t *testing.T) {
 		}
 	}
 }
+
+// Forms have the bounds that the rules and the API have.
+func TestFormsHaveTheRulesBounds(t *testing.T) {
+	h := newConsole(t, sample())
+	max := func(attribute string, n int) string { return fmt.Sprintf(`%s="%d"`, attribute, n) }
+	for path, want := range map[string]string{
+		"/me": max("maxlength", fleet.MaxPassword), "/resellers/add": max("max", fleet.MaxConnections), "/invitation/" + invitation: max("maxlength", fleet.MaxPassword),
+	} {
+		if body := ask(h, "GET", path, nil).Body.String(); !strings.Contains(body, want) {
+			t.Errorf("%s lacks %s", path, want)
+		}
+	}
+	for n, refused := range map[int]bool{fleet.MaxConnections: false, fleet.MaxConnections + 1: true} {
+		w := ask(h, "POST", "/resellers/add", url.Values{"name": {"R"}, "connections": {fmt.Sprint(n)}, "email": {"r@acme.example"}, "person": {"R"}})
+		if (w.Code == fault.Status(fault.Invalid)) != refused {
+			t.Errorf("%d connections: %d", n, w.Code)
+		}
+	}
+	for n, status := range map[int]int{fleet.MaxPassword: fault.Status(fault.WrongLogin), fleet.MaxPassword + 1: fault.Status(fault.Invalid)} {
+		w := ask(h, "POST", "/sign-in", url.Values{"email": {goodEmail}, "password": {strings.Repeat("é", n)}}, signedOut)
+		if w.Code != status || !strings.Contains(w.Body.String(), max("maxlength", fleet.MaxPassword)) {
+			t.Errorf("a password of %d: %d", n, w.Code)
+		}
+	}
+}
