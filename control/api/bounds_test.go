@@ -117,3 +117,13 @@ func TestStatedBoundsHold(t *testing.T) {
 		t.Errorf("an activation's password: %d", n)
 	}
 }
+
+// A right that no group can have is refused by the name of its place, and not
+// left out.
+func TestNoGroupsRightToManagePeople(t *testing.T) {
+	w := newWorld(t)
+	rec := w.do("PUT", "/api/v1/roles/technician", `{"default":["see"],"groups":[{"group":"`+string(aGroup)+`","rights":["see","manage_people"]}]}`)
+	if p := problem(t, rec); p.Code != fault.Invalid || p.Field != "groups[0].rights[1]" {
+		t.Errorf("%d %+v", rec.Code, p)
+	}
+}

@@ -42,6 +42,7 @@ type fake struct {
 	groups   []fleet.Group
 	relays   []fleet.Relay
 	events   []fleet.StatusChange // of every device; nil: some
+	given    fleet.Access         // to a role, last
 	unknown  time.Time            // since when the bus is away
 	fail     map[string]error
 	live     map[string]bool // tokens of sessions

@@ -187,3 +187,21 @@ func TestFormsHaveTheRulesBounds(t *testing.T) {
 		}
 	}
 }
+
+// The form gives a group what its row says and nothing of the default's: what no
+// group can have is for the rules to refuse, beside the form.
+func TestGroupsRightsAreHandedOnAsTyped(t *testing.T) {
+	x := sample()
+	h := newConsole(t, x)
+	g := string(groupID(1))
+	form := url.Values{"own": {g}, "r:default:See": {"on"}, "r:default:Manage people": {"on"}, "r:" + g + ":See": {"on"}}
+	if w := ask(h, "POST", "/roles/technician", form); w.Code != 303 || x.given.Default != fleet.See|fleet.ManagePeople || x.given.Groups[groupID(1)] != fleet.See {
+		t.Errorf("%d, given %+v", w.Code, x.given)
+	}
+	form.Set("r:"+g+":Manage people", "on")
+	x.fail["SetRoleRights"] = fault.New(fault.Invalid, "Not in a group.").In("groups")
+	w := ask(h, "POST", "/roles/technician", form)
+	if w.Code != fault.Status(fault.Invalid) || !strings.Contains(w.Body.String(), "Not in a group.") || x.given.Groups[groupID(1)] != fleet.See|fleet.ManagePeople {
+		t.Errorf("%d, given %+v", w.Code, x.given)
+	}
+}

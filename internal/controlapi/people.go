@@ -65,7 +65,7 @@ type Access struct {
 // GroupAccess is what a role may do with one group's devices.
 type GroupAccess struct {
 	Group  id.Group `json:"group"`
-	Rights []string `json:"rights" enum:"see,visit_account,visit_passwordless,manage_devices,manage_people" max:"5"`
+	Rights []string `json:"rights" enum:"see,visit_account,visit_passwordless,manage_devices" max:"4" doc:"manage_people is given by default alone: it is the role's, for all groups."`
 }
 
 // RoleRights are a role and what it may do.
