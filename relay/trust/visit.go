@@ -24,14 +24,15 @@ const (
 
 // seat is a visit that this relay serves.
 type seat struct {
-	visit token.Visit
-	seen  atomic.Int64 // instant of the last operation
-	ends  instant      // whatever is done
-	pace  cadence
-	ended chan struct{}
-	why   atomic.Pointer[fault.Code] // what ended it: set before ended is closed
-	shown atomic.Pointer[id.Device]  // by which device the last page was
-	guest Guest                      // what a request is given, less its cookie
+	visit  token.Visit
+	seen   atomic.Int64 // instant of the last operation
+	ends   instant      // whatever is done
+	pace   cadence
+	ended  chan struct{}
+	why    atomic.Pointer[fault.Code]    // what ended it: set before ended is closed
+	shown  atomic.Pointer[id.Device]     // by which device the last page was
+	sealed atomic.Pointer[token.SealKey] // the newest that a cookie of it has
+	guest  Guest                         // what a request is given, less its cookie
 
 	in, out, requests atomic.Int64
 
@@ -92,6 +93,7 @@ func (t *Trust) AdmitVisit(cookie string, site id.Site, a Activity, key uint64) 
 			if g.Cookie, err = token.SealVisit(key, v); err != nil {
 				return Guest{}, err
 			}
+			s.sealedBy(key)
 		}
 	}
 	return g, nil
@@ -109,6 +111,9 @@ func (t *Trust) openVisit(cookie string, ring *keyring, site id.Site, now time.T
 	cookie = strings.Clone(cookie)
 	v, err := token.OpenVisit(cookie, ring.sealKey, now)
 	if err != nil && v.ID == "" {
+		if f := t.goneVisit(cookie, ring, site, now); f != nil {
+			return v, nil, f
+		}
 		return v, nil, err
 	}
 	if v.Site != site {
@@ -124,6 +129,12 @@ func (t *Trust) openVisit(cookie string, ring *keyring, site id.Site, now time.T
 	s, f := t.seat(v)
 	if f != nil {
 		return v, nil, f
+	}
+	if k, ok := ring.sealKey(kidOf(cookie)); ok {
+		s.sealedBy(k)
+		if f := t.knows(s, k.ID); f != nil {
+			return v, nil, f
+		}
 	}
 	if now.Round(0).Sub(v.Seen) >= -token.Leeway {
 		s.sawAt(t.instantOf(v.Seen, now)) // at another relay
@@ -195,6 +206,10 @@ func (t *Trust) open(v token.Visit) (Guest, token.Visit, error) {
 	}
 	s, f := t.seat(v)
 	if f != nil {
+		return Guest{}, v, f
+	}
+	s.sealedBy(key)
+	if f := t.knows(s, key.ID); f != nil {
 		return Guest{}, v, f
 	}
 	g := s.guest
