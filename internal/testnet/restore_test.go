@@ -37,7 +37,7 @@ func TestRestoreWhileItRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ws.CloseNow() //nolint:errcheck // it is cut
+	defer ws.CloseNow()
 	up := known.AwaitStatus(controlapi.StatusConnected)
 
 	f, err := os.Open(backup)
