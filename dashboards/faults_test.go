@@ -245,7 +245,7 @@ func (x *faults) loseTheBus() {
 		page, err := x.API.Visits(t.Context(), controlapi.VisitQuery{})
 		ended := 0
 		for _, o := range page.Items {
-			if o.EndCode == fault.VisitEnded {
+			if o.EndCode == fault.EndedByVisitor {
 				ended++
 			}
 		}

@@ -70,7 +70,7 @@ func TestHostileRequests(t *testing.T) {
 		{"endless cookie", fault.VisitNeeded, get("Host: "+mine+"\r\n", "Cookie: __Host-trunkline-visit="+strings.Repeat("A", 8000)+"\r\n")},
 		{"forged cookie", fault.VisitNeeded, get("Host: "+mine+"\r\n", forged(forger, s.pbx.Site, time.Hour))},
 		{"cookie under an unknown key", fault.VisitNeeded, get("Host: "+mine+"\r\n", forged(unknown, s.pbx.Site, time.Hour))},
-		{"expired cookie", fault.VisitEnded, get("Host: "+mine+"\r\n", forged(seal, s.pbx.Site, -time.Minute))},
+		{"expired cookie", fault.VisitExpired, get("Host: "+mine+"\r\n", forged(seal, s.pbx.Site, -time.Minute))},
 		{"changed cookie", fault.VisitNeeded, get("Host: "+mine+"\r\n", strings.Replace(cookie, "\r\n", "A\r\n", 1))},
 		{"oversized header", fault.HeadersTooLarge, get("Host: "+mine+"\r\n", cookie+"X-Filler: "+strings.Repeat("f", 17<<10)+"\r\n")},
 		{"endless headers", fault.HeadersTooLarge, get("Host: "+mine+"\r\n", cookie+strings.Repeat("X-F: f\r\n", 4000))},

@@ -211,7 +211,7 @@ func (s *stage) endedVisit(t *testing.T) {
 	if err := s.API.EndVisit(t.Context(), start.Visit.ID); err != nil {
 		t.Fatal(err)
 	}
-	s.leaves(t, edgeFault(fault.VisitEnded), func() fault.Code {
+	s.leaves(t, edgeFault(fault.EndedByStaff), func() fault.Code {
 		var code fault.Code
 		testnet.Eventually(t, "the visit is over", func() error {
 			a, err := get(t, v, "/")

@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"trunkline/agent/manage"
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
 
@@ -224,7 +225,7 @@ func TestShots(t *testing.T) {
 		v.Server, v.Email, v.Firmware.Value, v.Passwordless, v.Account = "https://console.example.com", "tech@example.com", "37.19.0.110", true, "remote"
 		v.Now = []manage.Visit{{ID: id.NewVisit(), Who: "Ann Example", Method: "passwordless", From: time.Now().Add(-5 * time.Minute)}}
 		for i := range 3 {
-			v.Past = append(v.Past, manage.Visit{ID: id.NewVisit(), Who: "Ben Longername-Smythe", Method: "account", From: time.Now().Add(-time.Hour * 30 * time.Duration(i+1)), To: time.Now().Add(-time.Hour * 29 * time.Duration(i+1))})
+			v.Past = append(v.Past, manage.Visit{ID: id.NewVisit(), Who: "Ben Longername-Smythe", Method: "account", Code: fault.EndedByStaff, From: time.Now().Add(-time.Hour * 30 * time.Duration(i+1)), To: time.Now().Add(-time.Hour * 29 * time.Duration(i+1))})
 		}
 	})
 	for name, width := range map[string]int64{"in": 1280, "in-phone": 390, "in-narrow": 320, "in-wide": 1920, "in-tablet": 800} {

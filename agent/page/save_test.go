@@ -214,13 +214,15 @@ func TestShown(t *testing.T) {
 		for range 30 {
 			x.Past = append(x.Past, manage.Visit{ID: id.NewVisit(), Who: "Ann", Method: "account", From: time.Now(), To: time.Now()})
 		}
+		x.Past[0].Code, x.Past[1].Code = fault.VisitIdle, "visit_ended_by_the_<b>moon</b>"
 	})
 	for _, path := range []string{"/", "/live"} {
 		a := w.get(c, path)
 		if strings.Contains(a.body, "<script>alert") {
 			t.Errorf("%s: not escaped", path)
 		}
-		for _, want := range []string{"Server unreachable", "3 attempts, the last at r1.example.com:443", "Next try", "Passwordless Login", "Account Login", "20 of 30"} {
+		for _, want := range []string{"Server unreachable", "3 attempts, the last at r1.example.com:443", "Next try", "Passwordless Login", "Account Login", "20 of 30",
+			fault.Ending(fault.VisitIdle), "visit_ended_by_the_&lt;b&gt;moon"} {
 			if !strings.Contains(a.body, want) {
 				t.Errorf("%s lacks %q", path, want)
 			}

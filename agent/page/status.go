@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"trunkline/agent/manage"
+	"trunkline/internal/fault"
 )
 
 // live answers the page's own script with what changes by itself, or with
@@ -109,7 +110,7 @@ func visitTable(visits []manage.Visit, none string, now bool) markup {
 		return tag("p", attrs{"class", "none"}, text(none))
 	}
 	row := func(v manage.Visit) markup {
-		last := tag("td", attrs{"data-label", "To"}, moment(v.To))
+		last := join(tag("td", attrs{"data-label", "To"}, moment(v.To)), tag("td", attrs{"data-label", "Ended"}, text(fault.Ending(v.Code))))
 		if now {
 			last = tag("td", attrs{"class", "act"}, endButton(v))
 		}
@@ -122,7 +123,7 @@ func visitTable(visits []manage.Visit, none string, now bool) markup {
 	for _, v := range visits[:min(len(visits), maxPast)] {
 		rows = append(rows, row(v))
 	}
-	lastHead := tag("th", attrs{"scope", "col"}, text("To"))
+	lastHead := join(tag("th", attrs{"scope", "col"}, text("To")), tag("th", attrs{"scope", "col"}, text("Ended")))
 	if now {
 		lastHead = tag("th", attrs{"scope", "col"}, tag("span", attrs{"class", "hidden"}, text("Action")))
 	}

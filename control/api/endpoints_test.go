@@ -73,9 +73,9 @@ var calls = []struct {
 	{"signIn", "POST", "/sessions", `{"email":"anna@example.com","password":"x"}`, 201, []any{"anna@example.com", "x", remote}},
 	{"signOut", "DELETE", "/sessions/current", "", 204, []any{me()}},
 	{"getMe", "GET", "/me", "", 200, []any{me()}},
-	{"changePassword", "PUT", "/me/password", `{"old":"a","new":"b"}`, 204, []any{me(), "a", "b"}},
+	{"changePassword", "PUT", "/me/password", `{"old":"a","new":"a new password"}`, 204, []any{me(), "a", "a new password"}},
 	{"getInvitation", "GET", "/invitations/once", "", 200, []any{"once", remote}},
-	{"acceptInvitation", "POST", "/invitations/once/acceptance", `{"password":"b"}`, 201, []any{"once", "b", remote}},
+	{"acceptInvitation", "POST", "/invitations/once/acceptance", `{"password":"a new password"}`, 201, []any{"once", "a new password", remote}},
 
 	{"listDevices", "GET", "/devices?search=ac&status=connected&limit=7&cursor=c", "", 200, []any{me(),
 		fleet.DeviceQuery{Search: "ac", Status: fleet.StatusConnected, Cursor: "c", Limit: 7}}},

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"trunkline/control/fleet"
 )
 
 // field is what the tags of a request's or an answer's struct say of one
@@ -58,11 +60,20 @@ func number(sf reflect.StructField, tag string) int {
 	if !ok {
 		return 0
 	}
+	if n, named := bounds[tag+" "+s]; named {
+		return n
+	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
 		panic("BUG: tag " + tag + " of " + sf.Name)
 	}
 	return n
+}
+
+// bounds are those that the rules enforce too, and name once.
+var bounds = map[string]int{
+	"min password": fleet.MinPassword, "max password": fleet.MaxPassword,
+	"max connections": fleet.MaxConnections,
 }
 
 var (
@@ -108,6 +119,8 @@ func (f field) checkString(s string) error {
 	switch {
 	case s == "" && f.required:
 		return fmt.Errorf("must not be empty")
+	case f.min != 0 && utf8.RuneCountInString(s) < f.min:
+		return fmt.Errorf("at least %d characters", f.min)
 	case f.max != 0 && utf8.RuneCountInString(s) > f.max:
 		return fmt.Errorf("at most %d characters", f.max)
 	case f.enum != nil && s != "" && !slices.Contains(f.enum, s):

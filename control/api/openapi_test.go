@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
 
@@ -173,6 +174,20 @@ func walk(v any, path string, visit func(string, map[string]any)) {
 	case []any:
 		for i, item := range v {
 			walk(item, fmt.Sprintf("%s/%d", path, i), visit)
+		}
+	}
+}
+
+// The document names every code that a visit can end with.
+func TestEndCodesAreInTheDocument(t *testing.T) {
+	var doc map[string]any
+	if err := json.Unmarshal(newWorld(t).do("GET", "/api/v1/openapi.json", "").Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	said := at(doc, "components", "schemas", "Visit", "properties", "end_code", "description").(string)
+	for _, c := range fault.Endings() {
+		if !regexp.MustCompile(`\b` + string(c) + `\b`).MatchString(said) {
+			t.Errorf("%s is not in %q", c, said)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func TestBodiesRefused(t *testing.T) {
 		{"pair's role unheard of", with("hot_standby", `{"type":"primary","role":"king"}`), "hot_standby.role", "need one of active, standby"},
 		{"pair's peer malformed", with("hot_standby", `{"type":"primary","role":"active","peer":"?"}`), "hot_standby.peer", "4 to 32"},
 		{"e-mail of two lines", with("email", `"a@example.com\nBcc: b@example.com"`), "email", "control characters"},
-		{"password too long", with("password", `"`+strings.Repeat("x", 1025)+`"`), "password", "at most 1024"},
+		{"password too long", with("password", `"`+strings.Repeat("x", 257)+`"`), "password", "at most 256"},
 		{"code too long", with("code", `"`+strings.Repeat("A", 65)+`"`), "code", "at most 64"},
 		{"code a number", with("code", "1234"), "code", "need a string"},
 	}

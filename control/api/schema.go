@@ -78,7 +78,7 @@ func (s schemas) of(f field) object {
 		t = t.Elem()
 	}
 	text := t.Kind() == reflect.String
-	for key, v := range map[string]any{"description": f.doc, "format": f.format, "minimum": f.min} {
+	for key, v := range map[string]any{"description": f.doc, "format": f.format} {
 		if !reflect.ValueOf(v).IsZero() && (key != "description" || f.place == "json") {
 			o[key] = v
 		}
@@ -89,13 +89,19 @@ func (s schemas) of(f field) object {
 	case f.max != 0:
 		o["maximum"] = f.max
 	}
+	switch {
+	case f.min != 0 && text:
+		o["minLength"] = f.min
+	case f.min != 0:
+		o["minimum"] = f.min
+	}
 	if f.size != 0 {
 		n := (f.size + 2) / 3 * 4
 		o["minLength"], o["maxLength"] = n, n
 	}
 	if f.enum != nil {
 		o["enum"] = f.enum
-	} else if text && f.required && f.max != 0 {
+	} else if text && f.required && f.max != 0 && f.min == 0 {
 		o["minLength"] = 1
 	}
 	return o

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,10 +113,25 @@ func (a auditList) filter() []input {
 	return []input{
 		{Name: "actor", Label: "Person", Kind: "text", Max: 100, Value: a.Actor, Autocomplete: "off"},
 		{Name: "action", Label: "Action", Kind: "select", Options: chosen(a.Action, append([]option{{Text: "All"}}, actions...))},
-		{Name: "outcome", Label: "Outcome", Kind: "select", Options: chosen(a.Outcome, []option{{Text: "All"}, {Value: "ok", Text: "Done"}, {Value: fleet.OutcomeRefused, Text: "Refused"}})},
+		{Name: "outcome", Label: "Outcome", Kind: "select", Options: chosen(a.Outcome, outcomes(a.Outcome))},
 		{Name: "from_day", Label: "From", Kind: "date", Value: a.from},
 		{Name: "to_day", Label: "To", Kind: "date", Value: a.to},
 	}
+}
+
+// outcomes are what can be chosen: done, refused, refused with one code. What
+// is chosen is there, also if nobody knows it.
+func outcomes(chosen string) []option {
+	out := []option{{Text: "All"}, {Value: "ok", Text: "Done"}, {Value: fleet.OutcomeRefused, Text: "Refused"}}
+	codes := fault.Codes()
+	if c := fault.Code(chosen); chosen != "" && chosen != "ok" && chosen != fleet.OutcomeRefused && !slices.Contains(codes, c) {
+		codes = append(codes, c)
+	}
+	slices.Sort(codes)
+	for _, c := range codes {
+		out = append(out, option{Value: string(c), Text: "Refused: " + plain(string(c))})
+	}
+	return out
 }
 
 func (c *console) auditPage(w *response, r *http.Request, p fleet.Principal) error {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 
 	"trunkline/control/fleet"
 	"trunkline/internal/fault"
@@ -21,8 +22,10 @@ type deviceDetail struct {
 	Site   deviceView  // who a visit to the site goes to
 	Visits []visitView
 	Events []eventView
-	More   bool // events
-	Life   input
+	// Where older entries of the timeline are, and from these the newest; "":
+	// there are none, or they are shown.
+	Older, Newest string
+	Life          input
 }
 
 // eventView is an entry of the timeline.
@@ -71,11 +74,21 @@ func (c *console) devicePage(w *response, r *http.Request, p fleet.Principal) er
 
 // deviceRecords reads what is on record of a device: group, timeline, visits.
 func (c *console) deviceRecords(r *http.Request, p fleet.Principal, d fleet.Device, v *deviceDetail) error {
-	events, err := c.o.Fleet.DeviceEvents(r.Context(), p, d.ID, "", eventsShown)
+	cursor, err := parseCursor(r, "events")
 	if err != nil {
 		return err
 	}
-	v.More = events.Next != ""
+	events, err := c.o.Fleet.DeviceEvents(r.Context(), p, d.ID, cursor, eventsShown)
+	if err != nil {
+		return err
+	}
+	at := "/devices/" + string(d.ID)
+	if events.Next != "" {
+		v.Older = address(at, url.Values{"events": {events.Next}}) + "#timeline"
+	}
+	if cursor != "" {
+		v.Newest = at + "#timeline"
+	}
 	for _, e := range events.Items {
 		v.Events = append(v.Events, viewOfEvent(e))
 	}

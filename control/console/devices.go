@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 
@@ -36,6 +37,9 @@ type filter struct {
 type column struct {
 	Text, Href string
 	Sorted     string // ascending, descending or ""
+	// And is another thing in the same column that it can be sorted by; nil:
+	// there is none.
+	And *column
 }
 
 func (c *console) devicesPage(w *response, r *http.Request, p fleet.Principal) error {
@@ -158,33 +162,40 @@ func (d deviceList) kept() []input {
 	return out
 }
 
-func (d deviceList) columns() []column {
-	var out []column
-	for _, x := range []struct{ text, sort string }{
-		{"PBX", fleet.SortName}, {"Model, firmware", ""}, {"Status", fleet.SortSince}, {"Site address", ""},
-	} {
-		col := column{Text: x.text}
-		if x.sort != "" {
-			current := d.Sort == x.sort || d.Sort == "" && x.sort == fleet.SortName
-			v := d.keep()
-			v.Set("sort", x.sort)
-			v.Del("desc")
-			if current {
-				col.Sorted = "ascending"
-				if d.Desc {
-					col.Sorted = "descending"
-				} else {
-					v.Set("desc", "1")
-				}
-			}
-			if d.listQuery.Search != "" {
-				v.Set("q", d.listQuery.Search)
-			}
-			col.Href = address(d.path, v)
-		}
-		out = append(out, col)
+// Order is how the rows are sorted by what is in the column.
+func (c column) Order() string {
+	if c.And != nil && c.Sorted == "" {
+		return c.And.Sorted
 	}
-	return out
+	return c.Sorted
+}
+
+func (d deviceList) columns() []column {
+	name, serial := d.column("PBX", fleet.SortName), d.column("Serial number", fleet.SortSerial)
+	name.And = &serial
+	return []column{name, {Text: "Model, firmware"}, d.column("Status", fleet.SortSince), {Text: "Site address"}}
+}
+
+// column is the head of what the list can be sorted by; again the other way
+// round if it is.
+func (d deviceList) column(text, sort string) column {
+	v := d.keep()
+	v.Set("sort", sort)
+	v.Del("desc")
+	if d.listQuery.Search != "" {
+		v.Set("q", d.listQuery.Search)
+	}
+	col := column{Text: text}
+	if cmp.Or(d.Sort, fleet.SortName) == sort {
+		col.Sorted = "ascending"
+		if d.Desc {
+			col.Sorted = "descending"
+		} else {
+			v.Set("desc", "1")
+		}
+	}
+	col.Href = address(d.path, v)
+	return col
 }
 
 func (c *console) groupFilter(r *http.Request, p fleet.Principal, q deviceList) ([]option, error) {

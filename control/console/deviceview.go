@@ -28,7 +28,8 @@ type deviceView struct {
 	Connected    bool
 	NeverSeen    bool
 	NotActivated bool
-	CodeState    string
+	CodeState    string // what it has for an authentication code; "" if none is needed
+	HasCode      bool   // it can be revoked
 	ReasonCode   fault.Code
 	Pick         bool // has a box to be selected by
 }
@@ -69,7 +70,6 @@ func (c *console) deviceView(p fleet.Principal, d fleet.Device) deviceView {
 		v.Status, v.StatusKey, v.NotActivated, v.NeverSeen = "Not activated", "never", true, true
 		v.WhyNot = "Its PBX has not been activated yet."
 		v.Since = d.Created
-		v.CodeState = codeState(d.Code, c.now())
 	default:
 		v.Status, v.StatusKey = "Not connected", "down"
 		v.WhyNot = "It is not connected."
@@ -85,6 +85,9 @@ func (c *console) deviceView(p fleet.Principal, d fleet.Device) deviceView {
 		if !own {
 			v.WhyNot = "It belongs to " + plain(d.Owner) + ", whose people visit it."
 		}
+	}
+	if v.HasCode = d.Code.Hash != ""; v.HasCode || v.NotActivated {
+		v.CodeState = codeState(d.Code, c.now())
 	}
 	v.switchable(may)
 	return v
@@ -113,11 +116,15 @@ func codeState(s fleet.CodeState, now time.Time) string {
 	switch {
 	case s.Hash == "":
 		return "no code"
+	case !s.Used.IsZero():
+		return "a code that was used " + utc(s.Used)
 	case !now.Before(s.Expires):
-		return "code expired"
+		return "a code that expired " + utc(s.Expires)
 	}
-	return "code until " + s.Expires.UTC().Format("2006-01-02 15:04 UTC")
+	return "a code until " + utc(s.Expires)
 }
+
+func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // connectView is what to type to connect the first PBX.
 type connectView struct {

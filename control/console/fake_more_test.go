@@ -70,7 +70,10 @@ func (f *fake) EachDevice(_ context.Context, _ fleet.Principal, _ fleet.DeviceQu
 	return nil
 }
 
-func (f *fake) DeviceEvents(_ context.Context, _ fleet.Principal, d id.Device, _ string, _ int) (fleet.Page[fleet.StatusChange], error) {
+func (f *fake) DeviceEvents(_ context.Context, _ fleet.Principal, d id.Device, cursor string, limit int) (fleet.Page[fleet.StatusChange], error) {
+	if f.events != nil {
+		return cut(f.events, cursor, limit), f.done("DeviceEvents")
+	}
 	return fleet.Page[fleet.StatusChange]{Items: []fleet.StatusChange{
 		{At: noon.Add(-2 * time.Hour), Kind: string(fleet.StatusConnected), Detail: "relay relay-1, from 198.51.100.7:40112"},
 		{At: noon.Add(-3 * time.Hour), Kind: string(fleet.StatusDisconnected), Reason: fault.PeerSilent},

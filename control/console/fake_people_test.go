@@ -98,6 +98,7 @@ func (f *fake) RoleRights(context.Context, fleet.Principal) (map[fleet.Role]flee
 }
 
 func (f *fake) SetRoleRights(_ context.Context, _ fleet.Principal, _ fleet.Role, a fleet.Access, _ string) (fleet.Access, error) {
+	f.given = a
 	return a, f.done("SetRoleRights")
 }
 

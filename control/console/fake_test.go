@@ -41,7 +41,9 @@ type fake struct {
 	sub      fleet.Subscription
 	groups   []fleet.Group
 	relays   []fleet.Relay
-	unknown  time.Time // since when the bus is away
+	events   []fleet.StatusChange // of every device; nil: some
+	given    fleet.Access         // to a role, last
+	unknown  time.Time            // since when the bus is away
 	fail     map[string]error
 	live     map[string]bool // tokens of sessions
 	signedIn int

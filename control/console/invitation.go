@@ -38,8 +38,8 @@ func (c *console) showInvitation(w *response, r *http.Request, refused error) er
 		return err
 	}
 	f := form{Action: "/invitation/" + t, Submit: "Set the password and sign in", Inputs: []input{
-		{Name: "password", Label: "Choose a password", Kind: "password", Max: 256, Required: true, Focus: true, Autocomplete: "new-password", Hint: "At least 8 characters. Nobody else knows it."},
-		{Name: "again", Label: "The same again", Kind: "password", Max: 256, Required: true, Autocomplete: "new-password"},
+		{Name: "password", Label: "Choose a password", Kind: "password", Max: fleet.MaxPassword, Required: true, Focus: true, Autocomplete: "new-password", Hint: "At least 8 characters. Nobody else knows it."},
+		{Name: "again", Label: "The same again", Kind: "password", Max: fleet.MaxPassword, Required: true, Autocomplete: "new-password"},
 	}}
 	if refused != nil && !f.refused(refused) {
 		return refused

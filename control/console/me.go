@@ -37,13 +37,14 @@ func (c *console) mePage(w *response, r *http.Request, p fleet.Principal) error 
 
 func passwordForm() form {
 	return form{Action: "/me/password", Submit: "Change password", Inputs: []input{
-		{Name: "old", Label: "Present password", Kind: "password", Max: 256, Required: true, Autocomplete: "current-password"},
-		{Name: "new", Label: "New password", Kind: "password", Max: 256, Required: true, Autocomplete: "new-password", Hint: "At least 8 characters. Your other sessions end."},
-		{Name: "again", Label: "New password again", Kind: "password", Max: 256, Required: true, Autocomplete: "new-password"},
+		{Name: "old", Label: "Present password", Kind: "password", Max: fleet.MaxPassword, Required: true, Autocomplete: "current-password"},
+		{Name: "new", Label: "New password", Kind: "password", Max: fleet.MaxPassword, Required: true, Autocomplete: "new-password", Hint: "At least 8 characters. Your other sessions end."},
+		{Name: "again", Label: "New password again", Kind: "password", Max: fleet.MaxPassword, Required: true, Autocomplete: "new-password"},
 	}}
 }
 
-var tokenLives = []option{{"168h", "7 days", false}, {"720h", "30 days", true}, {"2160h", "90 days", false}, {"8760h", "1 year", false}}
+// tokenLives go from the shortest that fleet allows to the longest.
+var tokenLives = []option{{"1h", "1 hour", false}, {"24h", "1 day", false}, {"168h", "7 days", false}, {"720h", "30 days", true}, {"2160h", "90 days", false}, {"8760h", "1 year", false}, {"9600h", "400 days", false}}
 
 func tokenForm() form {
 	return form{Action: "/me/tokens", Submit: "Create token", Inputs: []input{

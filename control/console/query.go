@@ -1,6 +1,7 @@
 package console
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -29,14 +30,24 @@ func parseList(r *http.Request) (listQuery, error) { return parseListOf(r, "") }
 
 func parseListOf(r *http.Request, prefix string) (listQuery, error) {
 	v := r.URL.Query()
-	q := listQuery{Search: search(v.Get("q")), Cursor: v.Get(prefix + "cursor"), first: 1, prefix: prefix}
-	if len(q.Cursor) > maxCursor || !utf8.ValidString(q.Cursor) || strings.ContainsFunc(q.Cursor, unicode.IsControl) {
-		return q, fault.New(fault.Invalid, "The page's address is damaged. Begin at the first page.").In("cursor")
+	q := listQuery{Search: search(v.Get("q")), first: 1, prefix: prefix}
+	var err error
+	if q.Cursor, err = parseCursor(r, prefix+"cursor"); err != nil {
+		return q, err
 	}
 	if n, err := strconv.Atoi(v.Get(prefix + "from")); err == nil && q.Cursor != "" && n > 0 && n < 1<<31 {
 		q.first = n
 	}
 	return q, nil
+}
+
+// parseCursor reads where a page of a list begins; "" is at the beginning.
+func parseCursor(r *http.Request, name string) (string, error) {
+	s := r.URL.Query().Get(name)
+	if len(s) > maxCursor || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return "", fault.New(fault.Invalid, "The page's address is damaged. Begin at the first page.").In(name)
+	}
+	return s, nil
 }
 
 // search cuts what was typed to what fleet takes, whole characters only.
@@ -86,9 +97,10 @@ func (q listQuery) pager(path string, keep url.Values, shown, total int, next st
 	return p
 }
 
-// place is where in the list the page is, for another list's pager to keep.
-func (q listQuery) place() url.Values {
-	v := url.Values{}
+// place is where in the list the page is, for another list's pager to keep beside
+// what both keep.
+func (q listQuery) place(keep url.Values) url.Values {
+	v := maps.Clone(keep)
 	if q.Cursor != "" {
 		v.Set(q.prefix+"cursor", q.Cursor)
 		v.Set(q.prefix+"from", strconv.Itoa(q.first))

@@ -8,8 +8,6 @@ import (
 	"trunkline/control/fleet"
 )
 
-const maxConnections = 10_000_000
-
 type resellersView struct {
 	SearchBox searchBox
 	Rows      []fleet.Reseller
@@ -37,7 +35,7 @@ func (c *console) resellersPage(w *response, r *http.Request, p fleet.Principal)
 func resellerInputs(name string, connections int) []input {
 	return []input{
 		{Name: "name", Label: "Name of the reseller", Kind: "text", Max: 100, Required: true, Value: name, Autocomplete: "off"},
-		{Name: "connections", Label: "Connections", Kind: "number", High: maxConnections, Required: true, Value: strconv.Itoa(connections), Hint: "They come out of your own capacity."},
+		{Name: "connections", Label: "Connections", Kind: "number", High: fleet.MaxConnections, Required: true, Value: strconv.Itoa(connections), Hint: "They come out of your own capacity."},
 	}
 }
 
@@ -57,7 +55,7 @@ func (c *console) showAddReseller(w *response, r *http.Request, p fleet.Principa
 }
 
 func (c *console) addReseller(w *response, r *http.Request, p fleet.Principal) error {
-	n, err := formNumber(r, "connections", 0, maxConnections)
+	n, err := formNumber(r, "connections", 0, fleet.MaxConnections)
 	var inv fleet.Invitation
 	if err == nil {
 		_, inv, err = c.o.Fleet.AddReseller(r.Context(), p, fleet.NewReseller{
@@ -114,7 +112,7 @@ func (c *console) editReseller(w *response, r *http.Request, p fleet.Principal) 
 		return err
 	}
 	name := r.PostFormValue("name")
-	n, err := formNumber(r, "connections", 0, maxConnections)
+	n, err := formNumber(r, "connections", 0, fleet.MaxConnections)
 	if err == nil {
 		_, err = c.o.Fleet.EditReseller(r.Context(), p, x.ID, fleet.ResellerEdit{Match: r.PostFormValue("match"), Name: &name, Connections: &n})
 	}

@@ -120,7 +120,7 @@ func (c *console) setRights(w *response, r *http.Request, p fleet.Principal) err
 		if g.UnmarshalText([]byte(raw)) != nil {
 			return fault.New(fault.Invalid, "The form is damaged. Reload the page.").In("own")
 		}
-		a.Groups[g] = formRights(r, raw) | a.Default&fleet.ManagePeople
+		a.Groups[g] = formRights(r, raw)
 	}
 	if _, err := c.o.Fleet.SetRoleRights(r.Context(), p, role, a, r.PostFormValue("match")); err != nil {
 		f := form{}

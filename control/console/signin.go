@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -19,6 +20,9 @@ type signInView struct {
 	Code        fault.Code
 	Field       string // email or password: where the error is
 }
+
+// MaxPassword is how many characters are worth typing.
+func (signInView) MaxPassword() int { return fleet.MaxPassword }
 
 func (c *console) signInPage(w *response, r *http.Request) error {
 	next := localPath(r.URL.Query().Get("next"))
@@ -68,8 +72,8 @@ func checkLogin(email, password string) error {
 		return fault.New(fault.Invalid, "That is longer than any e-mail address.").In("email")
 	case password == "":
 		return fault.New(fault.Invalid, "Enter your password.").In("password")
-	case len(password) > 1024:
-		return fault.New(fault.Invalid, "That is longer than any password here (1,024 bytes).").In("password")
+	case utf8.RuneCountInString(password) > fleet.MaxPassword:
+		return fault.New(fault.Invalid, "That is longer than any password here (%d characters).", fleet.MaxPassword).In("password")
 	}
 	return nil
 }

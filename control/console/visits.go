@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"trunkline/control/fleet"
@@ -48,27 +47,10 @@ func (c *console) visitView(p fleet.Principal, v fleet.Visit) visitView {
 func (v visitView) RequestCount() int { return int(v.Requests) }
 
 // EndWords say why a visit ended, shortly.
-func (v visitView) EndWords() string {
-	switch v.EndCode {
-	case "":
-		return ""
-	case fault.VisitEnded:
-		return "by hand, for idleness or at its longest time"
-	case fault.HandoverInvalid:
-		return "no browser arrived in time"
-	case fault.Unavailable:
-		return "the relays could not be told"
-	case fault.DeviceRemoved:
-		return "the PBX was removed"
-	case fault.EndedByPBX:
-		return "by the PBX’s own staff"
-	case fault.LoginFailed:
-		return "the PBX could not sign the visitor in"
-	}
-	return strings.ReplaceAll(string(v.EndCode), "_", " ")
-}
+func (v visitView) EndWords() string { return fault.Ending(v.EndCode) }
 
 type visitsView struct {
+	Of                 string // whose or where, if they are not all
 	On, Past           []visitView
 	People             []personView // with more than one visit on
 	OnPager, PastPager pager
@@ -93,13 +75,20 @@ func (c *console) visitsPage(w *response, r *http.Request, p fleet.Principal) er
 		return err
 	}
 	past.Search, on.Search = "", "" // visits have none
+	only, keep, err := visitFilter(r)
+	if err != nil {
+		return err
+	}
 	var v visitsView
-	if v.On, v.OnPager, err = c.listVisits(r, p, fleet.VisitQuery{Live: true}, on, past.place()); err != nil {
+	running, ended := only, only
+	running.Live, ended.Ended = true, true
+	if v.On, v.OnPager, err = c.listVisits(r, p, running, on, past.place(keep)); err != nil {
 		return err
 	}
-	if v.Past, v.PastPager, err = c.listVisits(r, p, fleet.VisitQuery{Ended: true}, past, on.place()); err != nil {
+	if v.Past, v.PastPager, err = c.listVisits(r, p, ended, past, on.place(keep)); err != nil {
 		return err
 	}
+	v.Of = visitsOf(only, slices.Concat(v.On, v.Past))
 	v.OnPager.Label, v.PastPager.Label = "Pages of visits on now", "Pages of recent visits"
 	if v.People, err = c.several(r, p, v.On); err != nil {
 		return err

@@ -76,7 +76,7 @@ func (f *Fleet) vouched(ctx context.Context, e *AuditEntry, a Activation) (func(
 	if a.Code != "" {
 		return f.byCode(ctx, e, a)
 	}
-	rejected := fault.New(fault.Rejected, "The activation was rejected. Check the e-mail address, the password and your role.")
+	rejected := fault.New(fault.Rejected, "The activation was rejected. Check the e-mail address, the password and what your role may do.")
 	u, err := f.credentials(ctx, e, a.Email, a.Password, a.Remote, rejected)
 	if err != nil {
 		return nil, err
@@ -86,11 +86,30 @@ func (f *Fleet) vouched(ctx context.Context, e *AuditEntry, a Activation) (func(
 		if err != nil {
 			return activated{}, err
 		}
-		if !u.Role.mayActivate() {
+		if may, err := mayActivate(tx, u, a.Serial); err != nil {
+			return activated{}, err
+		} else if !may {
 			return activated{}, rejected
 		}
 		return f.activate(tx, a, u.Account, e.At)
 	}, nil
+}
+
+// mayActivate: who connects PBXs by role must see this one too, or, if the account
+// has none of this serial number, those without a group, where it will be.
+func mayActivate(tx Tx, u User, sn id.Serial) (bool, error) {
+	if !u.Role.mayActivate() {
+		return false, nil
+	}
+	d, err := tx.DeviceBySerial(sn)
+	if err != nil && !noRow(err) {
+		return false, err
+	}
+	if d.Account != u.Account {
+		d.Group = ""
+	}
+	a, err := accessOf(tx, u)
+	return a.On(d.Group).Has(See), err
 }
 
 // activated is what one activation came to.

@@ -49,7 +49,7 @@ func (f *Fleet) byCode(ctx context.Context, e *AuditEntry, a Activation) (func(T
 		if err != nil {
 			return activated{}, err
 		}
-		return f.activateRecord(tx, d, a, e.At, rejected)
+		return f.activateRecord(tx, d, a, e, rejected)
 	}, nil
 }
 
@@ -73,7 +73,8 @@ func recordOf(tx Tx, hash string, a Activation, now time.Time, e *AuditEntry) (D
 }
 
 // activateRecord binds a PBX to the record that was made for it.
-func (f *Fleet) activateRecord(tx Tx, d Device, a Activation, now time.Time, rejected *fault.Error) (activated, error) {
+func (f *Fleet) activateRecord(tx Tx, d Device, a Activation, e *AuditEntry, rejected *fault.Error) (activated, error) {
+	now := e.At
 	out := activated{}
 	var err error
 	if out.account, err = tx.Account(d.Account); err != nil {
@@ -93,7 +94,7 @@ func (f *Fleet) activateRecord(tx Tx, d Device, a Activation, now time.Time, rej
 	case err == nil && known.Account != d.Account:
 		return out, fault.New(fault.DeviceClaimed, "This PBX (%s) belongs to another account. Have it removed there first.", a.Serial)
 	case err == nil:
-		return f.mergeRecord(tx, out, d, known, a, now)
+		return f.mergeRecord(tx, out, d, known, a, *e)
 	case !noRow(err):
 		return out, err
 	}
@@ -116,13 +117,13 @@ func (f *Fleet) activateRecord(tx Tx, d Device, a Activation, now time.Time, rej
 
 // mergeRecord is for a PBX that the account has already: it stays the same
 // device and gets what was said in the record.
-func (f *Fleet) mergeRecord(tx Tx, out activated, record, known Device, a Activation, now time.Time) (activated, error) {
+func (f *Fleet) mergeRecord(tx Tx, out activated, record, known Device, a Activation, e AuditEntry) (activated, error) {
 	if err := tx.RemoveDevice(record.ID); err != nil {
 		return out, err
 	}
 	known.Name, known.Group, known.Comment, known.Passwordless, known.Code = record.Name, record.Group, record.Comment, record.Passwordless, record.Code
 	known.Region, known.Second = record.Region, record.Second
-	out, err := f.reactivate(tx, out, known, a, now)
+	out, err := f.reactivate(tx, out, known, a, e.At)
 	if err != nil {
 		return out, err
 	}
@@ -131,6 +132,6 @@ func (f *Fleet) mergeRecord(tx Tx, out activated, record, known Device, a Activa
 	if err != nil {
 		return out, err
 	}
-	out.ended, err = endUnentitled(tx, vs, now)
+	out.ended, err = endUnentitled(tx, vs, e)
 	return out, err
 }

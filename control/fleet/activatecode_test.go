@@ -238,7 +238,7 @@ func TestMergeEndsVisits(t *testing.T) {
 	if again, err := w.Activate(t.Context(), x.with(c.Secret)); err != nil || again.Device != g.Device {
 		t.Fatal(again, err)
 	}
-	if w.revocations()["visit."+string(v.Visit.ID)].Code != fault.VisitEnded {
+	if w.revocations()["visit."+string(v.Visit.ID)].Code != fault.AccessWithdrawn {
 		t.Error("still in")
 	}
 }

@@ -68,9 +68,7 @@ func (f *Fleet) decide(ctx context.Context, e AuditEntry, fn func(tx Tx, e *Audi
 		} else if err != nil {
 			return err
 		}
-		if entry.token != "" {
-			entry.Detail = strings.TrimSpace(entry.Detail + " (by API token " + string(entry.token) + ")")
-		}
+		entry.Detail = entry.byToken(entry.Detail)
 		return tx.AddAudit(entry)
 	})
 	if err == nil && refusal != nil {
@@ -81,6 +79,14 @@ func (f *Fleet) decide(ctx context.Context, e AuditEntry, fn func(tx Tx, e *Audi
 	}
 	f.metrics.decided(e.Action, err)
 	return err
+}
+
+// byToken is a detail of e with the API token by which it was asked for, if it was.
+func (e AuditEntry) byToken(detail string) string {
+	if e.token == "" {
+		return detail
+	}
+	return strings.TrimSpace(detail + " (by API token " + string(e.token) + ")")
 }
 
 // refuse records a refusal that was decided without a transaction and gives

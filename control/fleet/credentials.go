@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+	"unicode/utf8"
 
 	"trunkline/internal/fault"
 )
@@ -67,7 +68,7 @@ func (f *Fleet) matchPassword(ctx context.Context, email, password string, plaus
 			return User{}, false, err
 		}
 	}
-	if len(password) > maxPassword {
+	if utf8.RuneCountInString(password) > MaxPassword {
 		password = "" // no user has this one, and it takes as long
 	}
 	stored := u.Hash

@@ -3,11 +3,11 @@ package fleet
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
 
-	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
@@ -180,7 +180,7 @@ func (f *Fleet) RemoveDevice(ctx context.Context, p Principal, device id.Device)
 	}
 	now := f.clock()
 	var d Device
-	var revoked map[string]bus.Revocation
+	var revoked revocations
 	err := f.decide(ctx, p.entry(now, ActionDeviceRemove, "PBX "+string(device)), func(tx Tx, e *AuditEntry) (err error) {
 		var own bool
 		if d, own, err = reachable(p, tx, device); err != nil {
@@ -199,22 +199,17 @@ func (f *Fleet) RemoveDevice(ctx context.Context, p Principal, device id.Device)
 		if err != nil {
 			return err
 		}
-		revoked = map[string]bus.Revocation{deviceKey(d.ID): revocationOf(fault.DeviceRemoved, voidAt(now, d.Issued))}
-		for _, v := range visits {
-			if v.Device == "" && d.Peer != "" {
-				continue // the other one of the pair serves it
-			}
-			v.Ended, v.EndCode = now, fault.DeviceRemoved
-			revoked[visitKey(v.ID)] = bus.Revocation{Code: fault.DeviceRemoved, At: now, Until: v.Expires}
-			if err := tx.UpdateVisit(v); err != nil {
-				return err
-			}
+		if d.Peer != "" { // the other one of the pair serves those that follow
+			visits = slices.DeleteFunc(visits, func(v Visit) bool { return v.Device == "" })
 		}
-		for key, r := range revoked {
-			if err := tx.PutRevocation(key, r); err != nil {
-				return err
-			}
+		if revoked, err = endVisits(tx, visits, *e, fault.DeviceRemoved); err != nil {
+			return err
 		}
+		gone := revocationOf(fault.DeviceRemoved, voidAt(now, d.Issued))
+		if err := tx.PutRevocation(deviceKey(d.ID), gone); err != nil {
+			return err
+		}
+		revoked[deviceKey(d.ID)] = gone
 		if err := tx.RemoveDevice(d.ID); err != nil || d.Site == "" {
 			return err
 		}

@@ -80,7 +80,7 @@ func (f *Fleet) RemoveGroup(ctx context.Context, p Principal, group id.Group) er
 		if err != nil {
 			return err
 		}
-		ended, err = endUnentitled(tx, vs, e.At)
+		ended, err = endUnentitled(tx, vs, *e)
 		return err
 	})
 	if err != nil {

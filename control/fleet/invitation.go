@@ -101,7 +101,7 @@ func (f *Fleet) ReinviteUser(ctx context.Context, p Principal, user id.User) (In
 				return err
 			}
 		}
-		if ended, err = void(tx, u, now); err != nil {
+		if ended, err = void(tx, u, *e); err != nil {
 			return err
 		}
 		secret = u.invite(now)

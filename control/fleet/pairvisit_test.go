@@ -51,7 +51,7 @@ func TestPairVisitEnds(t *testing.T) {
 		if err := change(w, s.Device); err != nil {
 			t.Fatal(why, err)
 		}
-		if c := w.revocations()["visit."+string(v.ID)].Code; c != fault.VisitEnded {
+		if c := w.revocations()["visit."+string(v.ID)].Code; c != fault.AccessWithdrawn {
 			t.Errorf("%s: still in: %q", why, c)
 		}
 	}

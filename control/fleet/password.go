@@ -25,9 +25,10 @@ const (
 	argonSaltLen = 16
 )
 
+// Bounds of a password. Forms and the API know them too.
 const (
-	minPassword = 8
-	maxPassword = 256 // bytes
+	MinPassword = 8 // characters
+	MaxPassword = 256
 )
 
 // hasher checks passwords, a bounded number at a time: each takes 19 MiB and

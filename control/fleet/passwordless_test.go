@@ -148,7 +148,7 @@ func TestForbiddingEndsPasswordlessVisits(t *testing.T) {
 		t.Errorf("%v, %v", w.revocations(), err)
 	}
 	w.allow(p, d, false)
-	if got := w.revocations(); len(got) != 1 || got["visit."+string(super.Visit.ID)].Code != fault.VisitEnded {
+	if got := w.revocations(); len(got) != 1 || got["visit."+string(super.Visit.ID)].Code != fault.AccessWithdrawn {
 		t.Errorf("revoked %v", got)
 	}
 	page, err := w.Visits(t.Context(), p, fleet.VisitQuery{Live: true})

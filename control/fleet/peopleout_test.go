@@ -53,7 +53,7 @@ func TestOut(t *testing.T) {
 			_, err := w.Authenticate(t.Context(), secret)
 			wantCode(t, err, fault.SignInNeeded)
 		}
-		if r := w.revocations()["visit."+string(in.visit)]; r.Code != fault.VisitEnded {
+		if r := w.revocations()["visit."+string(in.visit)]; r.Code != fault.AccessWithdrawn {
 			t.Errorf("%s: the relays know of %+v", how, r)
 		}
 		page, _ := w.Visits(t.Context(), w.signIn(owner), fleet.VisitQuery{Live: true})
@@ -90,7 +90,7 @@ func TestOutWithoutABus(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.busDown = nil
-	if err := w.Republish(t.Context()); err != nil || w.revocations()["visit."+string(in.visit)].Code != fault.VisitEnded {
+	if err := w.Republish(t.Context()); err != nil || w.revocations()["visit."+string(in.visit)].Code != fault.AccessWithdrawn {
 		t.Errorf("%v, %v", w.revocations(), err)
 	}
 }
@@ -108,7 +108,7 @@ func TestLowerRole(t *testing.T) {
 	if _, err := w.EditUser(t.Context(), w.signIn(owner), in.User, fleet.UserEdit{Role: ptr(fleet.RoleAuditor)}); err != nil {
 		t.Fatal(err)
 	}
-	if w.revocations()["visit."+string(in.visit)].Code != fault.VisitEnded {
+	if w.revocations()["visit."+string(in.visit)].Code != fault.AccessWithdrawn {
 		t.Error("still in")
 	}
 	p, err := w.Authenticate(t.Context(), in.secret)

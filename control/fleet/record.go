@@ -234,7 +234,7 @@ func (f *Fleet) changeDevice(ctx context.Context, p Principal, device id.Device,
 		if err != nil {
 			return err
 		}
-		ended, err = endUnentitled(tx, vs, e.At)
+		ended, err = endUnentitled(tx, vs, *e)
 		return err
 	})
 	if err != nil {

@@ -26,7 +26,7 @@ func TestMoveToAnotherGroup(t *testing.T) {
 	if _, err := w.EditDevice(t.Context(), w.owner, w.plain, fleet.DeviceEdit{Group: &w.group.ID}); err != nil {
 		t.Fatal(err)
 	}
-	if r := w.revocations(); r["visit."+string(v.Visit.ID)].Code != fault.VisitEnded || r["visit."+string(other.Visit.ID)].Code != "" {
+	if r := w.revocations(); r["visit."+string(v.Visit.ID)].Code != fault.AccessWithdrawn || r["visit."+string(other.Visit.ID)].Code != "" {
 		t.Errorf("%v", r)
 	}
 	if _, open := <-told; open {
@@ -50,7 +50,7 @@ func TestRemoveGroupEndsVisits(t *testing.T) {
 	if err := w.RemoveGroup(t.Context(), w.owner, w.group.ID); err != nil {
 		t.Fatal(err)
 	}
-	if w.revocations()["visit."+string(v.Visit.ID)].Code != fault.VisitEnded {
+	if w.revocations()["visit."+string(v.Visit.ID)].Code != fault.AccessWithdrawn {
 		t.Error("still in")
 	}
 }

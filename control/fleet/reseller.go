@@ -7,14 +7,15 @@ import (
 	"strings"
 	"time"
 
+	"trunkline/control/license"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
 
 const (
-	maxDepth       = 5       // of the tree: the root, and four below
-	maxResellers   = 5000    // right below one account
-	maxConnections = 1 << 24 // of one account
+	maxDepth       = 5                      // of the tree: the root, and four below
+	maxResellers   = 5000                   // right below one account
+	MaxConnections = license.MaxConnections // of one account: no licence gives more
 )
 
 // Resellers lists the accounts right below one's own, by name. What they make
@@ -123,8 +124,8 @@ func (n NewReseller) check(a *Account, u *User) (err error) {
 }
 
 func checkConnections(n int) error {
-	if n < 0 || n > maxConnections {
-		return fault.New(fault.Invalid, "The connections are a number from 0 to %d.", maxConnections).In("connections")
+	if n < 0 || n > MaxConnections {
+		return fault.New(fault.Invalid, "The connections are a number from 0 to %d.", MaxConnections).In("connections")
 	}
 	return nil
 }

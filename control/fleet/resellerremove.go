@@ -36,7 +36,7 @@ func (f *Fleet) RemoveReseller(ctx context.Context, p Principal, a id.Account) e
 		if err != nil {
 			return err
 		}
-		if ended, err = endVisits(tx, vs, now, fault.VisitEnded); err != nil {
+		if ended, err = endVisits(tx, vs, *e, fault.AccountRemoved); err != nil {
 			return err
 		}
 		gone := removal(ds, now)

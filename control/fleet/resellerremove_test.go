@@ -78,7 +78,7 @@ func TestRemoveReseller(t *testing.T) {
 	if err := w.RemoveReseller(t.Context(), p, r.ID); err != nil {
 		t.Fatal(err)
 	}
-	if w.admits(mine) || w.admits(theirs) || w.revocations()["visit."+string(v.Visit.ID)].Code != fault.VisitEnded {
+	if w.admits(mine) || w.admits(theirs) || w.revocations()["visit."+string(v.Visit.ID)].Code != fault.AccountRemoved {
 		t.Errorf("revocations %v", w.revocations())
 	}
 	_, e1 := w.Authenticate(t.Context(), secret)

@@ -66,7 +66,7 @@ func (f *Fleet) SetRoleRights(ctx context.Context, p Principal, r Role, a Access
 		if err != nil {
 			return err
 		}
-		ended, err = endUnentitled(tx, vs, now)
+		ended, err = endUnentitled(tx, vs, *e)
 		return err
 	})
 	if err != nil {
@@ -77,8 +77,8 @@ func (f *Fleet) SetRoleRights(ctx context.Context, p Principal, r Role, a Access
 	return a, nil
 }
 
-// normal checks what can be said of any account's rights. In a group the right
-// to manage people means nothing, and is left out.
+// normal checks what can be said of any account's rights. The right to manage
+// people is no group's.
 func (a Access) normal(r Role) (Access, error) {
 	if err := checkRole(r); err != nil {
 		return Access{}, err
@@ -97,10 +97,13 @@ func (a Access) normal(r Role) (Access, error) {
 		if err := may.check(r, "groups"); err != nil {
 			return Access{}, err
 		}
+		if may.Has(ManagePeople) {
+			return Access{}, fault.New(fault.Invalid, "The right to manage people is the role's, for all groups: give it by default, and in no group.").In("groups")
+		}
 		if out.Groups == nil {
 			out.Groups = make(map[id.Group]Rights, len(a.Groups))
 		}
-		out.Groups[g] = may &^ ManagePeople
+		out.Groups[g] = may
 	}
 	return out, nil
 }

@@ -121,7 +121,7 @@ func TestVisitsOfHiddenDevices(t *testing.T) {
 	}
 	w.set(fleet.RoleTechnician, fleet.Access{Default: fleet.See, Groups: map[id.Group]fleet.Rights{w.group.ID: 0}})
 	w.set(fleet.RoleAdmin, fleet.Access{Default: fleet.See, Groups: map[id.Group]fleet.Rights{w.group.ID: 0}})
-	if w.revocations()["visit."+string(mine.Visit.ID)].Code != fault.VisitEnded || len(w.revocations()) != 1 {
+	if w.revocations()["visit."+string(mine.Visit.ID)].Code != fault.AccessWithdrawn || len(w.revocations()) != 1 {
 		t.Errorf("ended: %v", w.revocations())
 	}
 	p, err = w.Authenticate(t.Context(), w.session(p.Email))
@@ -250,6 +250,7 @@ func TestSetRoleRights(t *testing.T) {
 		{w.owner, fleet.RoleAdmin, fleet.Access{Default: 1 << 7}, fault.Invalid, "default"},
 		{w.owner, fleet.RoleAdmin, fleet.Access{Default: fleet.VisitAccount}, fault.Invalid, "default"},
 		{w.owner, fleet.RoleAdmin, in("", fleet.See), fault.Invalid, "groups"},
+		{w.owner, fleet.RoleAdmin, in(w.group.ID, fleet.See|fleet.ManagePeople), fault.Invalid, "groups"},
 		{w.owner, fleet.RoleAdmin, in(id.NewGroup(), fleet.See), fault.NotFound, "groups"},
 		{w.owner, fleet.RoleAdmin, in(theirs.ID, fleet.See), fault.NotFound, "groups"},
 		{w.as(fleet.RoleTechnician), fleet.RoleAuditor, fleet.Access{}, fault.Forbidden, ""},
@@ -290,4 +291,43 @@ func TestRightsThatOneLacks(t *testing.T) {
 	// Without the right to manage people there is no way to it.
 	w.set(fleet.RoleAdmin, fleet.Access{Default: fleet.AllRights &^ fleet.ManagePeople})
 	f(fault.Forbidden, fleet.RoleAdmin, fleet.Access{Default: fleet.AllRights})
+}
+
+// Who connects a PBX by e-mail must see it, or, if it is new, those without a
+// group; to manage devices is not needed, and an auditor never may.
+func TestConnectingByRightsOfGroups(t *testing.T) {
+	const known, unknown, elsewhere = "SN-0001", "SN-0099", "SN-0000" // the first is in the group
+	f := func(name string, role fleet.Role, a fleet.Access, may map[id.Serial]bool) {
+		t.Helper()
+		w := newGrouped(t)
+		if group, ok := a.Groups["the"]; ok {
+			a.Groups = map[id.Group]fleet.Rights{w.group.ID: group}
+		}
+		if role != fleet.RoleOwner {
+			w.set(role, a)
+		}
+		p := w.as(role)
+		for _, sn := range []id.Serial{known, elsewhere, unknown} {
+			q := newPBX(sn).request()
+			q.Email = p.Email
+			_, err := w.Activate(t.Context(), q)
+			want := fault.Rejected
+			if may[sn] {
+				want = ""
+			}
+			if got := fault.CodeOf(err); got != want {
+				t.Errorf("%s, %s: %q", name, sn, got)
+			}
+		}
+	}
+	in := func(r fleet.Rights) map[id.Group]fleet.Rights { return map[id.Group]fleet.Rights{"the": r} }
+	all := map[id.Serial]bool{known: true, elsewhere: true, unknown: true}
+	inside, outside := map[id.Serial]bool{known: true}, map[id.Serial]bool{elsewhere: true, unknown: true}
+	f("an owner", fleet.RoleOwner, fleet.Access{}, all)
+	f("as technicians are", fleet.RoleTechnician, fleet.Access{Default: fleet.DefaultRights(fleet.RoleTechnician)}, all)
+	f("to manage the group alone", fleet.RoleTechnician, fleet.Access{Groups: in(fleet.See | fleet.ManageDevices)}, inside)
+	f("to see the group alone", fleet.RoleTechnician, fleet.Access{Groups: in(fleet.See)}, inside)
+	f("all but the group", fleet.RoleAdmin, fleet.Access{Default: fleet.AllRights, Groups: in(0)}, outside)
+	f("nothing", fleet.RoleAdmin, fleet.Access{}, nil)
+	f("an auditor", fleet.RoleAuditor, fleet.Access{Default: fleet.See}, nil)
 }

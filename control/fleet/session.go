@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
@@ -56,8 +57,8 @@ func (f *Fleet) Init(ctx context.Context, email, name, password string) (created
 const rootName = "Main account"
 
 func checkPassword(field, p string) error {
-	if len(p) < minPassword || len(p) > maxPassword {
-		return fault.New(fault.Invalid, "A password must have %d to %d bytes.", minPassword, maxPassword).In(field)
+	if n := utf8.RuneCountInString(p); n < MinPassword || n > MaxPassword {
+		return fault.New(fault.Invalid, "A password must have %d to %d characters.", MinPassword, MaxPassword).In(field)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
@@ -82,7 +81,7 @@ func (f *Fleet) EditUser(ctx context.Context, p Principal, user id.User, x UserE
 		if err := tx.UpdateUser(next); err != nil {
 			return err
 		}
-		ended, err = ceasing(tx, u, next, now)
+		ended, err = ceasing(tx, u, next, *e)
 		return err
 	})
 	if err != nil {
@@ -94,16 +93,16 @@ func (f *Fleet) EditUser(ctx context.Context, p Principal, user id.User, x UserE
 }
 
 // ceasing ends what a changed person may not go on with.
-func ceasing(tx Tx, was, is User, now time.Time) (revocations, error) {
+func ceasing(tx Tx, was, is User, e AuditEntry) (revocations, error) {
 	switch {
 	case is.Disabled && !was.Disabled:
-		return void(tx, is, now)
+		return void(tx, is, e)
 	case is.Role != was.Role:
 		vs, err := tx.LiveVisitsOf(is.ID)
 		if err != nil {
 			return nil, err
 		}
-		return endUnentitled(tx, vs, now)
+		return endUnentitled(tx, vs, e)
 	}
 	return nil, nil
 }
@@ -164,7 +163,7 @@ func (f *Fleet) RemoveUser(ctx context.Context, p Principal, user id.User) error
 		if err := leavesOwner(tx, u, User{}); err != nil {
 			return err
 		}
-		if ended, err = void(tx, u, now); err != nil {
+		if ended, err = void(tx, u, *e); err != nil {
 			return err
 		}
 		return tx.RemoveUser(u.ID)
@@ -218,7 +217,7 @@ func leavesOwner(tx Tx, was, is User) error {
 }
 
 // void ends what lets u in: sessions, tokens and visits.
-func void(tx Tx, u User, now time.Time) (revocations, error) {
+func void(tx Tx, u User, e AuditEntry) (revocations, error) {
 	if err := tx.DropSessionsOf(u.ID, ""); err != nil {
 		return nil, err
 	}
@@ -229,7 +228,7 @@ func void(tx Tx, u User, now time.Time) (revocations, error) {
 	if err != nil {
 		return nil, err
 	}
-	return endVisits(tx, vs, now, fault.VisitEnded)
+	return endVisits(tx, vs, e, fault.AccessWithdrawn)
 }
 
 // shown is u as it leaves the rules: without secrets' hashes. Whose invitation

@@ -195,14 +195,14 @@ func (f *Fleet) EndVisit(ctx context.Context, p Principal, visit id.Visit) error
 		}
 		// Also if it is on record as ended: a relay that reported the end may
 		// not be the only one that serves it.
-		r = &bus.Revocation{Code: fault.VisitEnded, At: now, Until: v.Expires}
+		r = &bus.Revocation{Code: fault.EndedByStaff, At: now, Until: v.Expires}
 		if err := tx.PutRevocation(visitKey(visit), *r); err != nil {
 			return err
 		}
 		if !v.Ended.IsZero() {
 			return nil
 		}
-		v.Ended, v.EndCode = now, fault.VisitEnded
+		v.Ended, v.EndCode, e.Detail = now, fault.EndedByStaff, string(fault.EndedByStaff)
 		return tx.UpdateVisit(v)
 	})
 	if err != nil {

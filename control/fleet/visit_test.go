@@ -147,7 +147,7 @@ func TestEndVisit(t *testing.T) {
 		}
 	}
 	r := w.revocations()["visit."+string(v.Visit.ID)]
-	if r.Code != fault.VisitEnded || !r.Until.Equal(v.Visit.Expires) || w.visit(p).Ended.IsZero() {
+	if r.Code != fault.EndedByStaff || !r.Until.Equal(v.Visit.Expires) || w.visit(p).Ended.IsZero() {
 		t.Errorf("%+v, %+v", r, w.visit(p))
 	}
 }
@@ -169,7 +169,7 @@ func TestBusIsDown(t *testing.T) {
 		t.Error("republished on a bus that is down")
 	}
 	w.busDown = nil
-	if err := w.Republish(t.Context()); err != nil || w.revocations()["visit."+string(v.Visit.ID)].Code != fault.VisitEnded {
+	if err := w.Republish(t.Context()); err != nil || w.revocations()["visit."+string(v.Visit.ID)].Code != fault.EndedByStaff {
 		t.Errorf("%v, %v", err, w.revocations())
 	}
 }
@@ -240,7 +240,7 @@ func TestSweep(t *testing.T) {
 	if _, err := w.SweepForTest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.visit(p); got.EndCode != fault.VisitEnded || !got.Ended.Equal(v.Visit.Expires) {
+	if got := w.visit(p); got.EndCode != fault.VisitExpired || !got.Ended.Equal(v.Visit.Expires) {
 		t.Errorf("%+v", got)
 	}
 }

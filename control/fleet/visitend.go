@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"slices"
-	"time"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
@@ -14,15 +13,22 @@ import (
 // revocations are what the relays must be told once it is committed, by key.
 type revocations map[string]bus.Revocation
 
-// endVisits ends visits that are on, for the database and for the relays.
-func endVisits(tx Tx, vs []Visit, now time.Time, code fault.Code) (revocations, error) {
+// endVisits ends visits that are on, for the database and for the relays. Each
+// has an entry of its own in its account's log: of who decided e, and the code.
+func endVisits(tx Tx, vs []Visit, e AuditEntry, code fault.Code) (revocations, error) {
 	out := make(revocations, len(vs))
 	for _, v := range vs {
-		v.Ended, v.EndCode = now, code
+		v.Ended, v.EndCode = e.At, code
 		if err := tx.UpdateVisit(v); err != nil {
 			return nil, err
 		}
-		out[visitKey(v.ID)] = bus.Revocation{Code: code, At: now, Until: v.Expires}
+		out[visitKey(v.ID)] = bus.Revocation{Code: code, At: e.At, Until: v.Expires}
+		entry := e
+		entry.Account, entry.Action, entry.Object, entry.Outcome = v.Account, ActionVisitEnd, describeVisit(v), outcomeOK
+		entry.Detail = e.byToken(string(code))
+		if err := tx.AddAuditOnce("visit_end:"+string(v.ID), entry); err != nil {
+			return nil, err
+		}
 	}
 	return out, out.put(tx)
 }
@@ -38,7 +44,7 @@ func (rs revocations) put(tx Tx) error {
 
 // endUnentitled ends those of the visits that their visitors' rights, or the
 // PBXs' options, do not allow as they are now.
-func endUnentitled(tx Tx, vs []Visit, now time.Time) (revocations, error) {
+func endUnentitled(tx Tx, vs []Visit, e AuditEntry) (revocations, error) {
 	may := make(map[id.User]Access)
 	var out []Visit
 	for _, v := range vs {
@@ -61,7 +67,7 @@ func endUnentitled(tx Tx, vs []Visit, now time.Time) (revocations, error) {
 			out = append(out, v)
 		}
 	}
-	return endVisits(tx, out, now, fault.VisitEnded)
+	return endVisits(tx, out, e, fault.AccessWithdrawn)
 }
 
 // visited is where a visit may lead: a device, or, if it follows whichever

@@ -164,16 +164,14 @@ func (f *Fleet) sweep(ctx context.Context) (more bool, err error) {
 }
 
 func endOverdue(tx Tx, v Visit, now time.Time) error {
-	v.Ended, v.EndCode = v.Expires, fault.VisitEnded
-	detail := "reached its longest time"
+	v.Ended, v.EndCode = v.Expires, fault.VisitExpired
 	if v.Opened.IsZero() {
 		v.Ended, v.EndCode = v.Started.Add(token.HandoverTTL), fault.HandoverInvalid
-		detail = "was never opened"
 	}
 	if err := tx.UpdateVisit(v); err != nil {
 		return err
 	}
 	return tx.AddAuditOnce("visit_end:"+string(v.ID), AuditEntry{
-		At: now, Account: v.Account, Actor: v.Who, Action: ActionVisitEnd, Object: describeVisit(v), Outcome: outcomeOK, Detail: detail,
+		At: now, Account: v.Account, Actor: v.Who, Action: ActionVisitEnd, Object: describeVisit(v), Outcome: outcomeOK, Detail: string(v.EndCode) + ": " + fault.Ending(v.EndCode),
 	})
 }

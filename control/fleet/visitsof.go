@@ -3,9 +3,9 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
-	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
@@ -69,21 +69,11 @@ func endAll(tx Tx, account id.Account, user id.User, e AuditEntry, revoked revoc
 		if err != nil {
 			return err
 		}
-		for _, v := range page.Items {
-			v.Ended, v.EndCode = e.At, fault.VisitEnded
-			if err := tx.UpdateVisit(v); err != nil {
-				return err
-			}
-			r := bus.Revocation{Code: fault.VisitEnded, At: e.At, Until: v.Expires}
-			if err := tx.PutRevocation(visitKey(v.ID), r); err != nil {
-				return err
-			}
-			revoked[visitKey(v.ID)] = r
-			e.Object, e.Outcome = describeVisit(v), outcomeOK
-			if err := tx.AddAudit(e); err != nil {
-				return err
-			}
+		ended, err := endVisits(tx, page.Items, e, fault.EndedByStaff)
+		if err != nil {
+			return err
 		}
+		maps.Copy(revoked, ended)
 		if q.Cursor = page.Next; q.Cursor == "" {
 			return nil
 		}

@@ -47,7 +47,7 @@ func TestEndVisitsOf(t *testing.T) {
 		}
 	}
 	for _, v := range []id.Visit{a, b} {
-		if r := w.revocations()["visit."+string(v)]; r.Code != fault.VisitEnded || !r.Until.After(w.now()) {
+		if r := w.revocations()["visit."+string(v)]; r.Code != fault.EndedByStaff || !r.Until.After(w.now()) {
 			t.Errorf("%s: %+v", v, r)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 const (
 	maxFileSize    = 64 << 10
-	maxConnections = 10_000_000
+	MaxConnections = 10_000_000 // that a licence can give
 	signPrefix     = "trunkline licence 1\n"
 )
 
@@ -124,8 +124,8 @@ func (l License) check() error {
 	switch {
 	case l.Plan == "":
 		return errors.New("licence: no plan")
-	case l.Connections < 0 || l.Connections > maxConnections:
-		return fmt.Errorf("licence: %d connections: need 0 to %d", l.Connections, maxConnections)
+	case l.Connections < 0 || l.Connections > MaxConnections:
+		return fmt.Errorf("licence: %d connections: need 0 to %d", l.Connections, MaxConnections)
 	case !l.NotBefore.IsZero() && !inCalendar(l.NotBefore), !l.Expires.IsZero() && !inCalendar(l.Expires):
 		return errors.New("licence: a year outside of 1 to 9999")
 	case !l.Expires.IsZero() && !l.NotBefore.Before(l.Expires):

@@ -123,7 +123,7 @@ func renew(ctx context.Context, path string, now time.Time) error {
 	}
 	for _, statement := range []string{
 		"DELETE FROM sessions", "DELETE FROM seal_keys", "DELETE FROM idempotency",
-		fmt.Sprintf("UPDATE visits SET ended = %d, end_code = '%s' WHERE ended = 0", micros(now), fault.VisitEnded),
+		fmt.Sprintf("UPDATE visits SET ended = %d, end_code = '%s' WHERE ended = 0", micros(now), fault.Restored),
 	} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return err

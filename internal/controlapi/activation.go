@@ -17,7 +17,7 @@ type ActivationRequest struct {
 	HotStandby *HotStandby `json:"hot_standby,omitempty" doc:"Absent for a single PBX."`
 	Code       string      `json:"code,omitempty" max:"64" doc:"Authentication code, made in the console. Case, spaces and hyphens do not matter. Instead of email and password."`
 	Email      string      `json:"email,omitempty" max:"254" format:"email" doc:"A user of the account that the PBX is to belong to."`
-	Password   string      `json:"password,omitempty" max:"1024" format:"password"`
+	Password   string      `json:"password,omitempty" max:"password" format:"password"`
 }
 
 // HotStandby is what a PBX says of its pair.

@@ -10,7 +10,8 @@
 //
 //	path, query   where the value is, if not in the body
 //	doc           a sentence for the reader of the OpenAPI document
-//	min, max      bounds: characters of a string, value of an integer
+//	min, max      bounds: characters of a string, value of an integer; or the name
+//	              of a bound that the rules have
 //	size          exact number of bytes of a []byte
 //	enum          the values accepted, separated by commas
 //	format        "password" or "email", as OpenAPI spells it

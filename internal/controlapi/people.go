@@ -53,7 +53,7 @@ type Invited struct {
 
 // Acceptance is an invited person's password.
 type Acceptance struct {
-	Password string `json:"password" max:"1024" format:"password"`
+	Password string `json:"password" min:"password" max:"password" format:"password"`
 }
 
 // Access is what a role may do with devices, by group.
@@ -65,7 +65,7 @@ type Access struct {
 // GroupAccess is what a role may do with one group's devices.
 type GroupAccess struct {
 	Group  id.Group `json:"group"`
-	Rights []string `json:"rights" enum:"see,visit_account,visit_passwordless,manage_devices,manage_people" max:"5"`
+	Rights []string `json:"rights" enum:"see,visit_account,visit_passwordless,manage_devices" max:"4" doc:"manage_people is given by default alone: it is the role's, for all groups."`
 }
 
 // RoleRights are a role and what it may do.
@@ -89,7 +89,7 @@ type Reseller struct {
 // NewReseller is an account to be made, and its first owner, who is invited.
 type NewReseller struct {
 	Name        string `json:"name" max:"100"`
-	Connections int    `json:"connections,omitempty" max:"1000000000" doc:"Taken out of one's own free ones; 0 if absent."`
+	Connections int    `json:"connections,omitempty" max:"connections" doc:"Taken out of one's own free ones; 0 if absent."`
 	Email       string `json:"email" max:"254" format:"email" doc:"The owner's."`
 	Person      string `json:"person" max:"100" doc:"The owner's name."`
 }
@@ -103,7 +103,7 @@ type ResellerInvitation struct {
 // ResellerEdit changes what is not absent.
 type ResellerEdit struct {
 	Name        *string `json:"name,omitempty" max:"100"`
-	Connections *int    `json:"connections,omitempty" max:"1000000000" doc:"Never below what it uses and has given on."`
+	Connections *int    `json:"connections,omitempty" max:"connections" doc:"Never below what it uses and has given on."`
 }
 
 // APIToken is a user's, for programs.

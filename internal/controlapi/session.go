@@ -9,7 +9,7 @@ import (
 // SignInRequest opens a session.
 type SignInRequest struct {
 	Email    string `json:"email" max:"254" format:"email"`
-	Password string `json:"password" max:"1024" format:"password"`
+	Password string `json:"password" max:"password" format:"password"`
 }
 
 // Session is a signed-in user's session.
@@ -31,8 +31,8 @@ type Me struct {
 
 // PasswordChange changes one's own password. All other sessions end.
 type PasswordChange struct {
-	Old string `json:"old" max:"1024" format:"password"`
-	New string `json:"new" max:"1024" format:"password"`
+	Old string `json:"old" max:"password" format:"password"`
+	New string `json:"new" min:"password" max:"password" format:"password"`
 }
 
 // Account is a provider or a reseller.

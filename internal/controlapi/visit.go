@@ -50,7 +50,7 @@ type Visit struct {
 	Expires     time.Time  `json:"expires" doc:"The latest end."`
 	Opened      time.Time  `json:"opened,omitzero" doc:"When a browser arrived; absent: not yet."`
 	Ended       time.Time  `json:"ended,omitzero" doc:"Absent: still on."`
-	EndCode     fault.Code `json:"end_code,omitempty"`
+	EndCode     fault.Code `json:"end_code,omitempty" doc:"What ended it: visit_idle, visit_expired (its longest time), visit_ended_by_staff, visit_ended_by_visitor, visit_ended_by_pbx, access_withdrawn, device_removed, account_removed, restored_from_backup; visit_ended: it is not on record. Others are of visits that could not begin, as handover_invalid, or of newer relays."`
 	Remote      string     `json:"remote,omitempty" doc:"The browser's address."`
 	BytesIn     int64      `json:"bytes_in" doc:"From the browser."`
 	BytesOut    int64      `json:"bytes_out" doc:"To the browser."`

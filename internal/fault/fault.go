@@ -83,7 +83,14 @@ const (
 	UnknownSite     Code = "unknown_site"
 	HostMismatch    Code = "host_mismatch"
 	VisitNeeded     Code = "visit_needed"
-	VisitEnded      Code = "visit_ended"
+	VisitEnded      Code = "visit_ended" // for a reason that is not said; Endings has those that are
+	EndedByStaff    Code = "visit_ended_by_staff"
+	EndedByVisitor  Code = "visit_ended_by_visitor"
+	VisitIdle       Code = "visit_idle"
+	VisitExpired    Code = "visit_expired"        // it reached its longest time
+	AccessWithdrawn Code = "access_withdrawn"     // the visitor may not any more
+	AccountRemoved  Code = "account_removed"      // and the visit's PBX with it
+	Restored        Code = "restored_from_backup" // control's database
 	VisitWrongSite  Code = "visit_for_other_site"
 	HandoverInvalid Code = "handover_invalid"
 	HandoverUsed    Code = "handover_used"
@@ -117,6 +124,7 @@ var statuses = map[Code]int{
 	UnknownHost: 421, UnknownSite: 404, HostMismatch: 421, VisitNeeded: 401, VisitEnded: 401, VisitWrongSite: 403,
 	HandoverInvalid: 403, HandoverUsed: 403, NotConnected: 503, PortalRefused: 502, PortalTimeout: 504,
 	PortalGarbage: 502, PortalReset: 502, HeadersTooLarge: 431, ExpectFailed: 417,
+	EndedByStaff: 401, EndedByVisitor: 401, VisitIdle: 401, VisitExpired: 401, AccessWithdrawn: 401, AccountRemoved: 401, Restored: 401,
 	EndedByPBX: 401, RolesSwapped: 409, LoginFailed: 502,
 }
 

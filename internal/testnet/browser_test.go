@@ -106,7 +106,7 @@ func (d *desk) visit(t *testing.T) {
 	p.clean()
 	q.click(`a[href="/extensions"]`)
 	q.sees("main .facts")
-	if got := read[string](q, `document.querySelector("main code").textContent`); got != "visit_ended" {
+	if got := read[string](q, `document.querySelector("main code").textContent`); got != "visit_ended_by_staff" {
 		t.Errorf("after the end the portal's tab shows %q", got)
 	}
 	q.shots("visit-ended")

@@ -229,7 +229,7 @@ func (o *office) visits(t *testing.T) {
 	for _, v := range []*tab{account, super} {
 		v.do("reload", chromedp.Reload())
 		v.sees("main .facts")
-		if got := v.text("main code"); got != "visit_ended" {
+		if got := v.text("main code"); got != "visit_ended_by_staff" {
 			t.Errorf("after the end a visit's tab shows %q", got)
 		}
 		v.forgive("visit") // what the open page asked for meanwhile

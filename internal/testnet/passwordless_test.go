@@ -158,7 +158,7 @@ func TestPasswordlessIsRefused(t *testing.T) {
 	}
 	sides(t, w, p, false, true)
 	refused("My Devices")
-	isOut(t, w, out, fault.VisitEnded)
+	isOut(t, w, out, fault.AccessWithdrawn)
 
 	// Granted in time, and refused by the PBX when it is redeemed.
 	sides(t, w, p, true, true)

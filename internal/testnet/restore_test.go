@@ -1,10 +1,13 @@
 package testnet_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/coder/websocket"
 
 	"trunkline/agent"
 	"trunkline/control"
@@ -30,6 +33,11 @@ func TestRestoreWhileItRuns(t *testing.T) {
 	later := w.Connect("3631A20C0102", w.Portal(nil).URL())
 	since := known.Visit()
 	fetches(t, since)
+	ws, err := since.WebSocket(t.Context(), "/ws/echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
 	up := known.AwaitStatus(controlapi.StatusConnected)
 
 	f, err := os.Open(backup)
@@ -73,6 +81,14 @@ func TestRestoreWhileItRuns(t *testing.T) {
 		}
 		return nil
 	})
+	cut, cancel := context.WithTimeout(t.Context(), testnet.Patience)
+	defer cancel()
+	if _, _, err := ws.Read(cut); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+		t.Errorf("an open WebSocket: %v", err)
+	}
+	for _, v := range []*visitor.Visitor{before, since} {
+		isOut(t, w, v, fault.Restored)
+	}
 	if vs, err := w.API.Visits(t.Context(), controlapi.VisitQuery{Live: true}); err != nil || vs.Total != 0 {
 		t.Errorf("%+v, %v", vs, err)
 	}

@@ -139,8 +139,8 @@ func TestVisitEnds(t *testing.T) {
 		want fault.Code
 	}{
 		"in use":           {v, now.Add(14 * time.Minute), ""},
-		"idle":             {v, now.Add(15*time.Minute + time.Second), fault.VisitEnded},
-		"at its very end":  {busy, now.Add(token.VisitLife + time.Second), fault.VisitEnded},
+		"idle":             {v, now.Add(15*time.Minute + time.Second), fault.VisitIdle},
+		"at its very end":  {busy, now.Add(token.VisitLife + time.Second), fault.VisitExpired},
 		"clock jumps back": {v, now.Add(-time.Hour), ""},
 	} {
 		raw, err := token.SealVisit(k, c.v)

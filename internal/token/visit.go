@@ -59,8 +59,9 @@ func SealVisit(key SealKey, v Visit) (string, error) {
 }
 
 // OpenVisit is SealVisit's inverse and checks the ends of the visit. Errors
-// are faults: visit_needed if the value is not ours, visit_ended if its time
-// is over. On visit_ended the visit is returned too, to say whose it was.
+// are faults: visit_needed if the value is not ours, visit_expired or
+// visit_idle if its time is over. The visit is returned with these too, to say
+// whose it was.
 func OpenVisit(raw string, key func(kid string) (SealKey, bool), now time.Time) (Visit, error) {
 	v, ok := openBox(raw, key)
 	if !ok {
@@ -68,9 +69,9 @@ func OpenVisit(raw string, key func(kid string) (SealKey, bool), now time.Time) 
 	}
 	switch {
 	case now.After(v.Expires):
-		return v, fault.New(fault.VisitEnded, "The visit reached its longest time. Open the PBX from the console again.")
+		return v, fault.Over(fault.VisitExpired)
 	case now.After(v.Seen.Add(v.Idle)):
-		return v, fault.New(fault.VisitEnded, "The visit ended after %d minutes without activity. Open the PBX from the console again.", int(v.Idle.Minutes()))
+		return v, fault.New(fault.VisitIdle, "The visit ended after %d minutes without activity. Open the PBX from the console again.", int(v.Idle.Minutes()))
 	}
 	return v, nil
 }

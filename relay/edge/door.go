@@ -125,7 +125,7 @@ func (x *exchange) endVisit() error {
 	if err := x.admit(); err != nil {
 		return err
 	}
-	x.e.o.End(x.guest.Visit, fault.VisitEnded)
+	x.e.o.End(x.guest.Visit, fault.EndedByVisitor)
 	x.seeOther(x.e.o.ConsoleURL, "", x.forgetLogin())
 	return nil
 }

@@ -46,6 +46,7 @@ type Guest struct {
 	Visit  token.Visit
 	Cookie string              // if not "", the browser is given it: the visit resealed
 	Ended  <-chan struct{}     // closed when the visit ends; nil: never
+	Why    func() fault.Code   // what ended it, once it has; nil: nobody knows
 	Count  func(in, out int64) // of bytes from and to the browser, as they pass; may be nil
 	Busy   func()              // what a person began goes on; nil if none did
 	Spoke  func(key uint64)    // the browser sent a message on an upgraded connection; may be nil
@@ -79,7 +80,7 @@ type Options struct {
 	Port       string // of the public origin; informative: every request's own Host says it
 	ConsoleURL string // where visits begin
 
-	// Admit checks the visit cookie, which it does not keep; faults visit_needed, visit_ended, visit_for_other_site.
+	// Admit checks the visit cookie, which it does not keep; faults visit_needed, visit_for_other_site, and those of fault.Over.
 	Admit func(cookie string, site id.Site, a Activity, key uint64) (Guest, error)
 	// Redeem turns a handover into a visit; faults handover_invalid, handover_used, unavailable.
 	Redeem func(ctx context.Context, handover string, site id.Site, remote netip.Addr) (Guest, error)

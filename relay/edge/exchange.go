@@ -268,7 +268,7 @@ func (x *exchange) breakOff(err error) {
 	case errors.Is(err, errGone):
 		x.code = codeGone
 	case errors.Is(err, errVisitEnded):
-		x.code = fault.VisitEnded
+		x.code = x.endedBy()
 	default:
 		x.code = portalFault(err).Code
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -33,9 +34,9 @@ func TestARequestThatOutlastsItsVisitReachesNoPBX(t *testing.T) {
 		}
 	})
 	c := w.raw(site)
-	resp, _ := asks(t, c, bufio.NewReader(c), visitor("GET /late", ""))
-	if want := fault.Status(fault.VisitEnded); resp.StatusCode != want || asked.Load() != 0 {
-		t.Errorf("answered %d, and the portal was asked %d times; want %d and never", resp.StatusCode, asked.Load(), want)
+	resp, body := asks(t, c, bufio.NewReader(c), visitor("GET /late", ""))
+	if want := fault.Status(endedBy()); resp.StatusCode != want || !strings.Contains(body, string(endedBy())) || asked.Load() != 0 {
+		t.Errorf("answered %d %s, and the portal was asked %d times; want %d and never", resp.StatusCode, body, asked.Load(), want)
 	}
 }
 
@@ -77,9 +78,9 @@ func TestAVisitThatEndsWhileItsPBXIsAwaited(t *testing.T) {
 		<-began
 		close(w.ended)
 	}()
-	resp, _ := asks(t, c, bufio.NewReader(c), visitor("GET /late", ""))
-	if want := fault.Status(fault.VisitEnded); resp.StatusCode != want {
-		t.Errorf("answered %d, want %d", resp.StatusCode, want)
+	resp, body := asks(t, c, bufio.NewReader(c), visitor("GET /late", ""))
+	if want := fault.Status(endedBy()); resp.StatusCode != want || !strings.Contains(body, string(endedBy())) {
+		t.Errorf("answered %d %s, want %d", resp.StatusCode, body, want)
 	}
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("dialling ended with %v", err)

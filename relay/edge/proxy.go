@@ -52,7 +52,7 @@ func (x *exchange) tryStreams(h Header, maxIdle time.Duration, idempotent bool) 
 			x.e.pool.drop(l)
 			fallthrough
 		case over:
-			return fault.New(fault.VisitEnded, "The visit is over. Open the PBX from the console again.")
+			return fault.Over(x.endedBy())
 		case err != nil && x.gone(err):
 			return errGone
 		case err != nil:
@@ -104,6 +104,16 @@ func (x *exchange) isVisitOver() bool {
 	default:
 		return false
 	}
+}
+
+// endedBy is the code of what ended the visit.
+func (x *exchange) endedBy() fault.Code {
+	if x.guest.Why != nil {
+		if c := x.guest.Why(); c != "" {
+			return c
+		}
+	}
+	return fault.VisitEnded
 }
 
 // isStale reports whether err means that a kept stream had ended before it was

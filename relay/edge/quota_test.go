@@ -240,7 +240,7 @@ func TestEndsWhilePaused(t *testing.T) {
 	t.Run("the visit ends", func(t *testing.T) {
 		w, _, _ := download(t)
 		close(w.ended)
-		over(t, w, string(fault.VisitEnded))
+		over(t, w, string(endedBy()))
 	})
 	t.Run("the next one waits, and its visit ends", func(t *testing.T) {
 		w, resp, cancel := download(t)
@@ -330,7 +330,7 @@ func TestEndsWhilePaused(t *testing.T) {
 		}
 		eventually(t, "both ways have to wait", func() bool { return w.limited("account_bytes") == 2 })
 		close(w.ended)
-		over(t, w, string(fault.VisitEnded))
+		over(t, w, string(endedBy()))
 	})
 }
 

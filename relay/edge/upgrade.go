@@ -199,7 +199,7 @@ const (
 func (p *pump) watch(stop <-chan struct{}) {
 	select {
 	case <-p.x.guest.Ended:
-		p.bye(closePolicy, "visit ended", fault.VisitEnded)
+		p.bye(closePolicy, "visit ended", p.x.endedBy())
 	case <-p.x.e.goAway:
 		p.bye(closeRestart, "relay restarts", fault.Draining)
 	case <-p.swapped:

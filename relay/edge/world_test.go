@@ -151,7 +151,7 @@ func newWorld(t testing.TB, portal string, change ...func(*edge.Options)) *world
 			if c != "good" {
 				return edge.Guest{}, fault.New(fault.VisitNeeded, "Open this PBX from the console.")
 			}
-			g := edge.Guest{Visit: visit, Ended: w.ended, Count: func(in, out int64) { w.in.Add(in); w.out.Add(out) }}
+			g := edge.Guest{Visit: visit, Ended: w.ended, Why: endedBy, Count: func(in, out int64) { w.in.Add(in); w.out.Add(out) }}
 			if r := w.reseal.Load(); r != nil {
 				g.Cookie = *r
 			}
@@ -388,3 +388,6 @@ type (
 	ctx    = context.Context
 	siteID = id.Site
 )
+
+// endedBy is what ends every visit here.
+func endedBy() fault.Code { return fault.AccessWithdrawn }

@@ -33,7 +33,7 @@ func TestAStepNeitherEndsNorProlongsAVisit(t *testing.T) {
 			}
 			v.advance(2 * time.Second)
 			_, err := v.ask(trust.Person, 0)
-			want(t, err, fault.VisitEnded)
+			want(t, err, fault.VisitIdle)
 		})
 	}
 }
@@ -56,7 +56,7 @@ func TestAStepDoesNotMoveAVisitsEnd(t *testing.T) {
 			}
 			v.advance(2 * time.Minute)
 			_, err := v.ask(trust.Person, 0)
-			want(t, err, fault.VisitEnded)
+			want(t, err, fault.VisitExpired)
 		})
 	}
 }
@@ -69,7 +69,7 @@ func TestAVisitComesToARelayThatIsAhead(t *testing.T) {
 	ahead := v.beside()
 	ahead.set(time.Hour)
 	_, err := ahead.AdmitVisit(v.cookie, v.visit.Site, trust.Person, 0)
-	want(t, err, fault.VisitEnded)
+	want(t, err, fault.VisitIdle)
 	if len(ahead.reports) != 0 {
 		t.Errorf("it was reported: %+v", ahead.reports)
 	}
@@ -92,11 +92,11 @@ func TestAVisitComesToARelayThatIsAhead(t *testing.T) {
 	if err := comes(59 * time.Minute); err != nil {
 		t.Errorf("idle for less than its time: %v", err)
 	}
-	want(t, comes(2*time.Minute), fault.VisitEnded)
+	want(t, comes(2*time.Minute), fault.VisitIdle)
 	last := v.newVisit()
 	last.Expires = v.now().Add(time.Hour - time.Minute)
 	_, err = ahead.AdmitVisit(v.sealed(last), last.Site, trust.Person, 0)
-	want(t, err, fault.VisitEnded)
+	want(t, err, fault.VisitExpired)
 }
 
 // At one whose clock is behind it may be idle as long as ever, and ends later by
@@ -121,7 +121,7 @@ func TestAVisitComesToARelayThatIsBehind(t *testing.T) {
 		behind.advance(10 * time.Minute)
 	}
 	behind.advance(2 * time.Minute)
-	want(t, ask(trust.Person), fault.VisitEnded)
+	want(t, ask(trust.Person), fault.VisitExpired)
 
 	idle := v.beside()
 	idle.set(-time.Hour)
@@ -134,7 +134,7 @@ func TestAVisitComesToARelayThatIsBehind(t *testing.T) {
 	}
 	idle.advance(2 * time.Minute)
 	_, err := idle.AdmitVisit(cookie, v.visit.Site, trust.Passive, 0)
-	want(t, err, fault.VisitEnded)
+	want(t, err, fault.VisitIdle)
 }
 
 // A visit can be opened while a clock is behind that of whoever made the keys, as

@@ -21,7 +21,7 @@ func TestOldCookieEndsNoVisit(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.AdmitVisit(cookie, v.Site, trust.Person, 0)
-	want(t, err, fault.VisitEnded)
+	want(t, err, fault.VisitIdle)
 
 	v.Seen = w.now() // by the relay that serves the visit
 	if cookie, err = token.SealVisit(w.seal, v); err != nil {

@@ -2,7 +2,6 @@ package trust
 
 import (
 	"trunkline/internal/bus"
-	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
 )
@@ -38,7 +37,7 @@ func (t *Trust) Remembered() (n int) {
 
 // Sweep is what is done every few seconds.
 func (t *Trust) Sweep() {
-	for _, v := range t.overdue() {
-		t.End(v, fault.VisitEnded)
+	for v, code := range t.overdue() {
+		t.End(v, code)
 	}
 }

@@ -44,7 +44,7 @@ func (v *visiting) idleAfter(step func() (time.Duration, error)) time.Duration {
 	for began := v.now(); v.now().Sub(began) < time.Hour; {
 		gap, err := step()
 		if err != nil {
-			want(v.t, err, fault.VisitEnded)
+			want(v.t, err, fault.VisitIdle)
 			return v.now().Sub(began)
 		}
 		v.advance(gap)

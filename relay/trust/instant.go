@@ -26,9 +26,16 @@ func (t *Trust) wall(i instant, now time.Time) time.Time {
 	return now.Round(0).UTC().Add(time.Duration(i - t.instant(now)))
 }
 
-// overdue reports whether a visit is idle or past its time.
-func (s *seat) overdue(now instant) bool {
-	return now > s.ends || now > instant(s.seen.Load())+instant(s.visit.Idle)
+// overdue says whether a visit is past its time or idle, by the code of that; ""
+// if it is neither.
+func (s *seat) overdue(now instant) fault.Code {
+	switch {
+	case now > s.ends:
+		return fault.VisitExpired
+	case now > instant(s.seen.Load())+instant(s.visit.Idle):
+		return fault.VisitIdle
+	}
+	return ""
 }
 
 // revoked is a revocation, in little memory: each visit that ended leaves one.

@@ -21,9 +21,13 @@ type keyring struct {
 	pass map[string]token.PassKey
 	seal map[string]token.SealKey
 	peer map[string]peercert.Root
+	// gone are keys of visits that control withdrew before their time: they open
+	// nothing, and tell whose visits ended with them.
+	gone map[string]token.SealKey
 }
 
 func (k *keyring) passKey(kid string) (token.PassKey, bool) { v, ok := k.pass[kid]; return v, ok }
+func (k *keyring) goneKey(kid string) (token.SealKey, bool) { v, ok := k.gone[kid]; return v, ok }
 func (k *keyring) sealKey(kid string) (token.SealKey, bool) { v, ok := k.seal[kid]; return v, ok }
 
 // sealer is the key to seal a visit with at now: the newest one in force, and if
@@ -66,7 +70,7 @@ func (t *Trust) watchKeys(ctx context.Context) error {
 		case e.Kind == bus.Delete && kind == "pass":
 			delete(next.pass, kid)
 		case e.Kind == bus.Delete && kind == "visit":
-			delete(next.seal, kid)
+			next.withdraw(kid, t.o.Now())
 		case e.Kind == bus.Delete && kind == "peer":
 			delete(next.peer, kid)
 		case e.Kind == bus.Put && kind == "peer":
@@ -100,7 +104,18 @@ func (t *Trust) watchKeys(ctx context.Context) error {
 			t.o.Peers(slices.Collect(maps.Values(next.peer)))
 		}
 		t.keys.Store(next)
+		if e.Kind == bus.Delete && kind == "visit" {
+			t.withdrawn(kid)
+		}
 	})
+}
+
+// withdraw forgets a key of visits. One whose time is over ended no visit.
+func (k *keyring) withdraw(kid string, now time.Time) {
+	if s, ok := k.seal[kid]; ok && now.Before(s.NotAfter) {
+		k.gone[kid] = s
+	}
+	delete(k.seal, kid)
 }
 
 // clone drops what no token can need any more, whatever this relay's clock says
@@ -108,14 +123,16 @@ func (t *Trust) watchKeys(ctx context.Context) error {
 func (k *keyring) clone(now time.Time) *keyring {
 	next := &keyring{
 		pass: make(map[string]token.PassKey, len(k.pass)+1), seal: make(map[string]token.SealKey, len(k.seal)+1),
-		peer: make(map[string]peercert.Root, len(k.peer)+1),
+		peer: make(map[string]peercert.Root, len(k.peer)+1), gone: make(map[string]token.SealKey, len(k.gone)+1),
 	}
 	maps.Copy(next.pass, k.pass)
 	maps.Copy(next.seal, k.seal)
 	maps.Copy(next.peer, k.peer)
+	maps.Copy(next.gone, k.gone)
 	now = now.Add(-token.Astray)
 	maps.DeleteFunc(next.pass, func(_ string, v token.PassKey) bool { return now.After(v.NotAfter) })
 	maps.DeleteFunc(next.seal, func(_ string, v token.SealKey) bool { return now.After(v.NotAfter) })
+	maps.DeleteFunc(next.gone, func(_ string, v token.SealKey) bool { return now.After(v.NotAfter) })
 	maps.DeleteFunc(next.peer, func(_ string, v peercert.Root) bool { return now.After(v.NotAfter) })
 	return next
 }

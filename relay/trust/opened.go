@@ -45,7 +45,7 @@ func (o *opened) find(cookie string, ring *keyring, now instant) (token.Visit, *
 	sh.RLock()
 	c := sh.of[cookie]
 	sh.RUnlock()
-	if c == nil || c.seat.over() || c.seat.overdue(now) {
+	if c == nil || c.seat.over() || c.seat.overdue(now) != "" {
 		return token.Visit{}, nil, false
 	}
 	if _, ok := ring.sealKey(kidOf(cookie)); !ok {

@@ -33,9 +33,9 @@ func TestRememberedCookie(t *testing.T) {
 		})
 	}
 	f("visit ended", fault.VisitEnded, func(w *world, v token.Visit) { w.End(v.ID, fault.VisitEnded) })
-	f("idle", fault.VisitEnded, func(w *world, v token.Visit) { w.advance(v.Idle + time.Second) })
-	f("too old", fault.VisitEnded, func(w *world, v token.Visit) { w.advance(v.Expires.Sub(w.now()) + time.Second) })
-	f("key withdrawn", fault.VisitNeeded, func(w *world, v token.Visit) {
+	f("idle", fault.VisitIdle, func(w *world, v token.Visit) { w.advance(v.Idle + time.Second) })
+	f("too old", fault.VisitExpired, func(w *world, v token.Visit) { w.advance(v.Expires.Sub(w.now()) + time.Second) })
+	f("key withdrawn", fault.Restored, func(w *world, v token.Visit) {
 		if err := bus.NewBucket[token.SealKey](w.bus, bus.Keys).Delete(t.Context(), "visit."+w.seal.ID); err != nil {
 			t.Fatal(err)
 		}

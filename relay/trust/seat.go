@@ -12,11 +12,8 @@ import (
 func (t *Trust) seat(v token.Visit) (*seat, *fault.Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r, revoked := t.revocations["visit."+string(v.ID)]; revoked {
-		if r.code == fault.EndedByPBX {
-			return nil, fault.New(r.code, "The visit was ended at the PBX.")
-		}
-		return nil, fault.New(fault.VisitEnded, "The visit was ended. Open the PBX from the console again.")
+	if f := t.endOfLocked(v.ID); f != nil {
+		return nil, f
 	}
 	s, ok := t.seats[v.ID]
 	if !ok {
@@ -25,6 +22,20 @@ func (t *Trust) seat(v token.Visit) (*seat, *fault.Error) {
 		t.metrics.visits.Set(float64(len(t.seats)))
 	}
 	return s, nil
+}
+
+// endOf is what a visit's browser is told that was ended; nil if it was not.
+func (t *Trust) endOf(v id.Visit) *fault.Error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.endOfLocked(v)
+}
+
+func (t *Trust) endOfLocked(v id.Visit) *fault.Error {
+	if r, revoked := t.revocations["visit."+string(v)]; revoked {
+		return fault.Over(r.code)
+	}
+	return nil
 }
 
 // Running is the visit, if this relay serves it.
@@ -43,7 +54,7 @@ func (t *Trust) newSeat(v token.Visit, now time.Time) *seat {
 	s := &seat{visit: v, ended: make(chan struct{}), ends: t.instantOf(v.Expires, now)}
 	s.seen.Store(int64(min(t.instantOf(v.Seen, now), t.instant(now))))
 	s.guest = Guest{
-		Visit: v, Ended: s.ended,
+		Visit: v, Ended: s.ended, Why: s.endedBy,
 		Count: func(in, out int64) {
 			s.in.Add(in)
 			s.out.Add(out)
@@ -59,6 +70,20 @@ func (t *Trust) newSeat(v token.Visit, now time.Time) *seat {
 		s.guest.Served = s.served
 	}
 	return s
+}
+
+// end closes the seat for code, once.
+func (s *seat) end(code fault.Code) {
+	s.why.Store(&code)
+	close(s.ended)
+}
+
+// endedBy is what ended it, "" while it goes on.
+func (s *seat) endedBy() fault.Code {
+	if c := s.why.Load(); c != nil {
+		return *c
+	}
+	return ""
 }
 
 func (s *seat) over() bool {

@@ -51,12 +51,14 @@ type Trust struct {
 	opened    *opened                 // cookies seen lately
 	handovers *bus.Bucket[bus.Handover]
 	metrics   *metrics
-	began     time.Time   // what instants are counted from
-	told      atomic.Bool // of all revocations, once
+	began     time.Time     // what instants are counted from
+	told      atomic.Bool   // of all revocations, once
+	leave     chan struct{} // some are leaving
 
 	mu          sync.Mutex
 	revocations map[string]revoked // by the bucket's key
 	seats       map[id.Visit]*seat // visits this relay has seen lately
+	leaving     []id.Visit         // whose key was withdrawn
 }
 
 func New(o Options) *Trust {
@@ -68,6 +70,7 @@ func New(o Options) *Trust {
 		handovers:   bus.NewBucket[bus.Handover](o.Bus, bus.Handovers),
 		metrics:     newMetrics(o.Registerer),
 		opened:      newOpened(),
+		leave:       make(chan struct{}, 1),
 		revocations: make(map[string]revoked), began: o.Now(),
 		seats: make(map[id.Visit]*seat),
 	}
@@ -83,6 +86,7 @@ func (t *Trust) Run(ctx context.Context) error {
 		return bus.NewBucket[bus.Revocation](t.o.Bus, bus.Revocations).Watch(life, t.applyRevocation)
 	})
 	g.Go(func() error { return t.sweepSeats(life) })
+	g.Go(func() error { return t.endWithdrawn(life) })
 	err := g.Wait()
 	if ctx.Err() != nil {
 		return nil

@@ -263,26 +263,83 @@ func TestHandoverRefusals(t *testing.T) {
 
 func TestVisitEnds(t *testing.T) {
 	w := newWorld(t)
-	for name, end := range map[string]func(v token.Visit){
-		"revoked by control": func(v token.Visit) {
-			put(t, w.bus, bus.Revocations, "visit."+string(v.ID), bus.Revocation{Code: fault.VisitEnded, At: w.now(), Until: v.Expires})
-		},
-		"by its visitor": func(v token.Visit) { w.End(v.ID, fault.VisitEnded) },
-	} {
+	type ending struct {
+		code, shown fault.Code
+		end         func(v token.Visit, code fault.Code)
+	}
+	revoke := func(v token.Visit, code fault.Code) {
+		put(t, w.bus, bus.Revocations, "visit."+string(v.ID), bus.Revocation{Code: code, At: w.now(), Until: v.Expires})
+	}
+	here := func(v token.Visit, code fault.Code) { w.End(v.ID, code) }
+	rows := map[string]ending{
+		"here, as no visitor is told":       {fault.LoginFailed, fault.VisitEnded, here},
+		"for a reason of a newer control":   {"visit_ended_by_the_moon", fault.VisitEnded, revoke},
+		"without a reason, by an older one": {"", fault.VisitEnded, revoke},
+	}
+	for _, code := range fault.Endings() {
+		rows["revoked by control: "+string(code)] = ending{code, code, revoke}
+		rows["here: "+string(code)] = ending{code, code, here}
+	}
+	for name, x := range rows {
 		v := w.newVisit()
 		g, err := w.redeem(w.grant(v), v.Site)
 		if err != nil {
 			t.Fatal(err)
 		}
-		end(v)
+		if c := g.Why(); c != "" {
+			t.Errorf("%s: it was over before, for %q", name, c)
+		}
+		x.end(v, x.code)
 		select {
 		case <-g.Ended:
 		case <-time.After(30 * time.Second):
 			t.Fatalf("%s: what runs was not told", name)
 		}
-		_, err = w.AdmitVisit(g.Cookie, v.Site, trust.Person, 0)
-		want(t, err, fault.VisitEnded)
+		if c := g.Why(); c != x.code {
+			t.Errorf("%s: what runs is told %q", name, c)
+		}
+		if _, err = w.AdmitVisit(g.Cookie, v.Site, trust.Person, 0); fault.CodeOf(err) != x.shown {
+			t.Errorf("%s: its tab is told %v", name, err)
+		}
 	}
+}
+
+// Who comes back to a visit's tab late is told what ended it, and not that it
+// has been idle since.
+func TestWhatEndedAVisitStaysTold(t *testing.T) {
+	w := newWorld(t)
+	v := w.newVisit()
+	g, err := w.redeem(w.grant(v), v.Site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.End(v.ID, fault.AccessWithdrawn)
+	w.advance(v.Idle + time.Minute)
+	_, err = w.AdmitVisit(g.Cookie, v.Site, trust.Person, 0)
+	want(t, err, fault.AccessWithdrawn)
+}
+
+// What ended by itself is reported by the reason.
+func TestReportsOfEnds(t *testing.T) {
+	f := func(advance func(v token.Visit) time.Duration, code fault.Code) {
+		t.Helper()
+		w := newWorld(t)
+		v := w.newVisit()
+		v.Idle = token.VisitLife * 2
+		if code == fault.VisitIdle {
+			v.Idle = 15 * time.Minute
+		}
+		if _, err := w.redeem(w.grant(v), v.Site); err != nil {
+			t.Fatal(err)
+		}
+		w.advance(advance(v))
+		w.Sweep()
+		if e := w.reports[len(w.reports)-1]; e.Kind != "ended" || e.Code != code {
+			t.Errorf("reported: %+v, want %s", e, code)
+		}
+	}
+	f(func(v token.Visit) time.Duration { return v.Idle + time.Second }, fault.VisitIdle)
+	f(func(v token.Visit) time.Duration { return token.VisitLife + time.Second }, fault.VisitExpired)
 }
 
 // Idle time counts from the last request, also where the cookie lags behind.
@@ -306,7 +363,7 @@ func TestIdle(t *testing.T) {
 	}
 	w.advance(16 * time.Minute)
 	_, err = w.AdmitVisit(cookie, v.Site, trust.Person, 0)
-	want(t, err, fault.VisitEnded)
+	want(t, err, fault.VisitIdle)
 }
 
 // Keys outlive the bus: what was signed before stays good.

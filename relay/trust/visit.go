@@ -24,13 +24,15 @@ const (
 
 // seat is a visit that this relay serves.
 type seat struct {
-	visit token.Visit
-	seen  atomic.Int64 // instant of the last operation
-	ends  instant      // whatever is done
-	pace  cadence
-	ended chan struct{}
-	shown atomic.Pointer[id.Device] // by which device the last page was
-	guest Guest                     // what a request is given, less its cookie
+	visit  token.Visit
+	seen   atomic.Int64 // instant of the last operation
+	ends   instant      // whatever is done
+	pace   cadence
+	ended  chan struct{}
+	why    atomic.Pointer[fault.Code]    // what ended it: set before ended is closed
+	shown  atomic.Pointer[id.Device]     // by which device the last page was
+	sealed atomic.Pointer[token.SealKey] // the newest that a cookie of it has
+	guest  Guest                         // what a request is given, less its cookie
 
 	in, out, requests atomic.Int64
 
@@ -43,8 +45,9 @@ type seat struct {
 // Guest is an admitted browser.
 type Guest struct {
 	Visit  token.Visit
-	Cookie string          // if not "", the visit's cookie, sealed anew
-	Ended  <-chan struct{} // closed when the visit is over
+	Cookie string            // if not "", the visit's cookie, sealed anew
+	Ended  <-chan struct{}   // closed when the visit is over
+	Why    func() fault.Code // what ended it, once it is over
 	Count  func(in, out int64)
 	// Busy says that what a person began goes on: a long transfer is no
 	// idleness. It is nil for what a page does by itself.
@@ -90,6 +93,7 @@ func (t *Trust) AdmitVisit(cookie string, site id.Site, a Activity, key uint64) 
 			if g.Cookie, err = token.SealVisit(key, v); err != nil {
 				return Guest{}, err
 			}
+			s.sealedBy(key)
 		}
 	}
 	return g, nil
@@ -107,6 +111,9 @@ func (t *Trust) openVisit(cookie string, ring *keyring, site id.Site, now time.T
 	cookie = strings.Clone(cookie)
 	v, err := token.OpenVisit(cookie, ring.sealKey, now)
 	if err != nil && v.ID == "" {
+		if f := t.goneVisit(cookie, ring, site, now); f != nil {
+			return v, nil, f
+		}
 		return v, nil, err
 	}
 	if v.Site != site {
@@ -114,17 +121,26 @@ func (t *Trust) openVisit(cookie string, ring *keyring, site id.Site, now time.T
 	}
 	// The cookie's Seen lags; what this relay saw itself counts more.
 	if err != nil && !t.aliveHere(v, now) {
+		if f := t.endOf(v.ID); f != nil {
+			return v, nil, f
+		}
 		return v, nil, err // and no seat: it would be reported as ended, though another relay may serve it
 	}
 	s, f := t.seat(v)
 	if f != nil {
 		return v, nil, f
 	}
+	if k, ok := ring.sealKey(kidOf(cookie)); ok {
+		s.sealedBy(k)
+		if f := t.knows(s, k.ID); f != nil {
+			return v, nil, f
+		}
+	}
 	if now.Round(0).Sub(v.Seen) >= -token.Leeway {
 		s.sawAt(t.instantOf(v.Seen, now)) // at another relay
 	}
-	if s.overdue(t.instant(now)) { // whatever the clock on the wall says now
-		return v, nil, fault.New(fault.VisitEnded, "The visit is over. Open the PBX from the console again.")
+	if c := s.overdue(t.instant(now)); c != "" { // whatever the clock on the wall says now
+		return v, nil, fault.Over(c)
 	}
 	t.opened.keep(cookie, v, s)
 	return v, s, nil
@@ -192,6 +208,10 @@ func (t *Trust) open(v token.Visit) (Guest, token.Visit, error) {
 	if f != nil {
 		return Guest{}, v, f
 	}
+	s.sealedBy(key)
+	if f := t.knows(s, key.ID); f != nil {
+		return Guest{}, v, f
+	}
 	g := s.guest
 	g.Cookie = cookie
 	return g, v, nil
@@ -206,7 +226,7 @@ func (t *Trust) aliveHere(v token.Visit, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, ok := t.seats[v.ID]
-	return ok && !s.overdue(t.instant(now))
+	return ok && s.overdue(t.instant(now)) == ""
 }
 
 // End ends a visit here: its visitor signed out, or the PBX's staff will it.
@@ -215,7 +235,7 @@ func (t *Trust) End(v id.Visit, code fault.Code) {
 	s, ok := t.seats[v]
 	if ok {
 		delete(t.seats, v)
-		close(s.ended)
+		s.end(code)
 		t.opened.forget(s) // after that: who still opens a cookie of it sees that it is over
 		// Until control's own revocation arrives, the cookie must not open it again.
 		t.revokeLocked("visit."+string(v), bus.Revocation{Code: code, At: t.o.Now(), Until: s.visit.Expires})
@@ -244,14 +264,15 @@ func (t *Trust) sweepSeats(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
-			for _, v := range t.overdue() {
-				t.End(v, fault.VisitEnded)
+			for v, code := range t.overdue() {
+				t.End(v, code)
 			}
 		}
 	}
 }
 
-func (t *Trust) overdue() []id.Visit {
+// overdue are the visits whose time is over, and which time.
+func (t *Trust) overdue() map[id.Visit]fault.Code {
 	now := t.instant(t.o.Now())
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -260,10 +281,10 @@ func (t *Trust) overdue() []id.Visit {
 			delete(t.revocations, k)
 		}
 	}
-	var out []id.Visit
+	out := make(map[id.Visit]fault.Code)
 	for v, s := range t.seats {
-		if s.overdue(now) {
-			out = append(out, v)
+		if c := s.overdue(now); c != "" {
+			out[v] = c
 		}
 	}
 	return out

@@ -10,6 +10,7 @@ import (
 
 	"trunkline/agent"
 	"trunkline/agent/manage"
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/service"
 )
@@ -28,7 +29,7 @@ func showVisits(out io.Writer, v manage.View) error {
 			if !x.To.IsZero() {
 				to = " to " + x.To.Local().Format(time.DateTime)
 			}
-			fmt.Fprintf(out, "  %-20s %-12s %s%s  %s\n", x.ID, x.Method, x.From.Local().Format(time.DateTime), to, agent.Printable(x.Who))
+			fmt.Fprintf(out, "  %-20s %-12s %s%s  %s%s\n", x.ID, x.Method, x.From.Local().Format(time.DateTime), to, agent.Printable(x.Who), endedBy(x))
 		}
 		if len(visits) == 0 {
 			fmt.Fprintln(out, "  nobody")
@@ -37,6 +38,14 @@ func showVisits(out io.Writer, v manage.View) error {
 	list("In now:", v.Now)
 	list("Was in:", v.Past)
 	return nil
+}
+
+// endedBy is why a visit ended, to stand at the end of its line.
+func endedBy(v manage.Visit) string {
+	if v.Code == "" {
+		return ""
+	}
+	return "  ended: " + agent.Printable(fault.Ending(v.Code))
 }
 
 func endVisitCommand() *cobra.Command {
