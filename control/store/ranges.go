@@ -33,7 +33,7 @@ const (
 // reach is how many ranges a search reads at a time.
 type reach struct {
 	keys  int // up to so many are looked up by their numbers
-	chunk int // so many a statement goes through
+	chunk int // so many a statement goes through, and the first one half of it: mostly they fill the page
 }
 
 var farReach = reach{keys: 512, chunk: 128}
@@ -171,12 +171,13 @@ func (s *deviceSearch) fewPostgres() (bool, error) {
 // ranged goes through the devices of the ranges, in their order, until there are
 // enough.
 func (s *deviceSearch) ranged(limit int) (hits []hit, err error) {
-	for left := s.start(); ; {
-		in, err := s.nextRanges(left)
+	n := s.most.chunk / 2
+	for left := s.start(); ; n = s.most.chunk {
+		in, err := s.nextRanges(left, n)
 		if err != nil || len(in) == 0 {
 			return hits, err
 		}
-		more := len(in) == s.most.chunk
+		more := len(in) == n
 		if last := in[len(in)-1]; s.q.Desc {
 			left.high, left.highID = last.low, last.lowID
 		} else {
@@ -206,12 +207,12 @@ func (s *deviceSearch) start() keyRange {
 	return all
 }
 
-// nextRanges are the first ones of a search that are in what is left.
-func (s *deviceSearch) nextRanges(left keyRange) (in []keyRange, err error) {
+// nextRanges are the first n of a search that are in what is left.
+func (s *deviceSearch) nextRanges(left keyRange, n int) (in []keyRange, err error) {
 	if len(s.ranges.have) <= s.most.keys {
-		in, err = s.rangesByKey(left)
+		in, err = s.rangesByKey(left, n)
 	} else {
-		in, err = s.rangesInOrder(left)
+		in, err = s.rangesInOrder(left, n)
 	}
 	if err != nil || len(in) == 0 {
 		return nil, err
@@ -226,7 +227,7 @@ func (s *deviceSearch) nextRanges(left keyRange) (in []keyRange, err error) {
 }
 
 // rangesByKey looks up each one, once for all that a search reads.
-func (s *deviceSearch) rangesByKey(left keyRange) ([]keyRange, error) {
+func (s *deviceSearch) rangesByKey(left keyRange, n int) ([]keyRange, error) {
 	if s.ranges.keyed == nil {
 		in, err := all(s.tx, scanRange, s.keyed().on("SELECT r.low, r.high FROM unnest($1::integer[]) k(range) JOIN {ranges} r ON r.range = k.range"), s.ranges.have)
 		if err != nil {
@@ -241,16 +242,16 @@ func (s *deviceSearch) rangesByKey(left keyRange) ([]keyRange, error) {
 		s.ranges.keyed = in
 	}
 	s.ranges.keyed = slices.DeleteFunc(s.ranges.keyed, func(r keyRange) bool { return !left.meets(r) })
-	return slices.Clone(s.ranges.keyed[:min(len(s.ranges.keyed), s.most.chunk)]), nil
+	return slices.Clone(s.ranges.keyed[:min(len(s.ranges.keyed), n)]), nil
 }
 
 // rangesInOrder goes through all.
-func (s *deviceSearch) rangesInOrder(left keyRange) ([]keyRange, error) {
+func (s *deviceSearch) rangesInOrder(left keyRange, n int) ([]keyRange, error) {
 	var w where
 	b := s.ranges.have.bits()
 	w.and("CASE WHEN range < ? THEN get_bit(CAST(? AS bytea), range) ELSE 0 END = 1", len(b)*8, b)
 	w.and("high > ? AND (low < ? OR low = ? AND ? <> '')", left.low, left.high, left.high, left.highID)
-	return all(s.tx, scanRange, fmt.Sprintf(s.keyed().on("SELECT low, high FROM {ranges}%s ORDER BY low%s LIMIT %d"), w.String(), s.direction(), s.most.chunk), w.args...)
+	return all(s.tx, scanRange, fmt.Sprintf(s.keyed().on("SELECT low, high FROM {ranges}%s ORDER BY low%s LIMIT %d"), w.String(), s.direction(), n), w.args...)
 }
 
 // meets says whether a range is in what is left, or a part of it.
