@@ -20,7 +20,8 @@ const (
 )
 
 // Drain empties the relay: new tunnels are refused, and every agent is asked to
-// move, one after the other over spread. An agent that has moved ends its
+// move, one after the other over spread, or at once if there is no other relay, so
+// that they are back the sooner when this one is. An agent that has moved ends its
 // tunnel here with its last stream. One that does not move serves on, for other
 // relays too. Once unneeded is closed, when nobody comes through this relay any
 // more, tunnels are ended on which nothing runs: of agents that have moved, or
@@ -29,6 +30,9 @@ const (
 func (u *Uplink) Drain(ctx context.Context, spread time.Duration, unneeded <-chan struct{}) {
 	gone := u.startDrain()
 	began := time.Now()
+	if len(u.o.Elsewhere("")) == 0 { // no relay is to be spared a rush
+		spread = 0
+	}
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
 	for {

@@ -351,6 +351,25 @@ func TestAgentWithoutStatusIsEnded(t *testing.T) {
 	}
 }
 
+// From an installation's only relay agents are let go at once, and not one after
+// the other.
+func TestDrainOfTheOnlyRelay(t *testing.T) {
+	w := newWorld(t, nil)
+	w.alone.Store(true)
+	a, b := w.connect(id.NewDevice()), w.connect(id.NewDevice())
+	served, done := make(chan struct{}), make(chan struct{})
+	close(served)
+	go func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(w.ctx, 2*patience)
+		defer cancel()
+		w.Drain(ctx, time.Hour, served)
+	}()
+	a.mustEnd(t)
+	b.mustEnd(t)
+	<-done
+}
+
 // Drain: agents are told, new tunnels refused. Who does not move serves on while
 // it is needed; then a running stream is let to its end, and only then is the
 // tunnel closed.

@@ -27,7 +27,6 @@ func (u *Up) Reload(c Config) error {
 	if err := u.Control.Reload(c.Control); err != nil {
 		return err
 	}
-	c.Relay.Drain = c.drain()
 	u.Relay.Reload(c.Relay)
 	return nil
 }

@@ -113,7 +113,6 @@ func prefix(section string, err error) error {
 func (c *Config) share(port int) {
 	c.Control.Data, c.Control.Listen, c.Control.Zone = c.Data, "", c.Zone
 	c.Relay.Zone, c.Relay.Listen = c.Zone, c.Listen
-	c.Relay.Drain = c.drain()
 	if c.Control.Port = c.Relay.Port; c.Control.Port == 0 {
 		c.Control.Port = port
 	}
@@ -123,16 +122,6 @@ func (c *Config) share(port int) {
 			c.Relay.Console += fmt.Sprintf(":%d", c.Control.Port)
 		}
 	}
-}
-
-// drain is how the relay stops. From the only one agents have nowhere to go:
-// to ask them one after the other would keep them, and visitors, out for longer.
-func (c *Config) drain() relay.Drain {
-	d := c.Relay.Drain
-	if c.Bus.URL == "" && c.Bus.Listen == "" {
-		d.Spread = 0
-	}
-	return d
 }
 
 // Up is the installation.

@@ -3,7 +3,6 @@ package up_test
 import (
 	"path/filepath"
 	"testing"
-	"time"
 
 	"go.uber.org/zap/zaptest"
 
@@ -29,18 +28,6 @@ func TestConsoleOnTheDefaultPort(t *testing.T) {
 		}
 		if err := u.Control.Close(); err != nil {
 			t.Error(err)
-		}
-	}
-}
-
-// Agents of the only relay have nowhere to go: to ask them to move one after the
-// other, over drain.spread, would keep everybody out for longer.
-func TestTheOnlyRelayStopsSoon(t *testing.T) {
-	for listen, want := range map[string]time.Duration{"": 0, "127.0.0.1:0": up.Default().Relay.Drain.Spread} {
-		cfg := up.Default()
-		cfg.Bus.Listen = listen
-		if got := up.DrainForTest(cfg).Spread; got != want {
-			t.Errorf("bus.listen %q: agents move over %v, want %v", listen, got, want)
 		}
 	}
 }
