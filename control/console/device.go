@@ -63,12 +63,12 @@ func (c *console) devicePage(w *response, r *http.Request, p fleet.Principal) er
 			return err
 		}
 	}
-	nav := "devices"
+	nav, list := "devices", ""
 	if d.Account != p.Account {
-		nav = "sub"
+		nav, list = "sub", oneBelow
 	}
 	return c.show(w, r, p, http.StatusOK, "device", page{
-		Title: plain(v.Device.Label()), Nav: nav, Data: v, Live: livePath(shown, ""), Notice: notices[r.URL.Query().Get("notice")],
+		Title: plain(v.Device.Label()), Nav: nav, Data: v, Live: livePath(shown, list), Notice: notices[r.URL.Query().Get("notice")],
 	})
 }
 

@@ -58,6 +58,7 @@ const (
 	listSome   = "some"   // of those that pass a filter
 	listBelow  = "below"  // of the accounts below
 	listVisits = "visits" // of visits
+	oneBelow   = "one"    // no list: the page of a device of an account below
 )
 
 // livePath is the address of a page's event stream: the devices it shows, and
@@ -129,7 +130,7 @@ func (c *console) live(w *response, r *http.Request, p fleet.Principal) error {
 // run ends when the browser is gone or too slow, the session is over or fleet
 // closes the watch; none of that is an error to tell anybody.
 func (s *stream) run(ctx context.Context, token string) {
-	events := s.c.o.Fleet.WatchFor(ctx, s.p, fleet.Watched{Below: s.list == listBelow, Visits: s.list == "" || s.list == listVisits})
+	events := s.c.o.Fleet.WatchFor(ctx, s.p, fleet.Watched{Below: s.list == listBelow || s.list == oneBelow, Visits: s.list == "" || s.list == listVisits})
 	s.w.Header().Set("Content-Type", "text/event-stream")
 	s.w.Header().Set("X-Accel-Buffering", "no")
 	// A server's read time-out would end the wait for the browser's hanging up.
@@ -184,7 +185,7 @@ func (s *stream) take(e fleet.DeviceEvent) error {
 func (s *stream) changes(e fleet.DeviceEvent) bool {
 	shown := s.shows[e.Device.ID]
 	switch s.list {
-	case "":
+	case "", oneBelow:
 		return e.Visit && shown // anything else of its device has the whole page fetched
 	case listVisits:
 		return e.Visit || e.Removed
@@ -199,7 +200,7 @@ func (s *stream) device(e fleet.DeviceEvent) error {
 	out := deviceEvent{ID: d.ID, Removed: e.Removed}
 	if !e.Removed {
 		v := s.c.deviceView(s.p, d)
-		v.Pick = s.list != ""
+		v.Pick = s.list != "" && s.list != oneBelow
 		row, err := s.c.part("device-row", v)
 		if err != nil {
 			s.c.log.Error("render a live row", zap.Error(err))

@@ -290,6 +290,26 @@ func TestLiveBelow(t *testing.T) {
 	})
 }
 
+// The page of a reseller's device hears of that one, and is no list.
+func TestLiveOneBelow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := sample()
+		p := open(t, clocked(t, f), "/live?list=one&id="+string(deviceID(1)))
+		p.kinds()
+		d, other := f.devices[0], f.devices[1]
+		d.Account, other.Account = accountID(2), accountID(2)
+		d.Owner, other.Owner = "Acme", "Acme"
+		f.set(other)
+		if got := p.kinds(); got != "" {
+			t.Errorf("another one: %q", got)
+		}
+		f.set(d)
+		if got := p.kinds(); got != "device " {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 func TestLiveHeartbeatAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := sample()

@@ -94,7 +94,7 @@ func TestVisitsOfADeviceOrAPerson(t *testing.T) {
 	f("", []string{row(1), row(2), row(3), row(9)}, []string{`id="only"`})
 	f("?"+d2, []string{row(2), row(9), "to Northside Clinic", d2 + "&amp;from=51"}, []string{row(1), row(3)})
 	f("?"+bob, []string{row(9), "of Bob", "&amp;" + bob}, []string{row(1), row(2), row(3)})
-	f("?device="+string(deviceID(1))+"&"+bob, []string{"No visits yet", `id="none-on"`}, []string{row(1), row(3), row(9)})
+	f("?device="+string(deviceID(1))+"&"+bob, []string{"None of these visits has ended", `id="none-on"`}, []string{row(1), row(3), row(9)})
 	for _, bad := range []string{"?device=x", "?user=x"} {
 		if w := ask(h, "GET", "/visits"+bad, nil); w.Code != fault.Status(fault.Invalid) {
 			t.Errorf("%s: %d", bad, w.Code)

@@ -353,7 +353,7 @@ func DataDirectory(ctx context.Context, s *Store) (dir string, err error) {
 func VisitPlans(t *testing.T, s *Store, account id.Account, q fleet.VisitQuery) (walk, count string) {
 	t.Helper()
 	explained(t, s, func(x *tx) (err error) {
-		w := x.visitsOf(account, q)
+		w := x.visitsOf(account, q, "")
 		if walk, err = x.explain(newestVisits(w, q.Limit+1), w.args); err != nil {
 			return err
 		}

@@ -101,6 +101,34 @@ func TestDeviceSearch(t *testing.T) {
 	})
 }
 
+// A visit that follows whichever of a pair serves is in the list of each of the two,
+// and of nobody else's.
+func TestVisitsOfAPair(t *testing.T) {
+	onEach(t, func(w *world) {
+		peer, other := w.addDevice("SN-0002", "Beta"), w.addDevice("SN-0003", "Gamma")
+		peer.Site = w.device.Site
+		w.do(func(tx fleet.Tx) error { return tx.UpdateDevice(peer) })
+		own := w.addVisit(at(1), "h1")
+		v := own
+		v.ID, v.Device, v.Started = id.NewVisit(), "", at(2)
+		w.do(func(tx fleet.Tx) error { return tx.AddVisit(v, "h2") })
+		read := func(d id.Device) (got []id.Visit) {
+			w.see(func(tx fleet.Tx) error {
+				p, err := tx.Visits(w.account.ID, fleet.VisitQuery{Device: d, Limit: 10})
+				for _, x := range p.Items {
+					got = append(got, x.ID)
+				}
+				equal(w.T, p.Total, len(got))
+				return err
+			})
+			return got
+		}
+		equal(w.T, read(w.device.ID), []id.Visit{v.ID, own.ID})
+		equal(w.T, read(peer.ID), []id.Visit{v.ID})
+		equal(w.T, len(read(other.ID)), 0)
+	})
+}
+
 // Visits that are on and visits that have ended are two lists, each with its own
 // pages and its own total.
 func TestVisitsOnAndEnded(t *testing.T) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -51,7 +52,11 @@ func (t *tx) CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error
 }
 
 func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error) {
-	w := t.visitsOf(account, q)
+	pair, err := t.followed(q.Device)
+	if err != nil {
+		return fleet.Page[fleet.Visit]{}, err
+	}
+	w := t.visitsOf(account, q, pair)
 	total, more, err := t.countSome("visits v", w)
 	if err != nil {
 		return fleet.Page[fleet.Visit]{}, err
@@ -77,14 +82,33 @@ func newestVisits(w where, limit int) string {
 	return selectVisit + w.String() + fmt.Sprintf(" ORDER BY v.started DESC, v.id DESC LIMIT %d", limit)
 }
 
-// visitsOf are all that q asks for, from the first page on.
-func (t *tx) visitsOf(account id.Account, q fleet.VisitQuery) (w where) {
+// followed is the site of a device if visits to it followed whichever of its pair
+// served; "" if none did.
+func (t *tx) followed(d id.Device) (site id.Site, err error) {
+	if d == "" {
+		return "", nil
+	}
+	site, err = one(t, func(r scanner) (site id.Site, err error) { err = r.Scan(&site); return site, err },
+		"SELECT d.site FROM devices d WHERE d.id = $1 AND EXISTS (SELECT 1 FROM visits v WHERE v.device = '' AND v.site = d.site)", d)
+	if errors.Is(err, fleet.ErrNoRow) {
+		return "", nil
+	}
+	return site, err
+}
+
+// visitsOf are all that q asks for, from the first page on: of a device, those too
+// that followed its pair, if there are any.
+func (t *tx) visitsOf(account id.Account, q fleet.VisitQuery, pair id.Site) (w where) {
 	// Where SQLite has several indexes to choose from, it is left the one that finds
 	// least: a device's visits, or those that are on.
 	own, user := "v.account", "v.user_id"
 	if q.Device != "" {
 		own, user = t.unindexed(own), t.unindexed(user)
-		w.and("v.device = ?", q.Device)
+		if pair != "" {
+			w.and("(v.device = ? OR v.device = '' AND v.site = ?)", q.Device, pair)
+		} else {
+			w.and("v.device = ?", q.Device)
+		}
 	} else if q.Live {
 		user = t.unindexed(user)
 	}

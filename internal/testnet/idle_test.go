@@ -53,7 +53,7 @@ func TestIdleIsWithoutOperations(t *testing.T) {
 		if ended == 0 {
 			switch code := asks(t, left, "cors", "empty", ""); code {
 			case "":
-			case fault.VisitEnded:
+			case fault.VisitIdle:
 				ended = now
 			default:
 				t.Fatalf("after %v the page that was left is told %s", now, code)
@@ -96,8 +96,8 @@ func asks(t *testing.T, v *visitor.Visitor, mode, dest, user string) fault.Code 
 	switch {
 	case resp.StatusCode == http.StatusOK:
 		return ""
-	case strings.Contains(string(b), string(fault.VisitEnded)):
-		return fault.VisitEnded
+	case strings.Contains(string(b), string(fault.VisitIdle)):
+		return fault.VisitIdle
 	}
 	return fault.Code(resp.Status + " " + string(b))
 }
