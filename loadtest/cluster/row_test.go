@@ -56,7 +56,7 @@ func TestRowCountsWhatVisitorsLost(t *testing.T) {
 		t.Errorf("right again after %.1f s; the last that failed was due 2 s after it happened", r.Healthy)
 	}
 	nothingLost(&r)
-	if err := Missed([]Row{{}, r}, false); err == nil {
+	if err := Missed(nil, []Row{{}, r}, false); err == nil {
 		t.Error("lost requests miss no goal")
 	}
 }
@@ -124,10 +124,10 @@ func TestGoalsOfTimeCountWhereTheyAreToCount(t *testing.T) {
 	r := Row{Failure: "slow", Most: 31, All: 61, Wrong: 3}
 	back(&r)
 	rightStatuses(&r)
-	if err := Missed([]Row{r}, false); err != nil {
+	if err := Missed(nil, []Row{r}, false); err != nil {
 		t.Errorf("untimed: %v", err)
 	}
-	if err := Missed([]Row{r}, true); err == nil || !strings.Contains(err.Error(), "slow") {
+	if err := Missed(nil, []Row{r}, true); err == nil || !strings.Contains(err.Error(), "slow") {
 		t.Errorf("timed: %v", err)
 	}
 }
@@ -144,5 +144,17 @@ func TestEveryFailureIsFoundByItsName(t *testing.T) {
 	}
 	if short, err := Choose(nil, true); err != nil || len(short) == 0 || len(short) >= len(Failures()) {
 		t.Errorf("the short test has %d failures, %v", len(short), err)
+	}
+}
+
+// What was skipped is no success, whatever else went well.
+func TestWhatWasSkippedIsMissed(t *testing.T) {
+	asked, rows := []Failure{relayKilled, relayCut}, []Row{{Failure: relayKilled.Name}}
+	err := Missed(asked, rows, true)
+	if err == nil || !strings.HasSuffix(err.Error(), ": "+relayCut.Name) {
+		t.Errorf("of %s skipped it says %v", relayCut.Name, err)
+	}
+	if err := Missed(asked[:1], rows, true); err != nil {
+		t.Errorf("with all done it says %v", err)
 	}
 }

@@ -107,17 +107,26 @@ func (r *Run) Do(ctx context.Context) (rows []Row, err error) {
 	return rows, nil
 }
 
-// Missed reports the failures whose goals were missed. Goals of time count only
-// if they are to.
-func Missed(rows []Row, timed bool) error {
-	var names []string
+// Missed reports the failures whose goals were missed, and those that were to be done
+// and have no row, since they were skipped. Goals of time count only if they are to.
+func Missed(asked []Failure, rows []Row, timed bool) error {
+	var missed, skipped []string
 	for _, r := range rows {
 		if len(r.Faults) > 0 || timed && len(r.Late) > 0 {
-			names = append(names, r.Failure)
+			missed = append(missed, r.Failure)
 		}
 	}
-	if len(names) == 0 {
-		return nil
+	for _, f := range asked {
+		if !slices.ContainsFunc(rows, func(r Row) bool { return r.Failure == f.Name }) {
+			skipped = append(skipped, f.Name)
+		}
 	}
-	return errors.New("goals were missed: " + strings.Join(names, ", "))
+	var errs []error
+	if len(missed) > 0 {
+		errs = append(errs, errors.New("goals were missed: "+strings.Join(missed, ", ")))
+	}
+	if len(skipped) > 0 {
+		errs = append(errs, errors.New("skipped, run as root to have them done: "+strings.Join(skipped, ", ")))
+	}
+	return errors.Join(errs...)
 }
