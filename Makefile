@@ -25,8 +25,9 @@ NO_AXE    := SKIPPED: whether pages are for everybody (TestAxe): axe-core comes 
 # As BUILD compiles: what is not watched is then compiled once for all.
 PLAIN := CGO_ENABLED=0 GOFLAGS=-trimpath $(GO)
 
-# Debian packages that tests drive: a browser and web servers nobody here wrote.
-TEST_DEBS  := chromium curl fossil haproxy iproute2 nginx postgresql prometheus wrk
+# Debian packages that tests drive: a browser and web servers nobody here wrote, and
+# systemd-analyze. Package systemd alone replaces no init, and starts nothing.
+TEST_DEBS  := chromium curl fossil haproxy iproute2 nginx postgresql prometheus systemd wrk
 BENCH_DEBS := wrk nginx haproxy
 
 # SQLite is C made into Go, and it and the arithmetic below TLS and passwords take
