@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,17 +15,12 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
-	"trunkline/agent"
 	"trunkline/cmd/trunkline/cli"
-	"trunkline/internal/controlapi"
-	"trunkline/internal/pbxsim"
 	"trunkline/internal/service"
 	"trunkline/internal/testnet"
-	"trunkline/internal/visitor"
 )
 
 // hosts are the addresses that machines have here: their own, and not one with
@@ -42,6 +35,8 @@ const soonDrained = "drain: {linger: 0s, deadline: 1s, spread: 0s}"
 type site struct {
 	dir   string
 	ports map[string]string // what the examples have, and a free one on all hosts
+	names map[string]string // of relays, with the machine that each is on
+	ca    string            // PEM file
 	tls   *tls.Config
 	log   *zap.Logger
 }
@@ -51,9 +46,10 @@ func newSite(t *testing.T, users ...string) *site {
 	t.Helper()
 	s := &site{
 		dir: t.TempDir(), ports: freePorts(t, "443", "8444", "9701", "9702", "4222", "6222"),
-		log: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)),
+		names: map[string]string{"relay-a": "a", "relay-b": "b", "relay-c": "c"},
+		log:   zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)),
 	}
-	s.tls = &tls.Config{RootCAs: certificate(t, s.dir)}
+	s.ca, s.tls = filepath.Join(s.dir, "server.crt"), &tls.Config{RootCAs: certificate(t, s.dir)}
 	for _, who := range users {
 		t.Setenv("TRUNKLINE_"+envName(who)+"_PASSWORD", password(envName(who)))
 	}
@@ -179,107 +175,6 @@ func (s *site) balance(t *testing.T, haproxy, file string) {
 }
 
 func (s *site) console() string { return "https://console.localhost:" + s.ports["443"] }
-
-// connect signs in, activates a PBX and waits until its agent is connected.
-func (s *site) connect(t *testing.T, email, secret string) (*controlapi.Client, controlapi.Device) {
-	t.Helper()
-	tr := controlapi.NewTransport(s.tls)
-	t.Cleanup(tr.CloseIdleConnections)
-	api, err := controlapi.NewClient(s.console(), &http.Client{Transport: tr})
-	if err != nil {
-		t.Fatal(err)
-	}
-	testnet.Eventually(t, "sign in", func() error {
-		session, err := api.SignIn(t.Context(), email, secret)
-		if err == nil {
-			api = api.WithToken(session.Token)
-		}
-		return err
-	})
-
-	portal, err := pbxsim.New(pbxsim.Config{
-		Listen: "127.0.0.1:0", Serial: "3631A20C0042", Model: testnet.Model, Firmware: testnet.Firmware, Name: "Acme Ltd",
-		SuperAdmin: testnet.SuperUser, SuperPassword: testnet.SuperPassword, Admin: testnet.AdminUser, AdminPassword: testnet.AdminPassword,
-	}, s.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	testnet.Go(t, "portal", portal.Run)
-	cfg := agent.Default()
-	cfg.Data, cfg.Admin, cfg.Page.Listen, cfg.Dial = filepath.Join(s.dir, "agent"), agent.AdminOff, agent.PageOff, s.dial
-	i, err := agent.Activate(t.Context(), agent.Activation{
-		Data: cfg.Data, Server: s.console(), CAFile: filepath.Join(s.dir, "server.crt"), Email: email, Password: secret,
-		Serial: "3631A20C0042", Model: testnet.Model, Firmware: testnet.Firmware, Portal: portal.URL(),
-	}, s.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := agent.NewService(cfg, s.log, prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	testnet.Go(t, "agent", a.Run)
-	var d controlapi.Device
-	testnet.Eventually(t, "the PBX is connected", func() (err error) {
-		if d, err = api.Device(t.Context(), i.Device); err == nil && (d.Status != controlapi.StatusConnected || d.Relay == "") {
-			err = fmt.Errorf("it is %s (%s)", d.Status, d.Reason)
-		}
-		return err
-	})
-	return api, d
-}
-
-// dial is the DNS: a relay's name is its machine, and all others the balancer.
-func (s *site) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	for machine, host := range hosts {
-		if rest, ok := strings.CutPrefix(addr, "relay-"+machine+".localhost:"); ok {
-			addr = net.JoinHostPort(host, rest)
-		}
-	}
-	return controlapi.LoopbackDialer()(ctx, network, addr)
-}
-
-// through reaches all hosts at one machine's relay.
-func (s *site) through(t *testing.T, machine string) *http.Transport {
-	tr := controlapi.NewTransport(s.tls)
-	tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, network, s.own(machine, "443"))
-	}
-	t.Cleanup(tr.CloseIdleConnections)
-	return tr
-}
-
-// balanced waits until the balancer has found a relay that is ready: it looks
-// every few seconds, and closes what it has nobody for.
-func (s *site) balanced(t *testing.T) {
-	t.Helper()
-	tr := controlapi.NewTransport(s.tls)
-	defer tr.CloseIdleConnections()
-	testnet.Eventually(t, "a relay through the load balancer", func() error {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://any-site.localhost:"+s.ports["443"]+"/", nil)
-		if err != nil {
-			return err
-		}
-		resp, err := tr.RoundTrip(r)
-		if err == nil {
-			err = resp.Body.Close()
-		}
-		return err
-	})
-}
-
-// sees gets a page of the portal.
-func (s *site) sees(t *testing.T, by string, v *visitor.Visitor) {
-	t.Helper()
-	page, err := v.Fetch(t.Context(), "/login")
-	if err == nil && !bytes.Contains(page, []byte("<html")) {
-		err = fmt.Errorf("it is %.100q", page)
-	}
-	if err != nil {
-		t.Errorf("the portal through %s: %v", by, err)
-	}
-}
 
 func readFile(t *testing.T, path string) string {
 	t.Helper()

@@ -10,10 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"trunkline/control"
-	"trunkline/internal/controlapi"
 	"trunkline/internal/pgtest"
 	"trunkline/internal/testnet"
-	"trunkline/internal/visitor"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
@@ -89,17 +87,10 @@ func TestThreeMachines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, d := s.connect(t, "admin@localhost", strings.TrimSpace(string(secret)))
+	api := s.signIn(t, "admin@localhost", strings.TrimSpace(string(secret)))
+	d := s.connect(t, api, "admin@localhost", strings.TrimSpace(string(secret)))
 	s.balanced(t)
-	start, err := api.StartVisit(t.Context(), controlapi.VisitRequest{Device: d.ID})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := visitor.Enter(t.Context(), s.tls, s.console(), start)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(v.CloseIdleConnections)
+	v := s.enter(t, api, d, s.through(t, "balancer"))
 	s.sees(t, "the load balancer", v)
 	for _, m := range machines {
 		if "relay-"+m == string(d.Relay) {
