@@ -2,6 +2,7 @@ package walk_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -28,6 +29,20 @@ func section(t *testing.T, file, heading string) document {
 	rank, _, _ := strings.Cut(heading, " ")
 	text, _, _ = strings.Cut(text, "\n"+rank+" ")
 	return document{t, file, text}
+}
+
+// linked is the section that a document sends its readers to, as its link stands there.
+func linked(t *testing.T, from, to string) document {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(b), "]("+to+")") {
+		t.Fatalf("%s has no link to %s: nobody finds the way there", from, to)
+	}
+	file, anchor, _ := strings.Cut(to, "#")
+	return section(t, filepath.Join(filepath.Dir(from), file), "## "+strings.ToUpper(anchor[:1])+strings.ReplaceAll(anchor[1:], "-", " "))
 }
 
 var fenced = regexp.MustCompile("(?s)\n```\n(.*?)\n```\n")

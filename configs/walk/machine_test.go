@@ -1,10 +1,13 @@
 package walk_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -98,6 +101,28 @@ func (m *machine) logs() {
 			m.t.Logf("%s, %s, its last words:\n%s", m.name, name, b[max(0, len(b)-2000):])
 		}
 	}
+}
+
+// lose pulls its plug: it says nothing any more, to nobody, and its daemons are gone
+// without a chance to tidy up.
+func (m *machine) lose() error {
+	if out, err := exec.Command("ip", "link", "set", "v-"+m.name, "down").CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	for _, name := range []string{"nats", "trunkline-control", "trunkline-relay"} {
+		b, err := os.ReadFile(filepath.Join(m.root, "run", name+".pid"))
+		if err != nil {
+			return err
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+		if err != nil {
+			return err
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			return fmt.Errorf("kill %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // put writes a file.

@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,17 +15,14 @@ import (
 
 	"go.uber.org/zap"
 
-	"trunkline/internal/controlapi"
-	"trunkline/internal/id"
 	"trunkline/internal/pbxsim"
 	"trunkline/internal/pgserver"
 	"trunkline/internal/service"
 	"trunkline/internal/testnet"
-	"trunkline/internal/visitor"
 )
 
 const (
-	asked  = "TRUNKLINE_WALK"        // somebody has the minute that it takes
+	asked  = "TRUNKLINE_WALK"        // somebody has the minute or two that it takes
 	inside = "TRUNKLINE_WALK_INSIDE" // this process has namespaces of its own
 )
 
@@ -40,15 +33,16 @@ const (
 	owner                       = "admin@pbx.example.com" // control.yaml's first_admin
 )
 
-// A newcomer sets three machines up by docs/operations.md, connects a PBX by
-// README.md, and is in its portal: through the load balancer, and by way of a relay
-// on another machine than the one that the PBX is connected to.
+// A newcomer finds in README.md where three machines are set up, does so, connects a
+// PBX by README.md, and is in its portal: through the load balancer, and by way of a
+// relay on another machine than the one that the PBX is connected to. That machine is
+// stopped then, and another one lost.
 func TestAWalkThroughThreeMachines(t *testing.T) {
 	switch {
 	case os.Getenv(inside) != "":
 		walk(t)
 	case os.Getenv(asked) == "":
-		t.Skip("it takes a minute, and programs in bin: make walk")
+		t.Skip("it takes a minute or two, and programs in bin: make walk")
 	case os.Getuid() != 0:
 		t.Skip("namespaces and their root directories are root's to make")
 	default:
@@ -83,7 +77,10 @@ func walk(t *testing.T) {
 	password := rand.Text()
 	startDatabase(t, dir, fresh("db", database), ca, password)
 
-	doc := section(t, "../../docs/operations.md", "## Three machines")
+	doc := linked(t, "../../README.md", "docs/operations.md#three-machines")
+	if !strings.Contains(doc.text, "`configs/three-machines/`") {
+		t.Fatalf("%s does not say where its files are", doc.name)
+	}
 	steps := doc.blocks(4)
 	keys, install, start, check := steps[0], steps[1], steps[2], steps[3]
 
@@ -138,19 +135,14 @@ func walk(t *testing.T) {
 	lb.run("/", doc.within("haproxy -c"))
 
 	// 4. Check.
-	testnet.Eventually(t, "the check of step 4", func() error {
-		out, err := lb.try("/", check)
-		if err == nil && !strings.HasSuffix(out, "console\n") {
-			err = errors.New("it does not say console")
+	whole := func() {
+		t.Helper()
+		testnet.Eventually(t, "the check of step 4", func() error { return checked(lb, check) })
+		for m, addr := range addresses {
+			testnet.Eventually(t, "links of "+m, func() error { return hasLinks(t.Context(), addr) })
 		}
-		if err != nil {
-			err = fmt.Errorf("%w: %s", err, out)
-		}
-		return err
-	})
-	for m, addr := range addresses {
-		testnet.Eventually(t, "links of "+m, func() error { return linked(t.Context(), addr) })
 	}
+	whole()
 
 	// A PBX, by README.md.
 	secret, err := os.ReadFile(filepath.Join(machines["a"].root, "var/lib/trunkline/admin-password"))
@@ -159,7 +151,38 @@ func walk(t *testing.T) {
 	}
 	login := strings.TrimSpace(string(secret))
 	connectPBX(t, fresh("pbx", pbxAddr), login)
-	visit(t, ca, login)
+	p := signIn(t, ca, login)
+	if err := p.visit(t.Context(), p.to(t, balancer)); err != nil {
+		t.Fatal(err)
+	}
+	p.seesEverywhere(t)
+
+	// And step 4 again: any one machine may fall.
+	stop, again := doc.within("systemctl stop"), doc.within("systemctl start")
+	at := machines[p.relay(t)]
+	p.goesOnWithout(t, at.name, "stopped", func() error { _, err := at.try("/", stop); return err })
+	at.run("/", again)
+	whole()
+	p.sees(t, "the load balancer", "after "+at.name+" is back")
+
+	at = machines[p.relay(t)]
+	p.goesOnWithout(t, at.name, "lost", at.lose)
+	command(t, "ip", "link", "set", "v-"+at.name, "up")
+	at.run("/", again)
+	whole()
+	p.sees(t, "the load balancer", "after "+at.name+" is back")
+}
+
+// checked is step 4 on the load balancer.
+func checked(lb *machine, check string) error {
+	out, err := lb.try("/", check)
+	if err == nil && !strings.HasSuffix(out, "console\n") {
+		err = errors.New("it does not say console")
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, out)
+	}
+	return err
 }
 
 // startDatabase is what the document takes for granted: PostgreSQL at
@@ -205,8 +228,8 @@ func startDatabase(t *testing.T, parent string, m *machine, ca *authority, passw
 	}
 }
 
-// linked reports that a relay has no link to one of the two others.
-func linked(ctx context.Context, addr string) error {
+// hasLinks reports that a relay has no link to one of the two others.
+func hasLinks(ctx context.Context, addr string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+":9702/metrics", http.NoBody)
 	if err != nil {
 		return err
@@ -250,74 +273,4 @@ func connectPBX(t *testing.T, m *machine, login string) {
 		}
 		return err
 	})
-}
-
-// visit is a person with a browser: the DNS has all names but the machines' at the
-// load balancer.
-func visit(t *testing.T, ca *authority, login string) {
-	t.Helper()
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
-	conf := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	to := func(host string) *http.Transport {
-		tr := controlapi.NewTransport(conf)
-		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			_, port, err := net.SplitHostPort(addr)
-			if err != nil {
-				return nil, err
-			}
-			return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(host, port))
-		}
-		t.Cleanup(tr.CloseIdleConnections)
-		return tr
-	}
-	const console = "https://console.pbx.example.com"
-	api, err := controlapi.NewClient(console, &http.Client{Transport: to(balancer)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	session, err := api.SignIn(t.Context(), owner, login)
-	if err != nil {
-		t.Fatal(err)
-	}
-	api = api.WithToken(session.Token)
-	page, err := api.Devices(t.Context(), controlapi.DeviceQuery{})
-	if err != nil || len(page.Items) != 1 || page.Items[0].Status != controlapi.StatusConnected {
-		t.Fatalf("control knows %+v, %v", page.Items, err)
-	}
-	d := page.Items[0]
-	start, err := api.StartVisit(t.Context(), controlapi.VisitRequest{Device: d.ID})
-	if err != nil {
-		t.Fatal(err)
-	}
-	u, err := url.Parse(start.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := visitor.New(conf, u.Scheme+"://"+u.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.Transport = to(balancer)
-	resp, err := v.Redeem(t.Context(), console, start.URL, start.Handover)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	sees := func(by string) {
-		t.Helper()
-		page, err := v.Fetch(t.Context(), "/login")
-		if err != nil || !bytes.Contains(page, []byte("<html")) {
-			t.Errorf("the portal through %s: %.100q, %v", by, page, err)
-			return
-		}
-		t.Logf("the portal of a PBX at %s is seen through %s", d.Relay, by)
-	}
-	sees("the load balancer")
-	for m, addr := range addresses {
-		if id.Relay("relay-"+m) != d.Relay {
-			v.Transport = to(addr)
-			sees("relay-" + m)
-		}
-	}
 }
