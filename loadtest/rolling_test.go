@@ -4,9 +4,9 @@ import "testing"
 
 // Three relays are restarted in turn while staff browse and download through any
 // of them that is ready: the PBXs are all back, and whatever arrives is as it was
-// sent. That none is lost is not judged here, where relays, PBXs and visitors share one
-// process with other tests' and a drain may come to its deadline: the short cluster
-// test does so, which `make test` runs too, and whose goal is 0.
+// sent. That none is lost is not judged here, where other tests have the processors
+// and some drains come to their deadline: the short cluster test does that, which
+// `make test` runs too.
 func TestRollingRestart(t *testing.T) {
 	r := run(t, t.Context(), `
 name: rolling

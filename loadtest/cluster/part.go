@@ -15,12 +15,12 @@ type part struct {
 	holds map[uint32]bool // PBXs whose tunnel was there, by their content
 }
 
-// how it fails: what is sent to it later is lost, too, if nobody is told.
+// how it fails.
 type how int
 
 const (
-	silenced how = iota
-	killed
+	silenced how = iota // nobody is told, and what is sent to it later is lost, too
+	killed              // the kernel tells whoever has a connection to it
 )
 
 // newPart is the tunnels of these PBXs.
