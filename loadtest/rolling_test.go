@@ -4,9 +4,9 @@ import "testing"
 
 // Three relays are restarted in turn while staff browse and download through any
 // of them that is ready: the PBXs are all back, and whatever arrives is as it was
-// sent. That nobody notices is for the scenario of this name, on a machine of its
-// own: here other tests have the processors, and some requests and drains come too
-// late.
+// sent. That none is lost is not judged here, where other tests have the processors
+// and some drains come to their deadline: the short cluster test does that, which
+// `make test` runs too.
 func TestRollingRestart(t *testing.T) {
 	r := run(t, t.Context(), `
 name: rolling

@@ -32,9 +32,10 @@ type Options struct {
 	NATS      string // nats-server
 	Relays    int
 	Controls  int
-	Buses     int  // nodes of NATS
-	Sites     int  // that the licence has room for
-	Standby   bool // PostgreSQL has one, which has all that was committed
+	Buses     int   // nodes of NATS
+	Sites     int   // that the licence has room for
+	Standby   bool  // PostgreSQL has one, which has all that was committed
+	Drain     Drain // of each relay
 	Log       *zap.Logger
 }
 
@@ -200,14 +201,11 @@ func (c *Cluster) relayConfig(n node, name string) section {
 	return section{
 		"name": name, "listen": c.at(n, portSites), "zone": zone, "console": console, "ca_dir": c.path("tls"),
 		"advertise": []string{name + "." + zone + ":" + portSites}, "admin": c.at(n, portAdmin),
-		"drain": section{"deadline": drainDeadline.String(), "spread": drainSpread.String()},
+		"drain": section{"linger": c.o.Drain.Linger.String(), "spread": c.o.Drain.Spread.String(), "deadline": c.o.Drain.Deadline.String()},
 		"peer":  section{"advertise": c.at(n, portSites)},
 		"bus":   section{"url": c.bus, "user": name, "password_file": c.path(name + ".password")}, "log": section{"level": "info"},
 	}
 }
-
-// A drain of the installation's relays.
-const drainDeadline, drainSpread = 30 * time.Second, 10 * time.Second
 
 func (c *Cluster) addControls(licenseKey string) error {
 	for i := range c.o.Controls {

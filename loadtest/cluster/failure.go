@@ -29,8 +29,7 @@ type Scene struct {
 	Generator *loadtest.Generator
 	Scale     Scale
 	hit       time.Time
-	silent    string // the relay that says nothing, if that is the failure
-	killed    string // likewise the one that is killed
+	part      part // that fails
 	facts     []string
 	late      []string // goals of time that were missed
 }
@@ -42,13 +41,20 @@ type Scale struct {
 	Stepped time.Duration // how long a clock is wrong
 
 	Download time.Duration // of a long one
+
+	Drain Drain         // of a relay
+	Apart time.Duration // from when a relay is ready again to the next one's drain
 }
+
+// Drain is that of the relays' configuration. Between linger and deadline a download
+// that was just begun has to come to its end.
+type Drain struct{ Linger, Spread, Deadline time.Duration }
 
 // Full is the whole test's scale, and Short that of one that is run with every
 // change.
 var (
-	Full  = Scale{NATSAway: 10 * time.Minute, DatabaseAway: 5 * time.Minute, Frozen: 30 * time.Second, Cut: 60 * time.Second, Stepped: 30 * time.Second, Download: 16 * time.Second}
-	Short = Scale{NATSAway: 5 * time.Second, DatabaseAway: 5 * time.Second, Frozen: 5 * time.Second, Cut: 5 * time.Second, Stepped: 5 * time.Second, Download: 4 * time.Second}
+	Full  = Scale{NATSAway: 10 * time.Minute, DatabaseAway: 5 * time.Minute, Frozen: 30 * time.Second, Cut: 60 * time.Second, Stepped: 30 * time.Second, Download: 16 * time.Second, Drain: Drain{10 * time.Second, 10 * time.Second, 30 * time.Second}, Apart: lead}
+	Short = Scale{NATSAway: 5 * time.Second, DatabaseAway: 5 * time.Second, Frozen: 5 * time.Second, Cut: 5 * time.Second, Stepped: 5 * time.Second, Download: 2 * time.Second, Drain: Drain{time.Second, 2 * time.Second, 5 * time.Second}, Apart: time.Second}
 )
 
 // now says that it happens now. What failed before is no fault of it.
@@ -80,7 +86,7 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	beside.Go(func() { w.run(watching) })
 	beside.Go(func() { still = stood(watching) })
 	l := startLoad(ctx, s)
-	s.hit, s.silent, s.killed, s.facts, s.late = time.Time{}, "", "", nil, nil
+	s.hit, s.part, s.facts, s.late = time.Time{}, part{}, nil, nil
 	clock.Sleep(ctx, lead)
 	if err := f.Do(ctx, s); err != nil {
 		row.fault("%v", err)
@@ -99,9 +105,8 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	}
 	row.Seconds, row.Facts, row.Late = time.Since(l.began).Seconds(), s.facts, s.late
 	row.count(kinds)
-	row.lose(l.losses.all, s.hit, s.killed, s.relayAt)
-	row.sort(s.silent)
 	row.see(w, s.hit)
+	row.lose(l.losses.all, s.hit, still, s.part, s.relayAt)
 	f.Judge(&row)
 	return row
 }

@@ -36,7 +36,7 @@ var relayKilledSecond = Failure{
 
 func killRelay(ctx context.Context, s *Scene) error {
 	m := s.relays[0]
-	s.killed = m.name
+	s.part = s.with(m, killed)
 	m.Kill()
 	s.now() // until it was gone, which takes tens of milliseconds, it took requests
 	s.wait(ctx, s.Scale.Cut)
@@ -44,8 +44,8 @@ func killRelay(ctx context.Context, s *Scene) error {
 }
 
 func killedRelay(r *Row) {
-	if n := r.lost() - r.Before; n > 0 {
-		r.fault("%d requests were lost beyond the %d that were under way", n, r.Before)
+	if n := r.lost() - r.There; n > 0 {
+		r.fault("%d requests were lost beyond the %d that were under way through the relay that was killed", n, r.There)
 	}
 	rightBytes(r)
 	rightStatuses(r)

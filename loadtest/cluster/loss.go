@@ -19,6 +19,7 @@ type Loss struct {
 	Begun  float64 `json:"begun_s"`         // likewise; none or less: it was under way. Of a message without a socket, when that was asked for
 	Seen   float64 `json:"seen_s"`          // when the visitor knew
 	Entry  string  `json:"entry,omitzero"`  // the relay that the visitor's connection led to
+	Held   bool    `json:"held,omitzero"`   // by the part that failed: it was for a PBX whose tunnel was there
 	Code   string  `json:"code"`            // of what went wrong
 	Answer string  `json:"answer,omitzero"` // what came instead of the right one
 }
@@ -43,48 +44,41 @@ func (l *losses) add(x traffic.Loss) {
 	l.all = append(l.all, x)
 }
 
-// unseen is for how long a visitor may go on with a kept connection whose relay is
-// dead, or with a WebSocket of before that came through it: its process sees the end
-// only when it comes to run. A relay that is dead takes no new one.
-const unseen = time.Second
-
-// unseenEnd says whether what was lost was sent on something that had just ended with
-// the relay that was killed.
-func unseenEnd(l traffic.Loss, hit time.Time, killed, entry string) bool {
-	return killed != "" && l.Begun.Sub(hit) < unseen && (entry == killed || !l.Open.IsZero() && l.Open.Before(hit))
-}
-
-// lose takes the requests that were lost. name is the relay at an address, and killed
-// the one that was, if one was.
-func (r *Row) lose(all []traffic.Loss, hit time.Time, killed string, name func(addr string) string) {
+// lose takes the requests that were lost. still is for how long this process did not
+// come to run, and name the relay at an address.
+func (r *Row) lose(all []traffic.Loss, hit time.Time, still time.Duration, p part, name func(addr string) string) {
 	slices.SortFunc(all, func(a, b traffic.Loss) int {
 		return cmp.Or(a.Due.Compare(b.Due), a.Seen.Compare(b.Seen))
 	})
-	for _, l := range all {
-		due, begun := l.Due.Sub(hit).Seconds(), l.Begun.Sub(hit).Seconds()
-		entry := name(l.Entry)
-		if begun <= 0 || unseenEnd(l, hit, killed, entry) {
+	r.Part = p.name()
+	for _, x := range all {
+		l := Loss{x.Kind, x.Due.Sub(hit).Seconds(), x.Begun.Sub(hit).Seconds(), x.Seen.Sub(hit).Seconds(), name(x.Entry), p.holds[x.Content], x.Code, x.Answer}
+		if l.Begun <= 0 {
 			r.Before++
 		}
-		r.Healthy = max(r.Healthy, due)
+		r.Healthy = max(r.Healthy, l.Due)
+		r.sort(l, p, !x.Open.IsZero() && x.Open.Before(hit), unseen(still), r.All+spread)
 		if len(r.Losses) < maxLosses {
-			r.Losses = append(r.Losses, Loss{l.Kind, due, begun, l.Seen.Sub(hit).Seconds(), entry, l.Code, l.Answer})
+			r.Losses = append(r.Losses, l)
 		}
 	}
 }
 
-// sort tells by whose relay requests were lost, if one was silent.
-func (r *Row) sort(silent string) {
-	if r.Silent = silent; silent == "" {
-		return
-	}
-	for _, l := range r.Losses {
-		switch {
-		case l.Entry == silent:
+// sort tells by whether it was at the part that failed. kept: on a WebSocket that
+// opened before that.
+func (r *Row) sort(l Loss, p part, kept bool, seen, back float64) {
+	switch {
+	case p.none():
+	case p.how == killed:
+		if p.underWay(l, kept, seen) {
 			r.There++
-		case l.isRepeatable():
-			r.Repeatable++
 		}
+	case p.relay != "" && l.Entry == p.relay:
+		r.There++
+	case l.isRepeatable():
+		r.Repeatable++
+	case l.Held && l.Begun <= back:
+		r.Through++
 	}
 }
 
@@ -101,6 +95,9 @@ func (r *Row) printLosses(w io.Writer) {
 			return
 		}
 		fmt.Fprintf(w, "    %-9s due %+.3f s, begun %+.3f s, lost %+.3f s, by %s: %s", l.Kind, l.Due, l.Begun, l.Seen, cmp.Or(l.Entry, "no relay"), l.Code)
+		if l.Held {
+			fmt.Fprint(w, ", for a PBX whose tunnel was at what failed")
+		}
 		if l.Answer != "" {
 			fmt.Fprintf(w, ": %s", l.Answer)
 		}

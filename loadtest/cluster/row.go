@@ -20,12 +20,14 @@ type Row struct {
 
 	Lost   map[string]map[string]int64 `json:"lost,omitzero"`   // of them, by kind and code
 	Losses []Loss                      `json:"losses,omitzero"` // of Lost, one by one, in the order in which they were due
-	Before int64                       `json:"before,omitzero"` // of Lost: under way when it happened, or on a connection that had just ended with its relay
+	Before int64                       `json:"before,omitzero"` // of Lost: due before it happened
 	Cut    int64                       `json:"cut"`             // of Lost: transfers, down and up
-	Silent string                      `json:"silent,omitzero"` // the relay that said nothing, if one did
-	// Of Lost, where a relay said nothing: what came to that one itself, and of what
-	// came to others those that only read and had nothing of an answer yet.
+	Part   string                      `json:"part,omitzero"`   // what failed, if that holds up some PBXs' requests and no others'
+	// Of Lost, where there is Part: what came to that relay itself, or was under way
+	// through one that was killed; of the rest those that only read and had nothing of
+	// an answer yet; and others for PBXs whose tunnel was there and not yet elsewhere.
 	There      int64                       `json:"lost_there,omitzero"`
+	Through    int64                       `json:"lost_through,omitzero"`
 	Repeatable int64                       `json:"lost_repeatable,omitzero"`
 	Slowest    float64                     `json:"slowest_page_s"`   // of the pages that came
 	Corrupted  int64                       `json:"corrupted"`        // bytes that were lost, came twice or as others

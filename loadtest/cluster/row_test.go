@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -42,12 +43,12 @@ func TestRowCountsWhatVisitorsLost(t *testing.T) {
 		at := began.Add(time.Duration(due) * time.Second)
 		lost.add(traffic.Loss{Kind: kind, Due: at, Begun: at, Seen: began.Add(8 * time.Second), Entry: "addr", Code: "code", Answer: kind})
 	}
-	r.lose(lost.all, hit, "", strings.ToUpper)
+	r.lose(lost.all, hit, 0, part{}, strings.ToUpper)
 	if r.Due != 6 || r.lost() != 3 || r.Before != 1 || r.Cut != 2 || sum(r.Console) != 1 {
 		t.Errorf("due %d, lost %d, before %d, cut %d, console %v", r.Due, r.lost(), r.Before, r.Cut, r.Console)
 	}
 	want := []Loss{
-		{scenario.Slow, -2, -2, 3, "ADDR", "code", scenario.Slow}, {scenario.Page, 1, 1, 3, "ADDR", "code", scenario.Page}, {scenario.Upload, 2, 2, 3, "ADDR", "code", scenario.Upload},
+		{scenario.Slow, -2, -2, 3, "ADDR", false, "code", scenario.Slow}, {scenario.Page, 1, 1, 3, "ADDR", false, "code", scenario.Page}, {scenario.Upload, 2, 2, 3, "ADDR", false, "code", scenario.Upload},
 	}
 	if !slices.Equal(r.Losses, want) {
 		t.Errorf("lost were %v", r.Losses)
@@ -61,61 +62,100 @@ func TestRowCountsWhatVisitorsLost(t *testing.T) {
 	}
 }
 
-// A visitor sees late that its connection ended with a relay: what it sent on that a
-// moment after is no loss beyond what was under way. What came elsewhere is.
-func TestAKilledRelaysConnectionsMayBeSeenLate(t *testing.T) {
-	f := func(what string, before int64, killed, entry string, begun time.Duration) {
-		t.Helper()
-		var r Row
-		hit := time.Now()
-		at := hit.Add(begun)
-		r.lose([]traffic.Loss{{Kind: scenario.Page, Due: at, Begun: at, Seen: at, Entry: entry}}, hit, killed, strings.ToLower)
-		if r.Before != before || len(r.Losses) != 1 {
-			t.Errorf("%s: %d under way of %d, want %d", what, r.Before, len(r.Losses), before)
-		}
-	}
-	f("before it was killed", 1, "relay-1", "RELAY-1", -time.Millisecond)
-	f("just after", 1, "relay-1", "RELAY-1", 60*time.Millisecond)
-	f("later: nobody may still think that it lives", 0, "relay-1", "RELAY-1", 2*time.Second)
-	f("at another relay", 0, "relay-1", "RELAY-2", 60*time.Millisecond)
-	f("nowhere", 0, "relay-1", "", 60*time.Millisecond)
-	f("none was killed", 0, "", "", 60*time.Millisecond)
-	for open, want := range map[time.Duration]int64{-time.Second: 1, time.Millisecond: 0} { // through the relay, or since
-		var r Row
-		hit := time.Now()
-		at := hit.Add(60 * time.Millisecond)
-		r.lose([]traffic.Loss{{Kind: scenario.WebSocket, Due: at, Begun: at, Seen: at, Entry: "RELAY-2", Open: hit.Add(open)}}, hit, "relay-1", strings.ToLower)
-		if r.Before != want {
-			t.Errorf("a WebSocket that opened %v after it was killed: %d under way, want %d", open, r.Before, want)
-		}
-	}
+// PBXs, by their content: one whose tunnel is at what fails, and one whose is not.
+const here, away = 1, 2
+
+// failed is a relay that fails, with the tunnel of one PBX.
+func failed(how how, relay string) part {
+	return part{how: how, relay: relay, holds: map[uint32]bool{here: true}}
 }
 
-// Where a relay was silent what came to it is told from what came to others, and of
-// that, what could have been asked for again: only this misses the goal.
-func TestLossesAreSortedByWhereTheyCame(t *testing.T) {
-	r := Row{Lost: map[string]map[string]int64{scenario.Page: {"x": 3}, scenario.Slow: {"x": 2}, scenario.Upload: {"x": 1}, scenario.WebSocket: {"x": 1}}, Losses: []Loss{
-		{Kind: scenario.Page, Entry: "relay-2", Code: "no_answer"},
-		{Kind: scenario.Upload, Entry: "relay-1", Code: "relay_lost"},
-		{Kind: scenario.WebSocket, Entry: "relay-1", Code: "no_answer"},
-		{Kind: scenario.Slow, Entry: "relay-3", Code: traffic.CodeCut},
-		{Kind: scenario.Slow, Entry: "relay-2", Code: traffic.CodeCut},
-		{Kind: scenario.Page, Entry: "relay-2", Code: "timeout"},
-	}}
-	if r.sort(""); r.There != 0 || r.Repeatable != 0 || r.lostWhere() != "7" {
-		t.Errorf("no relay was silent: %d there, %d repeatable, %s", r.There, r.Repeatable, r.lostWhere())
+// Of a relay that is killed only what was under way through it may be lost. A visitor
+// sees late that its connection ended with it, as late as its process comes to run.
+func TestAKilledRelayLosesWhatWasUnderWayThere(t *testing.T) {
+	const ms = time.Millisecond
+	f := func(what string, there int64, entry string, content uint32, begun, open, still time.Duration) {
+		t.Helper()
+		hit := time.Now()
+		at := hit.Add(begun)
+		l := traffic.Loss{Kind: scenario.Upload, Due: at, Begun: at, Seen: at, Entry: entry, Content: content}
+		if open != 0 {
+			l.Kind, l.Open = scenario.WebSocket, hit.Add(open)
+		}
+		r := Row{Lost: map[string]map[string]int64{l.Kind: {"x": 1}}}
+		r.lose([]traffic.Loss{l}, hit, still, failed(killed, "relay-1"), strings.ToLower)
+		if killedRelay(&r); r.There != there || len(r.Losses) != 1 || len(r.Faults) != 1-int(there) {
+			t.Errorf("%s: %d of %d under way there, want %d; faults: %v", what, r.There, len(r.Losses), there, r.Faults)
+		}
 	}
-	if r.sort("relay-2"); r.There != 3 || r.Repeatable != 0 || r.lostWhere() != "3 + 4" {
-		t.Errorf("%d there, %d repeatable, %s", r.There, r.Repeatable, r.lostWhere())
+	f("before it was killed", 1, "RELAY-1", away, -ms, 0, 0)
+	f("by another relay, to a PBX there", 1, "RELAY-2", here, -ms, 0, 0)
+	f("by another relay, to a PBX elsewhere", 0, "RELAY-2", away, -ms, 0, 0)
+	f("nobody knows where it would have led", 1, "", away, -ms, 0, 0)
+	f("just after", 1, "RELAY-1", away, 60*ms, 0, 0)
+	f("later: nobody may still think that it lives", 0, "RELAY-1", away, 200*ms, 0, 0)
+	f("nobody could see it", 1, "RELAY-1", away, 200*ms, 0, 500*ms)
+	f("whatever the visitor did", 0, "RELAY-1", away, 2*time.Second, 0, time.Minute)
+	f("just after, at another relay", 0, "RELAY-2", here, 60*ms, 0, 0)
+	f("just after, nowhere", 0, "", here, 60*ms, 0, 0)
+	f("on a WebSocket through it", 1, "RELAY-2", here, 60*ms, -time.Second, 0)
+	f("on a WebSocket that is not", 0, "RELAY-2", away, 60*ms, -time.Second, 0)
+	f("on a WebSocket of afterwards", 0, "RELAY-2", here, 60*ms, ms, 0)
+}
+
+// Of a relay that says nothing what came to it may be lost, and what was for PBXs there
+// until they are elsewhere, unless it can be asked for again. Nothing else may be, and
+// of tunnels that break unseen likewise.
+func TestWhatSaysNothingLosesOnlyWhatWentThere(t *testing.T) {
+	const where = "%d there, %d through it, %d repeatable, %d elsewhere"
+	f := func(what, kind, code, entry string, content uint32, begun time.Duration, p part, want string) {
+		t.Helper()
+		hit := time.Now()
+		r := Row{All: 20, Lost: map[string]map[string]int64{kind: {code: 1}}}
+		at := hit.Add(begun)
+		r.lose([]traffic.Loss{{Kind: kind, Due: at, Begun: at, Seen: at, Entry: entry, Content: content, Code: code}}, hit, 0, p, strings.ToLower)
+		if got := fmt.Sprintf(where, r.There, r.Through, r.Repeatable, r.elsewhere()); got != want {
+			t.Errorf("%s: %s, want %s", what, got, want)
+		}
+		judge := silentRelay
+		if p.relay == "" {
+			judge = agentReturns.Judge
+		}
+		if judge(&r); len(r.Faults) != int(r.Repeatable+r.elsewhere()) {
+			t.Errorf("%s: faults %v", what, r.Faults)
+		}
 	}
-	if silentRelay(&r); len(r.Faults) != 0 {
-		t.Errorf("nothing that could be repeated was lost: %v", r.Faults)
+	there, through := fmt.Sprintf(where, 1, 0, 0, 0), fmt.Sprintf(where, 0, 1, 0, 0)
+	repeatable, elsewhere := fmt.Sprintf(where, 0, 0, 1, 0), fmt.Sprintf(where, 0, 0, 0, 1)
+	silent, broken := failed(silenced, "relay-1"), failed(silenced, "")
+	f("a page that came to it", scenario.Page, "no_answer", "RELAY-1", away, time.Second, silent, there)
+	f("a page elsewhere", scenario.Page, "timeout", "RELAY-2", here, time.Second, silent, repeatable)
+	f("a page nowhere", scenario.Page, "timeout", "", here, time.Second, silent, repeatable)
+	f("an upload to a PBX there", scenario.Upload, "relay_lost", "RELAY-2", here, time.Second, silent, through)
+	f("one of before", scenario.Upload, "relay_lost", "RELAY-2", here, -time.Minute, silent, through)
+	f("one to a PBX that is elsewhere since", scenario.Upload, "relay_lost", "RELAY-2", here, 22*time.Second, silent, elsewhere)
+	f("one to a PBX that was always", scenario.Upload, "relay_lost", "RELAY-2", away, time.Second, silent, elsewhere)
+	f("an answer that had begun", scenario.Slow, traffic.CodeCut, "RELAY-2", here, -time.Second, silent, through)
+	f("one elsewhere", scenario.Slow, traffic.CodeCut, "RELAY-2", away, -time.Second, silent, elsewhere)
+	f("a message into a broken tunnel", scenario.WebSocket, "no_answer", "RELAY-2", here, time.Second, broken, through)
+	f("one into another", scenario.WebSocket, "no_answer", "RELAY-2", away, time.Second, broken, elsewhere)
+	f("a page into a broken tunnel", scenario.Page, "no_answer", "RELAY-2", here, time.Second, broken, repeatable)
+}
+
+// What people read says where losses were, if a part failed.
+func TestTheTableTellsWhereLossesWere(t *testing.T) {
+	r := Row{Failure: "x", Lost: map[string]map[string]int64{scenario.Page: {"x": 10}}, There: 5, Through: 2, Repeatable: 1}
+	if r.lostWhere() != "10" {
+		t.Errorf("nothing failed: %s", r.lostWhere())
 	}
-	for _, entry := range []string{"relay-1", ""} { // nowhere is not the silent one's fault
-		again := Row{Losses: []Loss{{Kind: scenario.Page, Entry: entry, Code: "timeout"}}}
-		again.sort("relay-2")
-		if silentRelay(&again); again.Repeatable != 1 || len(again.Faults) != 1 {
-			t.Errorf("by %q: %d repeatable, faults %v", entry, again.Repeatable, again.Faults)
+	var out strings.Builder
+	r.Part = "relay-2"
+	if err := Print(&out, []Row{r}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"5 + 2 + 3", "of these 5 came to relay-2 or were under way there, 2 were for PBXs whose tunnel was there, 1 only read, 2 were elsewhere"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
 		}
 	}
 }

@@ -40,8 +40,9 @@ func Failures() []Failure {
 	}
 }
 
-// inShort are those of the short test.
-var inShort = []string{controlKilled.Name, databaseRestarted.Name, natsGone.Name}
+// inShort are those of the short test, which is run with every change: a restart and a
+// loss of each part, and each with its own goals but those of time.
+var inShort = []string{relaysRolling.Name, relayKilled.Name, controlKilled.Name, databaseRestarted.Name, natsGone.Name}
 
 // Choose is the failures of those names; all, or those of the short test, if
 // there is none.
@@ -70,7 +71,7 @@ const spare = 2000
 // Do starts the installation and lets the failures happen.
 func (r *Run) Do(ctx context.Context) (rows []Row, err error) {
 	c, err := Start(ctx, Options{
-		Dir: r.Dir, Trunkline: r.Trunkline, Agent: r.Agent, From: r.From, OwnClocks: r.OwnClocks, NATS: r.NATS, Relays: 3, Controls: 2, Buses: 3, Sites: r.Devices + spare, Log: r.Log,
+		Dir: r.Dir, Trunkline: r.Trunkline, Agent: r.Agent, From: r.From, OwnClocks: r.OwnClocks, NATS: r.NATS, Drain: r.Scale.Drain, Relays: 3, Controls: 2, Buses: 3, Sites: r.Devices + spare, Log: r.Log,
 		Standby: slices.ContainsFunc(r.Failures, func(f Failure) bool { return f.Name == databaseFailsOver.Name }),
 	})
 	if err != nil {

@@ -27,9 +27,10 @@ func Print(w io.Writer, rows []Row) error {
 	for _, r := range rows {
 		fmt.Fprintf(w, "\n%s: %s\n", r.Failure, r.About)
 		if r.lost() > 0 {
-			fmt.Fprintf(w, "  lost: %s; %d of them were under way when it happened\n", codes(r.Lost), r.Before)
-			if r.Silent != "" {
-				fmt.Fprintf(w, "  of these %d came to %s itself, and %d to others, of which %d only read\n", r.There, r.Silent, r.lost()-r.There, r.Repeatable)
+			fmt.Fprintf(w, "  lost: %s; %d of them were due before it happened\n", codes(r.Lost), r.Before)
+			if r.Part != "" {
+				fmt.Fprintf(w, "  of these %d came to %s or were under way there, %d were for PBXs whose tunnel was there, %d only read, %d were elsewhere\n",
+					r.There, r.Part, r.Through, r.Repeatable, r.elsewhere())
 			}
 			r.printLosses(w)
 		}
@@ -46,11 +47,11 @@ func Print(w io.Writer, rows []Row) error {
 	return nil
 }
 
-// lostWhere is how many were lost; where a relay was silent: at that one, and at
-// others.
+// lostWhere is how many were lost; where a part failed: there, for PBXs whose tunnel
+// was there, and beyond that.
 func (r *Row) lostWhere() string {
-	if r.Silent == "" {
+	if r.Part == "" {
 		return strconv.FormatInt(r.lost(), 10)
 	}
-	return fmt.Sprintf("%d + %d", r.There, r.lost()-r.There)
+	return fmt.Sprintf("%d + %d + %d", r.There, r.Through, r.lost()-r.There-r.Through)
 }

@@ -123,7 +123,7 @@ func (s *Scene) deviceAt(ctx context.Context, m *member) (id.Device, error) {
 
 // exchange ends a node's program and starts another in its place.
 func (s *Scene) exchange(ctx context.Context, m *member, from, to string) error {
-	if err := m.Stop(drainDeadline + startPatience); err != nil {
+	if err := m.Stop(s.Scale.Drain.Deadline + startPatience); err != nil {
 		return err
 	}
 	replace(m.Process, from, to)

@@ -1,8 +1,10 @@
 package traffic
 
 import (
+	"cmp"
 	"context"
 	"net/http/httptrace"
+	"sync"
 	"time"
 )
 
@@ -15,7 +17,10 @@ type Loss struct {
 	Begun time.Time
 	Seen  time.Time // when it was known
 	Open  time.Time // of a message on a WebSocket, when that came about
-	// Entry is where the visitor's connection led, host:port; "" if there was none.
+	// Content is the Site's.
+	Content uint32
+	// Entry is where the visitor's connection led, host:port, also if no TLS came about
+	// on it; "" if there was none.
 	Entry string
 	Code  string
 	// Answer is what came instead: the words of a refusal, or the error of a
@@ -36,10 +41,33 @@ func failed(code, entry, answer string) failure {
 	return failure{code: code, entry: entry, answer: answer[:min(len(answer), maxAnswer)]}
 }
 
-// entering notes where the connection leads that a request goes over; the last one
-// where it was sent anew. *at may be read when the request has its answer.
-func entering(ctx context.Context, at *string) context.Context {
+// way is where the connection leads that a request goes over; the last one where it
+// was sent anew.
+type way struct {
+	mu           sync.Mutex // a dial may outlive the request that it was for
+	dialled, got string
+}
+
+// entry is that of a Loss.
+func (w *way) entry() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return cmp.Or(w.got, w.dialled)
+}
+
+func (w *way) entering(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(i httptrace.GotConnInfo) { *at = i.Conn.RemoteAddr().String() },
+		ConnectDone: func(_, addr string, err error) {
+			if err == nil {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.dialled = addr
+			}
+		},
+		GotConn: func(i httptrace.GotConnInfo) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.got = i.Conn.RemoteAddr().String()
+		},
 	})
 }

@@ -103,7 +103,7 @@ func (k *kind) measure(hard context.Context, patience time.Duration, due time.Ti
 	}
 	if why.code != "" {
 		k.check(due, found)
-		k.failed(due, why)
+		k.failed(due, s, why)
 		return
 	}
 	k.ok(due, time.Since(due), found.Bytes)
@@ -116,14 +116,14 @@ func (k *kind) ok(due time.Time, took time.Duration, bytes int64) {
 	k.m.bytes.WithLabelValues("good").Add(float64(bytes))
 }
 
-func (k *kind) failed(due time.Time, why failure) { k.lost(due, due, why) }
+func (k *kind) failed(due time.Time, s Site, why failure) { k.lost(due, due, s, why) }
 
 // lost is failed of what hangs on something that was begun at another time.
-func (k *kind) lost(due, begun time.Time, why failure) {
+func (k *kind) lost(due, begun time.Time, s Site, why failure) {
 	k.recorder.Failed(due, why.code)
 	k.m.requests.WithLabelValues(k.name, why.code).Inc()
 	if k.m.Lost != nil {
-		k.m.Lost(Loss{Kind: k.name, Due: due, Begun: begun, Seen: time.Now(), Open: why.open, Entry: why.entry, Code: why.code, Answer: why.answer})
+		k.m.Lost(Loss{Kind: k.name, Due: due, Begun: begun, Seen: time.Now(), Open: why.open, Content: s.Content, Entry: why.entry, Code: why.code, Answer: why.answer})
 	}
 }
 

@@ -129,7 +129,8 @@ func (l *Load) upload(t scenario.Traffic) operation {
 // what a relay refuses comes with its code, and not as a page. entry is that of a
 // Loss.
 func (l *Load) do(ctx context.Context, s Site, method, path, dest string, body func() io.Reader, size int64) (resp *http.Response, entry string, bad failure) {
-	req, err := http.NewRequestWithContext(entering(ctx, &entry), method, s.Origin+path, nil)
+	var w way
+	req, err := http.NewRequestWithContext(w.entering(ctx), method, s.Origin+path, nil)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
@@ -144,6 +145,7 @@ func (l *Load) do(ctx context.Context, s Site, method, path, dest string, body f
 		req.Header.Set("Origin", s.Origin)
 	}
 	resp, err = s.Do(req)
+	entry = w.entry()
 	if err != nil {
 		l.Log.Warn("no answer", zap.String("method", method), zap.String("path", path), zap.String("entry", entry), zap.Error(err))
 		return nil, entry, failed(why(err), entry, err.Error())

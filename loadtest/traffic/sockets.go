@@ -53,7 +53,7 @@ func (k *socket) hold(ctx context.Context) {
 			// A page that has no socket has no messages; each that was due counts.
 			back := time.Now().Add(rand.N(reopen))
 			for ; due.Before(back) && ctx.Err() == nil; due = due.Add(k.t.Every) {
-				k.kind.lost(due, asked, bad)
+				k.kind.lost(due, asked, k.site, bad)
 			}
 			continue
 		}
@@ -64,7 +64,9 @@ func (k *socket) hold(ctx context.Context) {
 func (k *socket) dial(ctx context.Context) (ws *websocket.Conn, entry string, bad failure) {
 	ctx, cancel := context.WithTimeout(ctx, k.load.Timeout)
 	defer cancel()
-	ws, err := k.site.WebSocket(entering(ctx, &entry), "/live")
+	var w way
+	ws, err := k.site.WebSocket(w.entering(ctx), "/live")
+	entry = w.entry()
 	if err != nil {
 		k.load.Log.Warn("no WebSocket", zap.String("entry", entry), zap.Error(err))
 		return nil, entry, failed(unopened(err), entry, err.Error())
@@ -79,7 +81,7 @@ func (k *socket) talk(ctx context.Context, ws *websocket.Conn, entry string, due
 	defer func() { _ = ws.CloseNow() }()
 	k.load.Meter.sockets.Inc()
 	defer k.load.Meter.sockets.Dec()
-	e := &echoes{kind: k.kind, id: k.id, entry: entry, since: time.Now(), next: k.next, due: make(map[uint64]time.Time)}
+	e := &echoes{kind: k.kind, site: k.site, id: k.id, entry: entry, since: time.Now(), next: k.next, due: make(map[uint64]time.Time)}
 	// Beyond ctx: the last messages are to have their answers.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -127,6 +129,7 @@ func (k *socket) waits(ctx context.Context, due time.Time, over <-chan struct{})
 // echoes are the messages of one connection that are under way.
 type echoes struct {
 	kind  *kind
+	site  Site
 	id    content.ID
 	entry string // see Loss
 	since time.Time
@@ -171,7 +174,7 @@ func (e *echoes) came(b []byte, now time.Time) {
 	default:
 		for ; e.next < n; e.next++ {
 			if at, open := e.due[e.next]; open {
-				e.kind.failed(at, failure{code: codeBytes, entry: e.entry})
+				e.kind.failed(at, e.site, failure{code: codeBytes, entry: e.entry})
 				e.kind.check(at, outcome{Lost: size})
 				e.answeredLocked(e.next)
 			}
@@ -219,7 +222,7 @@ func (e *echoes) missing(code, end string) {
 	why := failed(code, e.entry, end)
 	why.open = e.since
 	for n, due := range e.due {
-		e.kind.failed(due, why)
+		e.kind.failed(due, e.site, why)
 		e.answeredLocked(n)
 	}
 }

@@ -103,7 +103,7 @@ func (l *Load) arrivals(ctx, hard context.Context, t scenario.Traffic, seed uint
 		select {
 		case slots <- struct{}{}:
 		default:
-			kind.failed(due, failure{code: codeUnsent})
+			kind.failed(due, site, failure{code: codeUnsent})
 			continue
 		}
 		wg.Go(func() {
