@@ -32,11 +32,11 @@ func TestDatabasePage(t *testing.T) {
 	}
 	groups := func() (names string) {
 		t.Helper()
-		list, err := provider.owner.Groups(t.Context())
+		list, err := provider.owner.Groups(t.Context(), controlapi.PageQuery{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, g := range list {
+		for _, g := range list.Items {
 			names += g.Name + " "
 		}
 		return names
@@ -47,7 +47,7 @@ func TestDatabasePage(t *testing.T) {
 	}
 	group("after")
 	_, kept, _ := strings.Cut(page.follow(m, "Restore SQLite"), "What was there is now ")
-	if _, err := provider.owner.Groups(t.Context()); fault.CodeOf(err) != fault.SignInNeeded {
+	if _, err := provider.owner.Groups(t.Context(), controlapi.PageQuery{}); fault.CodeOf(err) != fault.SignInNeeded {
 		t.Errorf("after a restore everybody signs in again: %v", err)
 	}
 	provider.owner = provider.signIn("you@example.com", readSecret(t, provider.password))

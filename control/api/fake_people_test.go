@@ -57,6 +57,9 @@ func (f *fake) DeviceEvents(_ context.Context, p fleet.Principal, d id.Device, c
 		Items: []fleet.StatusChange{{At: then, Kind: "disconnected", Reason: fault.PeerSilent, Detail: "relay-1"}}, Total: 1000, More: true,
 	}, f.note(p, d, cursor, limit))
 }
+func (f *fake) GroupPage(_ context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.Group], error) {
+	return or(fleet.Page[fleet.Group]{Items: []fleet.Group{branches}, Next: "next", Total: 2}, f.note(p, cursor, limit))
+}
 func (f *fake) Groups(_ context.Context, p fleet.Principal) ([]fleet.Group, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -163,8 +166,8 @@ func (f *fake) EditReseller(_ context.Context, p fleet.Principal, a id.Account, 
 func (f *fake) RemoveReseller(_ context.Context, p fleet.Principal, a id.Account) error {
 	return f.note(p, a)
 }
-func (f *fake) Tokens(_ context.Context, p fleet.Principal) ([]fleet.APIToken, error) {
-	return or([]fleet.APIToken{anAPIToken}, f.note(p))
+func (f *fake) Tokens(_ context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.APIToken], error) {
+	return or(fleet.Page[fleet.APIToken]{Items: []fleet.APIToken{anAPIToken}, Next: "next", Total: 2}, f.note(p, cursor, limit))
 }
 func (f *fake) AddToken(_ context.Context, p fleet.Principal, n fleet.NewToken) (fleet.APIToken, string, error) {
 	err := f.note(p, n)

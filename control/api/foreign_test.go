@@ -101,8 +101,8 @@ func (e estate) state(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for _, v := range []any{
-		must(e.client.Devices(ctx, controlapi.DeviceQuery{}))(t), must(e.client.Groups(ctx))(t),
-		must(e.client.Users(ctx, controlapi.ListQuery{}))(t), must(e.client.Tokens(ctx))(t), must(e.client.Roles(ctx))(t),
+		must(e.client.Devices(ctx, controlapi.DeviceQuery{}))(t), must(e.client.Groups(ctx, controlapi.PageQuery{}))(t),
+		must(e.client.Users(ctx, controlapi.ListQuery{}))(t), must(e.client.Tokens(ctx, controlapi.PageQuery{}))(t), must(e.client.Roles(ctx))(t),
 		must(e.client.Reseller(ctx, id.Account(e.ids["acc_0123456789abcdef"])))(t), must(e.client.Visits(ctx, controlapi.VisitQuery{}))(t),
 		must(e.client.Subscription(ctx))(t), must(e.client.Device(ctx, id.Device(e.ids["dev_0123456789abcdef"])))(t),
 		must(e.client.DeviceEvents(ctx, id.Device(e.ids["dev_0123456789abcdef"]), controlapi.PageQuery{}))(t),

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 
 	"trunkline/control/fleet"
@@ -12,6 +13,7 @@ import (
 // groupFleet is the part of Fleet that keeps groups of devices.
 type groupFleet interface {
 	Groups(context.Context, fleet.Principal) ([]fleet.Group, error)
+	GroupPage(ctx context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.Group], error)
 	AddGroup(ctx context.Context, p fleet.Principal, name string) (fleet.Group, error)
 	RenameGroup(ctx context.Context, p fleet.Principal, g id.Group, name, match string) (fleet.Group, error)
 	RemoveGroup(context.Context, fleet.Principal, id.Group) error
@@ -31,9 +33,9 @@ type renameGroup struct {
 	controlapi.GroupName
 }
 
-func (a *api) groups(ctx context.Context, who fleet.Principal, _ none) (controlapi.List[controlapi.Group], error) {
-	gs, err := a.fleet.Groups(ctx, who)
-	return list(gs, groupJSON), err
+func (a *api) groups(ctx context.Context, who fleet.Principal, q controlapi.PageQuery) (controlapi.Page[controlapi.Group], error) {
+	p, err := a.fleet.GroupPage(ctx, who, q.Cursor, cmp.Or(q.Limit, defaultLimit))
+	return page(p, groupJSON), err
 }
 
 func (a *api) group(ctx context.Context, who fleet.Principal, q groupPath) (controlapi.Group, string, error) {

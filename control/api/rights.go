@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 type rightsFleet interface {
 	RoleRights(context.Context, fleet.Principal) (map[fleet.Role]fleet.Access, error)
 	SetRoleRights(ctx context.Context, p fleet.Principal, r fleet.Role, a fleet.Access, match string) (fleet.Access, error)
-	Tokens(context.Context, fleet.Principal) ([]fleet.APIToken, error)
+	Tokens(ctx context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.APIToken], error)
 	AddToken(context.Context, fleet.Principal, fleet.NewToken) (fleet.APIToken, string, error)
 	RevokeToken(context.Context, fleet.Principal, id.Token) error
 }
@@ -116,9 +117,9 @@ func names(r fleet.Rights) []string {
 	return out
 }
 
-func (a *api) tokens(ctx context.Context, who fleet.Principal, _ none) (controlapi.List[controlapi.APIToken], error) {
-	ts, err := a.fleet.Tokens(ctx, who)
-	return list(ts, tokenJSON), err
+func (a *api) tokens(ctx context.Context, who fleet.Principal, q controlapi.PageQuery) (controlapi.Page[controlapi.APIToken], error) {
+	p, err := a.fleet.Tokens(ctx, who, q.Cursor, cmp.Or(q.Limit, defaultLimit))
+	return page(p, tokenJSON), err
 }
 
 func (a *api) addToken(ctx context.Context, who fleet.Principal, q controlapi.NewToken) (controlapi.TokenSecret, error) {

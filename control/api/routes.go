@@ -89,7 +89,7 @@ func (a *api) deviceRoutes() []route {
 			endpoint: streaming[none, controlapi.DeviceEvent](a.events, "text/event-stream")},
 
 		{method: "GET", path: "/groups", name: "listGroups", scope: read, status: 200,
-			summary: "List the account's groups of devices.", endpoint: on(a.groups)},
+			summary: "List the account's groups of devices, by name.", endpoint: on(a.groups)},
 		{method: "POST", path: "/groups", name: "addGroup", scope: write, creates: true, status: 201,
 			codes:   codes{fault.Forbidden, fault.Taken, fault.LimitReached},
 			summary: "Make a group.", endpoint: onTagged(a.addGroup)},
@@ -185,7 +185,7 @@ func (a *api) rightRoutes() []route {
 		{method: "PUT", path: "/roles/{role}", name: "setRole", scope: write, status: 200, codes: codes{fault.Forbidden, fault.NotFound},
 			summary: "Set what a role may do.", endpoint: onTagged(a.setRole)},
 		{method: "GET", path: "/tokens", name: "listTokens", scope: sessionOnly, status: 200,
-			summary: "List API tokens: one's own; owners and admins see the account's.", endpoint: on(a.tokens)},
+			summary: "List API tokens, newest first: one's own; owners and admins see the account's.", endpoint: on(a.tokens)},
 		{method: "POST", path: "/tokens", name: "addToken", scope: sessionOnly, creates: true, status: 201, codes: codes{fault.Forbidden, fault.LimitReached},
 			summary: "Make an API token. Its secret is shown once.", endpoint: on(a.addToken)},
 		{method: "DELETE", path: "/tokens/{id}", name: "revokeToken", scope: sessionOnly, status: 204, codes: codes{fault.NotFound, fault.Forbidden},

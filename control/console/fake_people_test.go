@@ -126,11 +126,14 @@ func (f *fake) RemoveReseller(context.Context, fleet.Principal, id.Account) erro
 	return f.done("RemoveReseller")
 }
 
-func (f *fake) Tokens(context.Context, fleet.Principal) ([]fleet.APIToken, error) {
-	return []fleet.APIToken{
+func (f *fake) Tokens(_ context.Context, _ fleet.Principal, cursor string, limit int) (fleet.Page[fleet.APIToken], error) {
+	if f.tokens != nil {
+		return cut(f.tokens, cursor, limit), f.done("Tokens")
+	}
+	return cut([]fleet.APIToken{
 		{ID: tokenID(1), User: userID(1), Email: goodEmail, Name: "billing", Scopes: []string{fleet.ScopeAccountRead}, Expires: noon.AddDate(0, 1, 0), LastUsed: noon.Add(-time.Minute)},
 		{ID: tokenID(2), User: userID(3), Email: "cyd@acme.example", Name: "old", Scopes: []string{fleet.ScopeAuditRead}, Expires: noon.AddDate(0, -1, 0)},
-	}, f.done("Tokens")
+	}, cursor, limit), f.done("Tokens")
 }
 
 func (f *fake) AddToken(_ context.Context, _ fleet.Principal, n fleet.NewToken) (fleet.APIToken, string, error) {

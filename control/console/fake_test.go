@@ -41,6 +41,7 @@ type fake struct {
 	sub      fleet.Subscription
 	groups   []fleet.Group
 	relays   []fleet.Relay
+	tokens   []fleet.APIToken     // nil: some
 	events   []fleet.StatusChange // of every device; nil: some
 	given    fleet.Access         // to a role, last
 	unknown  time.Time            // since when the bus is away

@@ -80,7 +80,7 @@ type peopleFleet interface {
 	AddReseller(ctx context.Context, p fleet.Principal, n fleet.NewReseller) (fleet.Reseller, fleet.Invitation, error)
 	EditReseller(ctx context.Context, p fleet.Principal, a id.Account, x fleet.ResellerEdit) (fleet.Reseller, error)
 	RemoveReseller(ctx context.Context, p fleet.Principal, a id.Account) error
-	Tokens(ctx context.Context, p fleet.Principal) ([]fleet.APIToken, error)
+	Tokens(ctx context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.APIToken], error)
 	AddToken(ctx context.Context, p fleet.Principal, n fleet.NewToken) (fleet.APIToken, string, error)
 	RevokeToken(ctx context.Context, p fleet.Principal, t id.Token) error
 }

@@ -128,7 +128,7 @@ func (e estate) state(t *testing.T, f *fleet.Fleet) string {
 	ctx, p := t.Context(), e.Principal
 	return fmt.Sprintf("%+v\n%+v\n%+v\n%+v\n%+v\n%+v\n%+v\n%+v",
 		must(f.Device(ctx, p, e.device))(t), must(f.Groups(ctx, p))(t), must(f.Users(ctx, p, fleet.ListQuery{Limit: 50}))(t), must(f.RoleRights(ctx, p))(t),
-		must(f.Reseller(ctx, p, e.below))(t), must(f.Visits(ctx, p, fleet.VisitQuery{Limit: 50}))(t), must(f.Tokens(ctx, p))(t),
+		must(f.Reseller(ctx, p, e.below))(t), must(f.Visits(ctx, p, fleet.VisitQuery{Limit: 50}))(t), must(f.Tokens(ctx, p, "", 50))(t),
 		must(f.Audit(ctx, p, fleet.AuditQuery{Limit: 200}))(t).Total)
 }
 

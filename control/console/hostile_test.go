@@ -60,7 +60,7 @@ func hostile(text string) *fake {
 }
 
 var pagePaths = []string{
-	"GET /", "GET /?q=%s", "GET /audit?q=%s", "GET /visits", "GET /visits?cursor=%s", "GET /devices/" + string(deviceID(2)),
+	"GET /", "GET /?q=%s", "GET /audit?q=%s", "GET /visits", "GET /visits?cursor=%s", "GET /me?cursor=%s", "GET /devices/" + string(deviceID(2)),
 	"GET /devices/" + string(deviceID(2)) + "/remove", "GET /devices/%s", "GET /visit/pbx-00000002", "GET /visit/%s", "GET /?status=%s",
 	"GET /?notice=%s", "GET /?cursor=%s", "POST /sign-in", "GET /sign-in?next=%s", "POST /devices/" + string(deviceID(1)) + "/visit", "GET /%s", "GET /live?id=%s",
 }

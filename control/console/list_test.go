@@ -64,7 +64,7 @@ func TestPaging(t *testing.T) {
 func TestBadListAddresses(t *testing.T) {
 	for path, status := range map[string]int{
 		"/?status=broken":                            400,
-		"/?cursor=" + strings.Repeat("x", 600):       400,
+		"/?cursor=" + strings.Repeat("x", 1100):      400,
 		"/audit?cursor=%00":                          400,
 		"/?from=-5":                                  200,
 		"/?cursor=50&from=99999999999999999999":      200,

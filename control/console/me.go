@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ type meView struct {
 	Account  string
 	Manages  bool // the account's settings
 	Tokens   []tokenView
+	Pager    pager
 	Password form
 	Token    form
 	Scopes   []scopeView
@@ -58,12 +60,20 @@ func (c *console) showMe(w *response, r *http.Request, p fleet.Principal, passwo
 	if err != nil {
 		return err
 	}
-	ts, err := c.o.Fleet.Tokens(r.Context(), p)
+	q, err := parseList(r)
 	if err != nil {
 		return err
 	}
-	v := meView{User: u, Account: a.Name, Manages: manages(p.Role), Password: password, Token: token}
-	for _, t := range ts {
+	q.Search = "" // tokens have none
+	ts, err := c.o.Fleet.Tokens(r.Context(), p, q.Cursor, pageSize)
+	if err != nil {
+		return err
+	}
+	v := meView{
+		User: u, Account: a.Name, Manages: manages(p.Role), Password: password, Token: token,
+		Pager: q.pager("/me", url.Values{}, len(ts.Items), ts.Total, ts.Next).of(ts.More),
+	}
+	for _, t := range ts.Items {
 		v.Tokens = append(v.Tokens, tokenView{APIToken: t, Own: t.User == p.User, Expired: !c.now().Before(t.Expires)})
 	}
 	for _, s := range fleet.Scopes() {

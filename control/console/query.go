@@ -15,7 +15,7 @@ import (
 const (
 	pageSize  = 50
 	maxSearch = 100
-	maxCursor = 512
+	maxCursor = 1024
 )
 
 // listQuery is what every list's address may say.

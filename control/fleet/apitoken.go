@@ -57,12 +57,12 @@ func (f *Fleet) AddToken(ctx context.Context, p Principal, n NewToken) (APIToken
 		if _, err := acting(tx, p); err != nil {
 			return err
 		}
-		have, err := tx.Tokens(p.Account, p.User)
+		have, err := tx.CountTokens(p.User)
 		if err != nil {
 			return err
 		}
-		if len(have) >= maxTokens {
-			return fault.New(fault.LimitReached, "You have %d tokens, and there can be no more. Revoke those that are not needed.", len(have))
+		if have >= maxTokens {
+			return fault.New(fault.LimitReached, "You have %d tokens, and there can be no more. Revoke those that are not needed.", have)
 		}
 		e.Detail = string(t.ID) + " until " + t.Expires.Format(time.RFC3339) + " for " + strings.Join(t.Scopes, " ")
 		return tx.AddToken(t, sessionHash(secret))
@@ -88,10 +88,11 @@ func knownScopes(asked []string) ([]string, error) {
 	return out, nil
 }
 
-// Tokens are the asker's own; owners and admins see those of the account.
-func (f *Fleet) Tokens(ctx context.Context, p Principal) ([]APIToken, error) {
+// Tokens are the asker's own, newest first; owners and admins see those of the
+// account.
+func (f *Fleet) Tokens(ctx context.Context, p Principal, cursor string, limit int) (Page[APIToken], error) {
 	if err := p.check(); err != nil {
-		return nil, err
+		return Page[APIToken]{}, err
 	}
 	if err := f.writeTokenUses(ctx); err != nil {
 		f.complain(ctx, "write the last use of tokens", err)
@@ -100,12 +101,12 @@ func (f *Fleet) Tokens(ctx context.Context, p Principal) ([]APIToken, error) {
 	if p.Role.seesTokens() {
 		whose = ""
 	}
-	var ts []APIToken
+	var page Page[APIToken]
 	err := f.view(ctx, "list tokens", func(tx Tx) (err error) {
-		ts, err = tx.Tokens(p.Account, whose)
+		page, err = tx.Tokens(p.Account, whose, cursor, pageLimit(limit))
 		return err
 	})
-	return ts, err
+	return page, err
 }
 
 func (r Role) seesTokens() bool { return r == RoleOwner || r == RoleAdmin }

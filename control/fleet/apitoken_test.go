@@ -74,7 +74,7 @@ func TestTokensExpire(t *testing.T) {
 	_, err := w.Authenticate(t.Context(), secret)
 	wantCode(t, err, fault.SignInNeeded)
 	for _, want := range []int{1, 0} {
-		if ts, err := w.Tokens(t.Context(), p); err != nil || len(ts) != want {
+		if ts, err := w.Tokens(t.Context(), p, "", 0); err != nil || len(ts.Items) != want {
 			t.Errorf("%+v, %v", ts, err)
 		}
 		w.wait(30 * 24 * time.Hour)
@@ -91,11 +91,11 @@ func TestTokenUse(t *testing.T) {
 	_, secret := w.token(p, fleet.ScopeAuditRead)
 	last := func() time.Time {
 		t.Helper()
-		ts, err := w.Tokens(t.Context(), p)
-		if err != nil || len(ts) != 1 {
+		ts, err := w.Tokens(t.Context(), p, "", 0)
+		if err != nil || len(ts.Items) != 1 {
 			t.Fatalf("%+v, %v", ts, err)
 		}
-		return ts[0].LastUsed
+		return ts.Items[0].LastUsed
 	}
 	if !last().IsZero() {
 		t.Errorf("used %v", last())
@@ -162,12 +162,12 @@ func TestWhoseTokens(t *testing.T) {
 	stranger := w.stranger()
 	sees := map[fleet.Role]int{fleet.RoleOwner: 4, fleet.RoleAdmin: 4, fleet.RoleTechnician: 1, fleet.RoleAuditor: 1}
 	for _, r := range roles {
-		if ts, err := w.Tokens(t.Context(), who[r]); err != nil || len(ts) != sees[r] {
-			t.Errorf("%s sees %d, %v", r, len(ts), err)
+		if ts, err := w.Tokens(t.Context(), who[r], "", 0); err != nil || ts.Total != sees[r] || len(ts.Items) != sees[r] {
+			t.Errorf("%s sees %d, %v", r, ts.Total, err)
 		}
 	}
-	if ts, err := w.Tokens(t.Context(), stranger); err != nil || len(ts) != 0 {
-		t.Errorf("another account sees %d, %v", len(ts), err)
+	if ts, err := w.Tokens(t.Context(), stranger, "", 0); err != nil || ts.Total+len(ts.Items) != 0 {
+		t.Errorf("another account sees %+v, %v", ts, err)
 	}
 	for _, c := range []struct {
 		who  fleet.Principal

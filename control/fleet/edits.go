@@ -77,7 +77,7 @@ type NewToken struct {
 	Life   time.Duration // 1 h to 400 days
 }
 
-// ListQuery selects people, resellers, groups by a search in their names (and
+// ListQuery selects people, resellers by a search in their names (and
 // e-mails); ordered by name.
 type ListQuery struct {
 	Search string

@@ -23,6 +23,20 @@ func (f *Fleet) Groups(ctx context.Context, p Principal) ([]Group, error) {
 	return gs, err
 }
 
+// GroupPage is a page of Groups, for who asks from outside: choices, rights and
+// files need them all.
+func (f *Fleet) GroupPage(ctx context.Context, p Principal, cursor string, limit int) (Page[Group], error) {
+	if err := p.check(); err != nil {
+		return Page[Group]{}, err
+	}
+	var page Page[Group]
+	err := f.view(ctx, "list groups", func(tx Tx) (err error) {
+		page, err = tx.GroupPage(p.Account, cursor, pageLimit(limit))
+		return err
+	})
+	return page, err
+}
+
 // AddGroup makes a group of devices.
 func (f *Fleet) AddGroup(ctx context.Context, p Principal, name string) (Group, error) {
 	g := Group{ID: id.NewGroup(), Account: p.Account, Created: f.clock()}

@@ -44,7 +44,8 @@ type peopleTx interface {
 	// TokenUser finds who holds the token with that hash if it has not expired.
 	TokenUser(hash string, now time.Time) (APIToken, User, error)
 	// Tokens are the account's, of one user or ("") of all, the newest first.
-	Tokens(account id.Account, u id.User) ([]APIToken, error)
+	Tokens(account id.Account, u id.User, cursor string, limit int) (Page[APIToken], error)
+	CountTokens(u id.User) (int, error)
 	// UseToken sets LastUsed, if that is later than what is there. It ignores
 	// tokens that are not there.
 	UseToken(t id.Token, at time.Time) error

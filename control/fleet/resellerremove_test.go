@@ -179,8 +179,8 @@ func TestAnotherAccountFindsNothing(t *testing.T) {
 	}
 	users, _ := w.Users(ctx, mine, fleet.ListQuery{})
 	below, _ := w.Resellers(ctx, mine, fleet.ListQuery{})
-	tokens, _ := w.Tokens(ctx, mine)
-	if len(users.Items) != 1 || len(below.Items)+len(tokens) != 0 {
+	tokens, _ := w.Tokens(ctx, mine, "", 0)
+	if len(users.Items) != 1 || len(below.Items)+len(tokens.Items) != 0 {
 		t.Errorf("%+v, %+v, %+v", users, below, tokens)
 	}
 	if got, err := w.Reseller(ctx, p, b.ID); err != nil || got.Allotted != 5 || got.Owner.Name != "Owner of Beta" {

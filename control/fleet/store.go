@@ -100,6 +100,8 @@ type recordTx interface {
 	DeviceByCode(hash string) (Device, error)
 	Group(g id.Group) (Group, error)
 	Groups(account id.Account) ([]Group, error) // by name
+	// GroupPage is a page of Groups.
+	GroupPage(account id.Account, cursor string, limit int) (Page[Group], error)
 	AddGroup(g Group) error
 	UpdateGroup(g Group) error
 	RemoveGroup(g id.Group) error

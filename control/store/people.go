@@ -118,13 +118,37 @@ func (t *tx) TokenUser(hash string, now time.Time) (fleet.APIToken, fleet.User, 
 	return x.token, x.user, err
 }
 
-func (t *tx) Tokens(account id.Account, u id.User) ([]fleet.APIToken, error) {
+func (t *tx) Tokens(account id.Account, u id.User, after string, limit int) (fleet.Page[fleet.APIToken], error) {
 	var w where
 	w.and("k.account = ?", account)
 	if u != "" {
 		w.and("k.user_id = ?", u)
 	}
-	return all(t, scanToken, "SELECT "+tokenColumns+fromTokens+w.String()+" ORDER BY k.created DESC, k.id", w.args...)
+	total, more, err := t.countSome("api_tokens k", w)
+	if err != nil {
+		return fleet.Page[fleet.APIToken]{}, err
+	}
+	if after != "" {
+		var created int64
+		var last string
+		if err := readCursor(after, &created, &last); err != nil {
+			return fleet.Page[fleet.APIToken]{}, err
+		}
+		// The first of the two is what an index can be asked for.
+		w.and("k.created <= ? AND (k.created < ? OR k.id > ?)", created, created, last)
+	}
+	items, err := all(t, scanToken, "SELECT "+tokenColumns+fromTokens+w.String()+
+		fmt.Sprintf(" ORDER BY k.created DESC, k.id LIMIT %d", limit+1), w.args...)
+	if err != nil {
+		return fleet.Page[fleet.APIToken]{}, err
+	}
+	p := page(items, limit, total, func(k fleet.APIToken) string { return cursor(micros(k.Created), k.ID) })
+	p.More = more
+	return p, nil
+}
+
+func (t *tx) CountTokens(u id.User) (int, error) {
+	return t.count("SELECT COUNT(*) FROM api_tokens WHERE user_id = $1", u)
 }
 
 func (t *tx) UseToken(k id.Token, at time.Time) error {

@@ -279,13 +279,16 @@ func TestTokens(t *testing.T) {
 			one, err3 := tx.APIToken(k.ID)
 			equal(w.T, one, k)
 			for _, whose := range []id.User{"", w.user.ID} {
-				ks, err := tx.Tokens(w.account.ID, whose)
-				equal(w.T, ks, []fleet.APIToken{k})
+				ks, err := tx.Tokens(w.account.ID, whose, "", 9)
+				equal(w.T, ks, fleet.Page[fleet.APIToken]{Items: []fleet.APIToken{k}, Total: 1})
 				wantErr(w.T, err, nil)
 			}
-			none, err4 := tx.Tokens(w.account.ID, id.NewUser())
-			equal(w.T, len(none), 0)
-			return errors.Join(err, err3, err4)
+			none, err4 := tx.Tokens(w.account.ID, id.NewUser(), "", 9)
+			equal(w.T, len(none.Items)+none.Total, 0)
+			n, err5 := tx.CountTokens(w.user.ID)
+			m, err6 := tx.CountTokens(id.NewUser())
+			equal(w.T, []int{n, m}, []int{1, 0})
+			return errors.Join(err, err3, err4, err5, err6)
 		})
 		w.do(func(tx fleet.Tx) error {
 			n, err := tx.DropTokensBefore(at(99))

@@ -31,6 +31,13 @@ func (t *tx) Groups(account id.Account) ([]fleet.Group, error) {
 	return all(t, scanGroup, selectGroup+" WHERE g.account = $1 ORDER BY g.sort_name", account)
 }
 
+func (t *tx) GroupPage(account id.Account, after string, limit int) (fleet.Page[fleet.Group], error) {
+	var w where
+	w.and("g.account = ?", account)
+	return listed(t, "device_groups g", "g.sort_name, g.id", selectGroup, scanGroup, w, fleet.ListQuery{Cursor: after, Limit: limit},
+		func(g fleet.Group) string { return cursor(strings.ToLower(g.Name), g.ID) })
+}
+
 func (t *tx) AddGroup(g fleet.Group) error {
 	return t.unique("INSERT INTO device_groups (id, account, name, sort_name, created) VALUES ($1, $2, $3, $4, $5)",
 		g.ID, g.Account, g.Name, strings.ToLower(g.Name), micros(g.Created))

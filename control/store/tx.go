@@ -173,14 +173,16 @@ func (w *where) containing(column, typed string) {
 // callers, but no secret.
 
 func cursor(key ...any) string {
-	b, err := json.Marshal(key)
-	if err != nil {
+	var b bytes.Buffer
+	j := json.NewEncoder(&b)
+	j.SetEscapeHTML(false) // which makes six characters of one
+	if err := j.Encode(key); err != nil {
 		panic("BUG: cursor of what JSON cannot hold: " + err.Error())
 	}
-	return base64.RawURLEncoding.EncodeToString(b)
+	return base64.RawURLEncoding.EncodeToString(bytes.TrimSpace(b.Bytes()))
 }
 
-const maxCursor = 1024
+const maxCursor = 1024 // as the API and the console have it: a name may have 100 characters of four bytes
 
 // readCursor fills key, or errs with fleet.ErrBadCursor.
 func readCursor(s string, key ...any) error {

@@ -117,9 +117,8 @@ func (c *Client) RemoveReseller(ctx context.Context, a id.Account) error {
 	return c.call(ctx, http.MethodDelete, at("/resellers/%s", a), nil, nil, nil)
 }
 
-func (c *Client) Tokens(ctx context.Context) ([]APIToken, error) {
-	l, err := call[List[APIToken]](ctx, c, http.MethodGet, "/tokens", nil, nil)
-	return l.Items, err
+func (c *Client) Tokens(ctx context.Context, q PageQuery) (Page[APIToken], error) {
+	return call[Page[APIToken]](ctx, c, http.MethodGet, "/tokens", q.values(), nil)
 }
 
 func (c *Client) AddToken(ctx context.Context, q NewToken) (TokenSecret, error) {

@@ -77,9 +77,8 @@ func (c *Client) DeviceEvents(ctx context.Context, d id.Device, q PageQuery) (Pa
 	return call[Page[StatusChange]](ctx, c, http.MethodGet, at("/devices/%s/events", d), q.values(), nil)
 }
 
-func (c *Client) Groups(ctx context.Context) ([]Group, error) {
-	l, err := call[List[Group]](ctx, c, http.MethodGet, "/groups", nil, nil)
-	return l.Items, err
+func (c *Client) Groups(ctx context.Context, q PageQuery) (Page[Group], error) {
+	return call[Page[Group]](ctx, c, http.MethodGet, "/groups", q.values(), nil)
 }
 
 func (c *Client) AddGroup(ctx context.Context, name string) (Tagged[Group], error) {

@@ -91,7 +91,7 @@ type List[T any] struct {
 
 // PageQuery asks for a page of a list. The zero value asks for the first.
 type PageQuery struct {
-	Cursor string `query:"cursor,omitempty" max:"512" example:"-" doc:"The previous page's next."`
+	Cursor string `query:"cursor,omitempty" max:"1024" example:"-" doc:"The previous page's next."`
 	Limit  int    `query:"limit,omitempty" min:"1" max:"200" doc:"Items in a page; 50 if absent."`
 }
 
