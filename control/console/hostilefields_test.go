@@ -69,7 +69,8 @@ var (
 
 // forms are those of every route that takes one, by its pattern.
 func (e estate) forms() map[string]submission {
-	device := string(e.device)
+	device, group := string(e.device), e.form.Get("group")
+	right := func(name string) string { return "r:" + group + ":" + name }
 	return map[string]submission{
 		"POST /sign-in": {good: url.Values{"email": {goodEmail}, "password": {goodSecret}}, once: true, fields: []field{
 			{name: "email", bad: []string{"", strings.Repeat("x", 300), "a\x00b@acme.example", "\xff\xfe@acme.example", "ada@acme.example\r\n"[:16] + "\r\nX: y", "' OR 1=1 --", "<script>alert(1)</script>", "аda@acme.example"}, or: fault.WrongLogin, loud: true},
@@ -102,8 +103,10 @@ func (e estate) forms() map[string]submission {
 		"POST /people/invite": {good: url.Values{"email": {"new@acme.example"}, "name": {"New"}, "role": {"auditor"}}, fields: []field{
 			emails, text("name", 100, true), choice("role", "", "root", "Owner"),
 		}},
-		"POST /roles/{role}": {good: url.Values{"own": {}, "r:default:See": {"on"}}, fields: []field{
+		"POST /roles/{role}": {good: url.Values{"own": {group}, "r:default:See": {"on"}, "r:default:Visit with account": {"on"}, right("See"): {"on"}, right("Manage devices"): {"on"}}, fields: []field{
 			or(fault.NotFound, aloud(choice("own", "grp_0000000000000099"))), match,
+			// A box is ticked whatever it says, and these make no rights.
+			aloud(field{name: "r:default:See", bad: []string{""}}), aloud(field{name: right("See"), bad: []string{""}}), aloud(choice(right("Manage people"), "on")),
 		}},
 		"POST /people/{user}": {good: url.Values{"name": {"Renamed"}, "role": {"auditor"}}, fields: []field{
 			text("name", 100, true), choice("role", "", "root", "Owner"), match,

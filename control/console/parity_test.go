@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -203,5 +204,34 @@ func TestGroupsRightsAreHandedOnAsTyped(t *testing.T) {
 	w := ask(h, "POST", "/roles/technician", form)
 	if w.Code != fault.Status(fault.Invalid) || !strings.Contains(w.Body.String(), "Not in a group.") || x.given.Groups[groupID(1)] != fleet.See|fleet.ManagePeople {
 		t.Errorf("%d, given %+v", w.Code, x.given)
+	}
+}
+
+// A refused form of rights shows what was ticked, and not what is on record.
+func TestRefusedRightsAreShownAsTicked(t *testing.T) {
+	x := sample()
+	x.fail["SetRoleRights"] = fault.New(fault.Invalid, "Not so.").In("groups")
+	g := string(groupID(1))
+	boxes := []string{"r:default:Visit passwordless", "r:" + g + ":Visit with account"}
+	for _, own := range []bool{true, false} { // a group's boxes come back also if its own box was forgotten
+		form := url.Values{}
+		for _, box := range boxes {
+			form.Set(box, "on")
+		}
+		if own {
+			form.Set("own", g)
+		}
+		page := ask(newConsole(t, x), "POST", "/roles/technician", form).Body.String()
+		var ticked []string
+		for _, m := range regexp.MustCompile(`name="([^"]+)" value="([^"]+)"[^>]* checked`).FindAllStringSubmatch(page, -1) {
+			ticked = append(ticked, m[1]+"="+m[2])
+		}
+		want := []string{boxes[0] + "=on"}
+		if own {
+			want = append(want, "own="+g)
+		}
+		if want = append(want, boxes[1]+"=on"); !slices.Equal(ticked, want) {
+			t.Errorf("ticked %q, want %q", ticked, want)
+		}
 	}
 }

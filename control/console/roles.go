@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 
 	"trunkline/control/fleet"
 	"trunkline/internal/fault"
@@ -80,11 +81,18 @@ func (c *console) showRights(w *response, r *http.Request, p fleet.Principal, ro
 	for _, x := range []fleet.Role{fleet.RoleAdmin, fleet.RoleTechnician, fleet.RoleAuditor} {
 		v.Roles = append(v.Roles, filter{Text: string(x), Href: "/roles/" + string(x), Current: x == role})
 	}
-	v.Rows = append(v.Rows, newRightsRow("default", "Devices without a group, and other groups", a.Default, role))
+	may := a.Default
+	if refused != nil {
+		may, _ = ticked(r, "default")
+	}
+	v.Rows = append(v.Rows, newRightsRow("default", "Devices without a group, and other groups", may, role))
 	for _, g := range gs {
 		rights, own := a.Groups[g.ID]
 		if !own {
 			rights = a.Default
+		}
+		if refused != nil {
+			rights, own = ticked(r, string(g.ID))
 		}
 		row := newRightsRow(string(g.ID), g.Name, rights, role)
 		row.Own, row.Group = own, true
@@ -139,4 +147,10 @@ func formRights(r *http.Request, field string) (out fleet.Rights) {
 		}
 	}
 	return out
+}
+
+// ticked is what a form that was refused had in a row: it is shown again, and
+// not what is on record.
+func ticked(r *http.Request, field string) (may fleet.Rights, own bool) {
+	return formRights(r, field), slices.Contains(r.PostForm["own"], field)
 }
