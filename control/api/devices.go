@@ -20,7 +20,7 @@ type deviceFleet interface {
 	DeviceEvents(ctx context.Context, p fleet.Principal, d id.Device, cursor string, limit int) (fleet.Page[fleet.StatusChange], error)
 	AddDevice(context.Context, fleet.Principal, fleet.NewDevice) (fleet.Device, fleet.Code, error)
 	EditDevice(context.Context, fleet.Principal, id.Device, fleet.DeviceEdit) (fleet.Device, error)
-	RemoveDevice(context.Context, fleet.Principal, id.Device) error
+	RemoveDevice(ctx context.Context, p fleet.Principal, d id.Device, match string) error
 	RemoveDevices(context.Context, fleet.Principal, []id.Device) ([]fleet.Removal, error)
 	ReissueCode(context.Context, fleet.Principal, id.Device, time.Duration) (fleet.Device, fleet.Code, error)
 	RevokeCode(context.Context, fleet.Principal, id.Device) (fleet.Device, error)
@@ -129,16 +129,7 @@ func override(s string) fleet.Override {
 }
 
 func (a *api) removeDevice(ctx context.Context, who fleet.Principal, q deviceMatch) (none, error) {
-	if q.Match != "" {
-		d, err := a.fleet.Device(ctx, who, q.ID)
-		if err == nil {
-			err = q.Match.check(d.Tag())
-		}
-		if err != nil {
-			return none{}, err
-		}
-	}
-	return none{}, a.fleet.RemoveDevice(ctx, who, q.ID)
+	return none{}, a.fleet.RemoveDevice(ctx, who, q.ID, string(q.Match))
 }
 
 func (a *api) removeDevices(ctx context.Context, who fleet.Principal, q controlapi.Removals) (controlapi.List[controlapi.Removal], error) {

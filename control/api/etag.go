@@ -6,8 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-
-	"trunkline/internal/fault"
 )
 
 // An ETag is <tag>.<hash>: fleet's Tag of what can be edited, and a hash of
@@ -47,16 +45,6 @@ func (p *precondition) UnmarshalText(b []byte) error {
 	}
 	*p = precondition(tag)
 	return nil
-}
-
-// check errs unless what is there has the tag that was asked for. It serves
-// removals, which have no Match of their own: what changes in the same moment
-// goes unnoticed.
-func (p precondition) check(tag string) error {
-	if p == "" || string(p) == tag {
-		return nil
-	}
-	return fault.New(fault.Changed, "It has changed since you read it. Read it again.").In("If-Match")
 }
 
 // unchanged says whether the client of a GET has etag already.

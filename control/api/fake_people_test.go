@@ -74,8 +74,8 @@ func (f *fake) AddGroup(_ context.Context, p fleet.Principal, name string) (flee
 func (f *fake) RenameGroup(_ context.Context, p fleet.Principal, g id.Group, name, match string) (fleet.Group, error) {
 	return or(branches, f.note(p, g, name, match))
 }
-func (f *fake) RemoveGroup(_ context.Context, p fleet.Principal, g id.Group) error {
-	return f.note(p, g)
+func (f *fake) RemoveGroup(_ context.Context, p fleet.Principal, g id.Group, match string) error {
+	return f.note(p, g, match)
 }
 func (f *fake) Overview(_ context.Context, p fleet.Principal) (fleet.Overview, error) {
 	return or(fleet.Overview{
@@ -136,7 +136,9 @@ func (f *fake) ReinviteUser(_ context.Context, p fleet.Principal, u id.User) (fl
 func (f *fake) EditUser(_ context.Context, p fleet.Principal, u id.User, e fleet.UserEdit) (fleet.User, error) {
 	return or(benUser, f.note(p, u, e))
 }
-func (f *fake) RemoveUser(_ context.Context, p fleet.Principal, u id.User) error { return f.note(p, u) }
+func (f *fake) RemoveUser(_ context.Context, p fleet.Principal, u id.User, match string) error {
+	return f.note(p, u, match)
+}
 func (f *fake) InvitationOf(_ context.Context, token string, remote netip.Addr) (fleet.User, fleet.Account, error) {
 	err := f.note(token, remote)
 	return benUser, fleet.Account{ID: anAccount, Name: "Root"}, err
@@ -163,8 +165,8 @@ func (f *fake) AddReseller(_ context.Context, p fleet.Principal, r fleet.NewRese
 func (f *fake) EditReseller(_ context.Context, p fleet.Principal, a id.Account, e fleet.ResellerEdit) (fleet.Reseller, error) {
 	return or(resold, f.note(p, a, e))
 }
-func (f *fake) RemoveReseller(_ context.Context, p fleet.Principal, a id.Account) error {
-	return f.note(p, a)
+func (f *fake) RemoveReseller(_ context.Context, p fleet.Principal, a id.Account, match string) error {
+	return f.note(p, a, match)
 }
 func (f *fake) Tokens(_ context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.APIToken], error) {
 	return or(fleet.Page[fleet.APIToken]{Items: []fleet.APIToken{anAPIToken}, Next: "next", Total: 2}, f.note(p, cursor, limit))

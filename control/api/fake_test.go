@@ -122,8 +122,8 @@ func (f *fake) Devices(_ context.Context, p fleet.Principal, q fleet.DeviceQuery
 func (f *fake) Device(_ context.Context, p fleet.Principal, d id.Device) (fleet.Device, error) {
 	return or(acme, f.note(p, d))
 }
-func (f *fake) RemoveDevice(_ context.Context, p fleet.Principal, d id.Device) error {
-	return f.note(p, d)
+func (f *fake) RemoveDevice(_ context.Context, p fleet.Principal, d id.Device, match string) error {
+	return f.note(p, d, match)
 }
 func (f *fake) Watch(ctx context.Context, p fleet.Principal) <-chan fleet.DeviceEvent {
 	_ = f.note(p)

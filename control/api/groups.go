@@ -16,7 +16,7 @@ type groupFleet interface {
 	GroupPage(ctx context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.Group], error)
 	AddGroup(ctx context.Context, p fleet.Principal, name string) (fleet.Group, error)
 	RenameGroup(ctx context.Context, p fleet.Principal, g id.Group, name, match string) (fleet.Group, error)
-	RemoveGroup(context.Context, fleet.Principal, id.Group) error
+	RemoveGroup(ctx context.Context, p fleet.Principal, g id.Group, match string) error
 }
 
 type groupPath struct {
@@ -69,16 +69,7 @@ func (a *api) renameGroup(ctx context.Context, who fleet.Principal, q renameGrou
 }
 
 func (a *api) removeGroup(ctx context.Context, who fleet.Principal, q groupMatch) (none, error) {
-	if q.Match != "" {
-		g, err := a.groupByID(ctx, who, q.ID)
-		if err == nil {
-			err = q.Match.check(g.Tag())
-		}
-		if err != nil {
-			return none{}, err
-		}
-	}
-	return none{}, a.fleet.RemoveGroup(ctx, who, q.ID)
+	return none{}, a.fleet.RemoveGroup(ctx, who, q.ID, string(q.Match))
 }
 
 func groupJSON(g fleet.Group) controlapi.Group {

@@ -19,7 +19,7 @@ type peopleFleet interface {
 	InviteUser(context.Context, fleet.Principal, fleet.NewUser) (fleet.Invitation, error)
 	ReinviteUser(context.Context, fleet.Principal, id.User) (fleet.Invitation, error)
 	EditUser(context.Context, fleet.Principal, id.User, fleet.UserEdit) (fleet.User, error)
-	RemoveUser(context.Context, fleet.Principal, id.User) error
+	RemoveUser(ctx context.Context, p fleet.Principal, u id.User, match string) error
 	InvitationOf(ctx context.Context, token string, remote netip.Addr) (fleet.User, fleet.Account, error)
 	AcceptInvitation(ctx context.Context, token, password string, remote netip.Addr) (fleet.Session, error)
 }
@@ -95,16 +95,7 @@ func (a *api) editUser(ctx context.Context, who fleet.Principal, q editUser) (co
 }
 
 func (a *api) removeUser(ctx context.Context, who fleet.Principal, q userMatch) (none, error) {
-	if q.Match != "" {
-		u, err := a.fleet.User(ctx, who, q.ID)
-		if err == nil {
-			err = q.Match.check(u.Tag())
-		}
-		if err != nil {
-			return none{}, err
-		}
-	}
-	return none{}, a.fleet.RemoveUser(ctx, who, q.ID)
+	return none{}, a.fleet.RemoveUser(ctx, who, q.ID, string(q.Match))
 }
 
 func (a *api) invitation(ctx context.Context, who fleet.Principal, q invitationPath) (controlapi.Invited, error) {

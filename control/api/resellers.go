@@ -14,7 +14,7 @@ type resellerFleet interface {
 	Reseller(context.Context, fleet.Principal, id.Account) (fleet.Reseller, error)
 	AddReseller(context.Context, fleet.Principal, fleet.NewReseller) (fleet.Reseller, fleet.Invitation, error)
 	EditReseller(context.Context, fleet.Principal, id.Account, fleet.ResellerEdit) (fleet.Reseller, error)
-	RemoveReseller(context.Context, fleet.Principal, id.Account) error
+	RemoveReseller(ctx context.Context, p fleet.Principal, a id.Account, match string) error
 }
 
 type accountPath struct {
@@ -58,16 +58,7 @@ func (a *api) editReseller(ctx context.Context, who fleet.Principal, q editResel
 }
 
 func (a *api) removeReseller(ctx context.Context, who fleet.Principal, q accountMatch) (none, error) {
-	if q.Match != "" {
-		r, err := a.fleet.Reseller(ctx, who, q.ID)
-		if err == nil {
-			err = q.Match.check(r.Tag())
-		}
-		if err != nil {
-			return none{}, err
-		}
-	}
-	return none{}, a.fleet.RemoveReseller(ctx, who, q.ID)
+	return none{}, a.fleet.RemoveReseller(ctx, who, q.ID, string(q.Match))
 }
 
 func reseller(r fleet.Reseller) controlapi.Reseller {

@@ -228,7 +228,7 @@ func (c *console) remove(w *response, r *http.Request, p fleet.Principal) error 
 	if err != nil {
 		return err
 	}
-	if err := c.o.Fleet.RemoveDevice(r.Context(), p, d.ID); err != nil {
+	if err := c.o.Fleet.RemoveDevice(r.Context(), p, d.ID, ""); err != nil {
 		return err
 	}
 	if d.Account != p.Account {

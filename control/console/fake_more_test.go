@@ -95,7 +95,7 @@ func (f *fake) RenameGroup(_ context.Context, _ fleet.Principal, g id.Group, nam
 	return fleet.Group{ID: g, Name: name}, f.done("RenameGroup")
 }
 
-func (f *fake) RemoveGroup(context.Context, fleet.Principal, id.Group) error {
+func (f *fake) RemoveGroup(context.Context, fleet.Principal, id.Group, string) error {
 	return f.done("RemoveGroup")
 }
 

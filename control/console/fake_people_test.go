@@ -68,7 +68,7 @@ func (f *fake) EditUser(ctx context.Context, p fleet.Principal, u id.User, _ fle
 	return people()[1], f.done("EditUser")
 }
 
-func (f *fake) RemoveUser(context.Context, fleet.Principal, id.User) error {
+func (f *fake) RemoveUser(context.Context, fleet.Principal, id.User, string) error {
 	return f.done("RemoveUser")
 }
 
@@ -122,7 +122,7 @@ func (f *fake) EditReseller(context.Context, fleet.Principal, id.Account, fleet.
 	return reseller(), f.done("EditReseller")
 }
 
-func (f *fake) RemoveReseller(context.Context, fleet.Principal, id.Account) error {
+func (f *fake) RemoveReseller(context.Context, fleet.Principal, id.Account, string) error {
 	return f.done("RemoveReseller")
 }
 

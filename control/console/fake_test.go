@@ -213,7 +213,7 @@ func (f *fake) SiteDevice(_ context.Context, _ fleet.Principal, s id.Site) (flee
 	return f.find("SiteDevice", func(x fleet.Device) bool { return x.Site == s })
 }
 
-func (f *fake) RemoveDevice(ctx context.Context, p fleet.Principal, d id.Device) error {
+func (f *fake) RemoveDevice(ctx context.Context, p fleet.Principal, d id.Device, _ string) error {
 	_, err := f.find("RemoveDevice", func(x fleet.Device) bool { return x.ID == d })
 	return err
 }

@@ -32,7 +32,7 @@ type deviceFleet interface {
 	EditDevice(ctx context.Context, p fleet.Principal, d id.Device, x fleet.DeviceEdit) (fleet.Device, error)
 	ReissueCode(ctx context.Context, p fleet.Principal, d id.Device, life time.Duration) (fleet.Device, fleet.Code, error)
 	RevokeCode(ctx context.Context, p fleet.Principal, d id.Device) (fleet.Device, error)
-	RemoveDevice(ctx context.Context, p fleet.Principal, d id.Device) error
+	RemoveDevice(ctx context.Context, p fleet.Principal, d id.Device, match string) error
 	RemoveDevices(ctx context.Context, p fleet.Principal, ids []id.Device) ([]fleet.Removal, error)
 	EachDevice(ctx context.Context, p fleet.Principal, q fleet.DeviceQuery, ids []id.Device, fn func(fleet.Device) error) error
 	DeviceEvents(ctx context.Context, p fleet.Principal, d id.Device, cursor string, limit int) (fleet.Page[fleet.StatusChange], error)
@@ -40,7 +40,7 @@ type deviceFleet interface {
 	Groups(ctx context.Context, p fleet.Principal) ([]fleet.Group, error)
 	AddGroup(ctx context.Context, p fleet.Principal, name string) (fleet.Group, error)
 	RenameGroup(ctx context.Context, p fleet.Principal, g id.Group, name, match string) (fleet.Group, error)
-	RemoveGroup(ctx context.Context, p fleet.Principal, g id.Group) error
+	RemoveGroup(ctx context.Context, p fleet.Principal, g id.Group, match string) error
 }
 
 type visitFleet interface {
@@ -70,7 +70,7 @@ type peopleFleet interface {
 	InviteUser(ctx context.Context, p fleet.Principal, n fleet.NewUser) (fleet.Invitation, error)
 	ReinviteUser(ctx context.Context, p fleet.Principal, u id.User) (fleet.Invitation, error)
 	EditUser(ctx context.Context, p fleet.Principal, u id.User, x fleet.UserEdit) (fleet.User, error)
-	RemoveUser(ctx context.Context, p fleet.Principal, u id.User) error
+	RemoveUser(ctx context.Context, p fleet.Principal, u id.User, match string) error
 	InvitationOf(ctx context.Context, token string, remote netip.Addr) (fleet.User, fleet.Account, error)
 	AcceptInvitation(ctx context.Context, token, password string, remote netip.Addr) (fleet.Session, error)
 	RoleRights(ctx context.Context, p fleet.Principal) (map[fleet.Role]fleet.Access, error)
@@ -79,7 +79,7 @@ type peopleFleet interface {
 	Reseller(ctx context.Context, p fleet.Principal, a id.Account) (fleet.Reseller, error)
 	AddReseller(ctx context.Context, p fleet.Principal, n fleet.NewReseller) (fleet.Reseller, fleet.Invitation, error)
 	EditReseller(ctx context.Context, p fleet.Principal, a id.Account, x fleet.ResellerEdit) (fleet.Reseller, error)
-	RemoveReseller(ctx context.Context, p fleet.Principal, a id.Account) error
+	RemoveReseller(ctx context.Context, p fleet.Principal, a id.Account, match string) error
 	Tokens(ctx context.Context, p fleet.Principal, cursor string, limit int) (fleet.Page[fleet.APIToken], error)
 	AddToken(ctx context.Context, p fleet.Principal, n fleet.NewToken) (fleet.APIToken, string, error)
 	RevokeToken(ctx context.Context, p fleet.Principal, t id.Token) error

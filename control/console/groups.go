@@ -126,7 +126,7 @@ func (c *console) removeGroup(w *response, r *http.Request, p fleet.Principal) e
 	if err != nil {
 		return err
 	}
-	if err := c.o.Fleet.RemoveGroup(r.Context(), p, g); err != nil {
+	if err := c.o.Fleet.RemoveGroup(r.Context(), p, g, ""); err != nil {
 		return err
 	}
 	return w.redirect("/groups?notice=gone")

@@ -213,7 +213,7 @@ func (c *console) removePerson(w *response, r *http.Request, p fleet.Principal) 
 	if err != nil {
 		return err
 	}
-	if err := c.o.Fleet.RemoveUser(r.Context(), p, u); err != nil {
+	if err := c.o.Fleet.RemoveUser(r.Context(), p, u, ""); err != nil {
 		return err
 	}
 	return w.redirect("/people?notice=gone")

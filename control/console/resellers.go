@@ -164,7 +164,7 @@ func (c *console) removeReseller(w *response, r *http.Request, p fleet.Principal
 	if err != nil {
 		return err
 	}
-	if err := c.o.Fleet.RemoveReseller(r.Context(), p, a); err != nil {
+	if err := c.o.Fleet.RemoveReseller(r.Context(), p, a, ""); err != nil {
 		return err
 	}
 	return w.redirect("/resellers?notice=gone")

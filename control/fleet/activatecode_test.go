@@ -83,7 +83,7 @@ func TestRefusedCodes(t *testing.T) {
 	})
 	f("record removed", fault.Rejected, func() string {
 		d, c := w.add("d")
-		if err := w.RemoveDevice(t.Context(), w.signIn(owner), d.ID); err != nil {
+		if err := w.RemoveDevice(t.Context(), w.signIn(owner), d.ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		return c.Secret

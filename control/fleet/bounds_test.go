@@ -42,7 +42,7 @@ func TestBounds(t *testing.T) {
 		t.Errorf("%d, %t, %v", page.Total, page.More, err)
 	}
 	// A free place is one, and lists are counted no further than this.
-	wantCode(t, w.RemoveDevice(t.Context(), p, page.Items[0].ID), "")
+	wantCode(t, w.RemoveDevice(t.Context(), p, page.Items[0].ID, ""), "")
 	w.add("One more")
 	w.activate(newPBX("SN-0001").request())
 	page, err = w.Devices(t.Context(), p, fleet.DeviceQuery{Limit: 1})

@@ -157,7 +157,7 @@ func (f *Fleet) RemoveDevices(ctx context.Context, p Principal, ids []id.Device)
 	}
 	out := make([]Removal, 0, len(ids))
 	for _, d := range ids {
-		err := f.RemoveDevice(ctx, p, d)
+		err := f.RemoveDevice(ctx, p, d, "")
 		var refusal *fault.Error
 		if err != nil && !errors.As(err, &refusal) {
 			return out, err
@@ -173,8 +173,9 @@ func removedAbove(e AuditEntry, d Device) AuditEntry {
 }
 
 // RemoveDevice ends the device's tunnels, passes and visits, and frees its
-// connection. The PBX can be activated again, as a new device.
-func (f *Fleet) RemoveDevice(ctx context.Context, p Principal, device id.Device) error {
+// connection. The PBX can be activated again, as a new device. It errs with
+// fault.Changed unless match is "" or the device's Tag.
+func (f *Fleet) RemoveDevice(ctx context.Context, p Principal, device id.Device, match string) error {
 	if err := p.check(); err != nil {
 		return err
 	}
@@ -189,6 +190,9 @@ func (f *Fleet) RemoveDevice(ctx context.Context, p Principal, device id.Device)
 		e.Object = describe(d)
 		if may := p.Access.On(d.Group); own && !may.Has(ManageDevices) || !own && !p.Access.Default.Has(ManageDevices) {
 			return fault.New(fault.Forbidden, "Your role may not remove a PBX. Ask an owner or an admin.")
+		}
+		if err := matches(match, d.Tag()); err != nil {
+			return err
 		}
 		if !own { // the owner's log has it too: it is the owner's device
 			if err := tx.AddAudit(removedAbove(*e, d)); err != nil {

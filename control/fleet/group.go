@@ -69,8 +69,9 @@ func (f *Fleet) RenameGroup(ctx context.Context, p Principal, group id.Group, na
 	})
 }
 
-// RemoveGroup leaves its devices without a group.
-func (f *Fleet) RemoveGroup(ctx context.Context, p Principal, group id.Group) error {
+// RemoveGroup leaves its devices without a group. It errs with fault.Changed
+// unless match is "" or the group's Tag.
+func (f *Fleet) RemoveGroup(ctx context.Context, p Principal, group id.Group, match string) error {
 	if err := p.check(); err != nil {
 		return err
 	}
@@ -85,6 +86,9 @@ func (f *Fleet) RemoveGroup(ctx context.Context, p Principal, group id.Group) er
 			return err
 		}
 		if err := p.mayMove(g.ID, ""); err != nil {
+			return err
+		}
+		if err := matches(match, g.Tag()); err != nil {
 			return err
 		}
 		if err := tx.RemoveGroup(g.ID); err != nil {

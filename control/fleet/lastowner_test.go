@@ -23,7 +23,7 @@ func TestLastOwner(t *testing.T) {
 	}
 	_, e1 := w.EditUser(t.Context(), p, p.User, fleet.UserEdit{Role: ptr(fleet.RoleAdmin)})
 	_, e2 := w.EditUser(t.Context(), p, p.User, fleet.UserEdit{Disabled: ptr(true)})
-	for _, err := range []error{e1, e2, w.RemoveUser(t.Context(), p, p.User)} {
+	for _, err := range []error{e1, e2, w.RemoveUser(t.Context(), p, p.User, "")} {
 		wantCode(t, err, fault.LastOwner)
 	}
 	_, err = w.ReinviteUser(t.Context(), p, p.User)
@@ -45,7 +45,7 @@ func TestOwnersRemoveEachOther(t *testing.T) {
 	var gone atomic.Int32
 	for _, x := range [][2]fleet.Principal{{a, b}, {b, a}} {
 		g.Go(func() {
-			if w.RemoveUser(t.Context(), x[0], x[1].User) == nil {
+			if w.RemoveUser(t.Context(), x[0], x[1].User, "") == nil {
 				gone.Add(1)
 			}
 		})

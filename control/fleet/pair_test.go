@@ -220,13 +220,13 @@ func TestSplitPairOverCapacity(t *testing.T) {
 func TestRemoveOneOfAPair(t *testing.T) {
 	w := newTwins(t, 1)
 	p, s := w.both()
-	if err := w.RemoveDevice(t.Context(), w.signIn(owner), p.Device); err != nil {
+	if err := w.RemoveDevice(t.Context(), w.signIn(owner), p.Device, ""); err != nil {
 		t.Fatal(err)
 	}
 	if d := w.device(s.Device); d.Site != p.Site || d.Mark != "" || d.Peer != "" || w.used() != 1 {
 		t.Errorf("%+v, %d used", d, w.used())
 	}
-	wantCode(t, w.RemoveDevice(t.Context(), w.signIn(owner), s.Device), "")
+	wantCode(t, w.RemoveDevice(t.Context(), w.signIn(owner), s.Device, ""), "")
 	if w.used() != 0 {
 		t.Errorf("%d used", w.used())
 	}

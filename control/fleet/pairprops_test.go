@@ -82,7 +82,7 @@ func (x *drill) reset() {
 		x.r.Fatal(err)
 	}
 	for _, d := range list.Items {
-		x.must(x.RemoveDevice(x.Context(), x.owner, d.ID))
+		x.must(x.RemoveDevice(x.Context(), x.owner, d.ID, ""))
 	}
 	x.servers = [3]server{{newPBX(primarySN), primary, ""}, {newPBX(secondarySN), secondary, ""}, {newPBX("SN-THIRD"), secondary, ""}}
 	x.license = license.License{Plan: "standard", Connections: rapid.IntRange(1, 3).Draw(x.r, "connections")}
@@ -116,7 +116,7 @@ func (x *drill) step() {
 		x.ApplyRoute(fleet.RouteEvent{Route: x.route(s.device, "r1", fault.PeerSilent), Epoch: "e1", Rev: x.rev})
 		x.must(x.Facts(x.Context()))
 	case what == "remove":
-		x.must(x.RemoveDevice(x.Context(), x.owner, s.device))
+		x.must(x.RemoveDevice(x.Context(), x.owner, s.device, ""))
 		s.device = ""
 	}
 }
@@ -223,7 +223,7 @@ func (x *drill) nobodyWaits() {
 // settle lets the stranger go and the two say the truth: they are one site.
 func (x *drill) settle() {
 	if third := x.servers[2].device; third != "" {
-		x.must(x.RemoveDevice(x.Context(), x.owner, third))
+		x.must(x.RemoveDevice(x.Context(), x.owner, third, ""))
 	}
 	x.must(x.SweepPairs(x.Context()))
 	x.claim++

@@ -139,11 +139,11 @@ func TestNobodyTakesAStrangersVisitors(t *testing.T) {
 func TestPairVisitRemoved(t *testing.T) {
 	w := newTwins(t, 1)
 	a, b, v := w.pairVisit(w.signIn(owner), token.MethodAccount)
-	wantCode(t, w.RemoveDevice(t.Context(), w.signIn(owner), a.Device), "")
+	wantCode(t, w.RemoveDevice(t.Context(), w.signIn(owner), a.Device, ""), "")
 	if _, over := w.revocations()["visit."+string(v.ID)]; over {
 		t.Error("over")
 	}
-	wantCode(t, w.RemoveDevice(t.Context(), w.signIn(owner), b.Device), "")
+	wantCode(t, w.RemoveDevice(t.Context(), w.signIn(owner), b.Device, ""), "")
 	if w.revocations()["visit."+string(v.ID)].Code != fault.DeviceRemoved {
 		t.Error("goes on")
 	}

@@ -56,9 +56,9 @@ func TestRemoveDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, w.RemoveDevice(t.Context(), w.signIn("tech@example.com"), g.Device), fault.Forbidden)
-	wantCode(t, w.RemoveDevice(t.Context(), w.signIn("other@example.com"), g.Device), fault.NotFound)
-	if err := w.RemoveDevice(t.Context(), p, g.Device); err != nil {
+	wantCode(t, w.RemoveDevice(t.Context(), w.signIn("tech@example.com"), g.Device, ""), fault.Forbidden)
+	wantCode(t, w.RemoveDevice(t.Context(), w.signIn("other@example.com"), g.Device, ""), fault.NotFound)
+	if err := w.RemoveDevice(t.Context(), p, g.Device, ""); err != nil {
 		t.Fatal(err)
 	}
 	if w.admits(g) {
@@ -69,7 +69,7 @@ func TestRemoveDevice(t *testing.T) {
 	}
 	_, err = w.RenewPass(t.Context(), box.renewal(g.Device))
 	wantCode(t, err, fault.DeviceRemoved)
-	wantCode(t, w.RemoveDevice(t.Context(), p, g.Device), fault.NotFound)
+	wantCode(t, w.RemoveDevice(t.Context(), p, g.Device, ""), fault.NotFound)
 	if s, _ := w.Subscription(t.Context(), p); s.Used != 0 {
 		t.Errorf("%d connections used", s.Used)
 	}

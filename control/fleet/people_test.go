@@ -98,7 +98,7 @@ func TestInvitationsThatAreNotGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	removed, disabled := invite("b@example.com"), invite("c@example.com")
-	if err := w.RemoveUser(t.Context(), p, removed.User.ID); err != nil {
+	if err := w.RemoveUser(t.Context(), p, removed.User.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.EditUser(t.Context(), p, disabled.User.ID, fleet.UserEdit{Disabled: ptr(true)}); err != nil {
@@ -238,7 +238,7 @@ func TestWhoManagesPeople(t *testing.T) {
 			}
 			_, err = w.ReinviteUser(t.Context(), p, other)
 			check("invites again", err)
-			check("removes", w.RemoveUser(t.Context(), p, other))
+			check("removes", w.RemoveUser(t.Context(), p, other, ""))
 		}
 		_, err := w.Users(t.Context(), p, fleet.ListQuery{})
 		if want := map[bool]fault.Code{true: fault.Forbidden}[role == fleet.RoleTechnician]; fault.CodeOf(err) != want {
@@ -257,8 +257,8 @@ func TestOldPrincipal(t *testing.T) {
 	if _, err := w.EditUser(t.Context(), p, stale.User, fleet.UserEdit{Role: ptr(fleet.RoleAuditor)}); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, w.RemoveUser(t.Context(), stale, p.User), fault.Forbidden)
-	if err := w.RemoveUser(t.Context(), p, stale.User); err != nil {
+	wantCode(t, w.RemoveUser(t.Context(), stale, p.User, ""), fault.Forbidden)
+	if err := w.RemoveUser(t.Context(), p, stale.User, ""); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.InviteUser(t.Context(), stale, fleet.NewUser{Email: "a@example.com", Name: "N", Role: fleet.RoleAuditor})

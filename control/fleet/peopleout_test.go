@@ -74,7 +74,7 @@ func TestOut(t *testing.T) {
 		_, err := w.EditUser(t.Context(), p, u, fleet.UserEdit{Disabled: ptr(true)})
 		return err
 	})
-	f("removed", func(p fleet.Principal, u id.User) error { return w.RemoveUser(t.Context(), p, u) })
+	f("removed", func(p fleet.Principal, u id.User) error { return w.RemoveUser(t.Context(), p, u, "") })
 	f("invited again", func(p fleet.Principal, u id.User) error {
 		_, err := w.ReinviteUser(t.Context(), p, u)
 		return err
@@ -86,7 +86,7 @@ func TestOutWithoutABus(t *testing.T) {
 	w := newWorld(t)
 	in := w.inside()
 	w.busDown = bus.ErrExists
-	if err := w.RemoveUser(t.Context(), w.signIn(owner), in.User); err != nil {
+	if err := w.RemoveUser(t.Context(), w.signIn(owner), in.User, ""); err != nil {
 		t.Fatal(err)
 	}
 	w.busDown = nil

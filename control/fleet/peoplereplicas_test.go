@@ -91,7 +91,7 @@ func TestPeopleOnTwoReplicas(t *testing.T) {
 		_, err := fs[i%2].AcceptInvitation(ctx, in.Token, newPassword, addr(1))
 		return err
 	}), 1, 7, fault.InvitationInvalid)
-	got := outcomes(2, func(i int) error { return fs[i].RemoveUser(ctx, ps[i], ps[1-i].User) })
+	got := outcomes(2, func(i int) error { return fs[i].RemoveUser(ctx, ps[i], ps[1-i].User, "") })
 	if got[""] != 1 || got[fault.LastOwner]+got[fault.SignInNeeded]+got[fault.NotFound] != 1 {
 		t.Errorf("owners remove each other: %v", got)
 	}

@@ -59,7 +59,7 @@ func TestEditDevice(t *testing.T) {
 	if g, err = w.RenameGroup(t.Context(), p, g.ID, "South", g.Tag()); err != nil || g.Name != "South" {
 		t.Errorf("%+v, %v", g, err)
 	}
-	if err := w.RemoveGroup(t.Context(), p, g.ID); err != nil {
+	if err := w.RemoveGroup(t.Context(), p, g.ID, ""); err != nil {
 		t.Error(err)
 	}
 	if d, err = w.Device(t.Context(), p, d.ID); err != nil || d.Group != "" {
@@ -81,7 +81,7 @@ func TestRecordsOfOthers(t *testing.T) {
 		},
 		"reissue": func(p fleet.Principal) error { _, _, err := w.ReissueCode(t.Context(), p, d.ID, 0); return err },
 		"revoke":  func(p fleet.Principal) error { _, err := w.RevokeCode(t.Context(), p, d.ID); return err },
-		"remove":  func(p fleet.Principal) error { return w.RemoveDevice(t.Context(), p, d.ID) },
+		"remove":  func(p fleet.Principal) error { return w.RemoveDevice(t.Context(), p, d.ID, "") },
 	}
 	for what, call := range calls {
 		if code := fault.CodeOf(call(w.signIn("tech@example.com"))); code != fault.Forbidden {
@@ -140,7 +140,7 @@ func TestUserDevices(t *testing.T) {
 	theirs := page.Items[0].ID
 	_, err = w.StartVisit(t.Context(), w.signIn(owner), fleet.VisitRequest{Device: theirs})
 	wantCode(t, err, fault.NotFound)
-	wantCode(t, w.RemoveDevice(t.Context(), w.signIn("b@example.com"), theirs), fault.NotFound)
+	wantCode(t, w.RemoveDevice(t.Context(), w.signIn("b@example.com"), theirs, ""), fault.NotFound)
 	gone, err := w.RemoveDevices(t.Context(), w.signIn(owner), []id.Device{theirs, id.NewDevice()})
 	if err != nil || len(gone) != 2 || gone[0].Err != nil || fault.CodeOf(gone[1].Err) != fault.NotFound {
 		t.Errorf("%+v, %v", gone, err)

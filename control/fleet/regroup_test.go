@@ -47,7 +47,7 @@ func TestRemoveGroupEndsVisits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.RemoveGroup(t.Context(), w.owner, w.group.ID); err != nil {
+	if err := w.RemoveGroup(t.Context(), w.owner, w.group.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if w.revocations()["visit."+string(v.Visit.ID)].Code != fault.AccessWithdrawn {
@@ -63,7 +63,7 @@ func TestMovesThatGiveRights(t *testing.T) {
 	admin := w.as(fleet.RoleAdmin)
 	_, err := w.EditDevice(t.Context(), admin, w.in, fleet.DeviceEdit{Group: ptr(id.Group(""))})
 	wantField(t, err, fault.Forbidden, "group")
-	wantCode(t, w.RemoveGroup(t.Context(), admin, w.group.ID), fault.Forbidden)
+	wantCode(t, w.RemoveGroup(t.Context(), admin, w.group.ID, ""), fault.Forbidden)
 	if _, err := w.EditDevice(t.Context(), admin, w.plain, fleet.DeviceEdit{Group: &w.group.ID}); err != nil {
 		t.Errorf("to where one may do less: %v", err)
 	}

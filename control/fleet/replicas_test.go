@@ -258,7 +258,7 @@ func TestWatchersAtTheOtherNode(t *testing.T) {
 	if e := hear(); e.Device.ID != d.ID || e.Device.Name != "Acme" {
 		t.Errorf("%+v", e)
 	}
-	if err := here.RemoveDevice(t.Context(), p, d.ID); err != nil {
+	if err := here.RemoveDevice(t.Context(), p, d.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if e := hear(); e.Device.ID != d.ID || !e.Removed {

@@ -12,8 +12,9 @@ import (
 )
 
 // RemoveReseller removes an account right below and all that it has, with the
-// accounts below it, if none of their PBXs is connected.
-func (f *Fleet) RemoveReseller(ctx context.Context, p Principal, a id.Account) error {
+// accounts below it, if none of their PBXs is connected. It errs with
+// fault.Changed unless match is "" or the account's Tag.
+func (f *Fleet) RemoveReseller(ctx context.Context, p Principal, a id.Account, match string) error {
 	if err := p.check(); err != nil {
 		return err
 	}
@@ -24,6 +25,9 @@ func (f *Fleet) RemoveReseller(ctx context.Context, p Principal, a id.Account) e
 	err := f.decide(ctx, p.entry(now, ActionResellerRemove, "reseller "+string(a)), func(tx Tx, e *AuditEntry) (err error) {
 		p, err := overReseller(tx, p, a, &r, e)
 		if err != nil {
+			return err
+		}
+		if err := matches(match, r.Tag()); err != nil {
 			return err
 		}
 		if ds, err = f.unconnected(tx, r.Account); err != nil {

@@ -25,12 +25,12 @@ func TestResellerTakesRights(t *testing.T) {
 	tech := w.as(fleet.RoleTechnician)
 	_, err := w.ReinviteUser(t.Context(), tech, r.Owner.ID)
 	wantCode(t, err, fault.Forbidden)
-	wantCode(t, w.RemoveReseller(t.Context(), tech, r.ID), fault.Forbidden)
-	wantCode(t, w.RemoveReseller(t.Context(), tech, empty.ID), "")
+	wantCode(t, w.RemoveReseller(t.Context(), tech, r.ID, ""), fault.Forbidden)
+	wantCode(t, w.RemoveReseller(t.Context(), tech, empty.ID, ""), "")
 	if _, err := w.Authenticate(t.Context(), w.session(q.Email)); err != nil {
 		t.Error(err)
 	}
-	wantCode(t, w.RemoveReseller(t.Context(), p, r.ID), "")
+	wantCode(t, w.RemoveReseller(t.Context(), p, r.ID, ""), "")
 }
 
 // A link lets whoever has it be the person: it gives no rights that one lacks.
@@ -64,18 +64,18 @@ func TestRemoveReseller(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, secret := w.token(q, fleet.ScopeDevicesRead)
-	wantCode(t, w.RemoveReseller(t.Context(), p, r.ID), fault.AccountInUse)
+	wantCode(t, w.RemoveReseller(t.Context(), p, r.ID, ""), fault.AccountInUse)
 	w.ApplyRoute(fleet.RouteEvent{Route: w.route(mine.Device, "r1", fault.AgentStopped), Epoch: "e1", Rev: 2})
 	w.connect(theirs.Device, 3) // of an account below
-	wantCode(t, w.RemoveReseller(t.Context(), p, r.ID), fault.AccountInUse)
+	wantCode(t, w.RemoveReseller(t.Context(), p, r.ID, ""), fault.AccountInUse)
 	w.ApplyRoute(fleet.RouteEvent{Route: w.route(theirs.Device, "r1", fault.AgentStopped), Epoch: "e1", Rev: 4})
 	for _, role := range []fleet.Role{fleet.RoleTechnician, fleet.RoleAuditor} {
-		wantCode(t, w.RemoveReseller(t.Context(), w.as(role), r.ID), fault.Forbidden)
+		wantCode(t, w.RemoveReseller(t.Context(), w.as(role), r.ID, ""), fault.Forbidden)
 	}
 	if len(w.revocations()) != 0 {
 		t.Errorf("a refusal revoked: %v", w.revocations())
 	}
-	if err := w.RemoveReseller(t.Context(), p, r.ID); err != nil {
+	if err := w.RemoveReseller(t.Context(), p, r.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if w.admits(mine) || w.admits(theirs) || w.revocations()["visit."+string(v.Visit.ID)].Code != fault.AccountRemoved {
@@ -122,7 +122,7 @@ func TestResellersOwner(t *testing.T) {
 	}
 	_, e1 := w.EditUser(t.Context(), p, q.User, fleet.UserEdit{Name: ptr("X")})
 	_, e2 := w.User(t.Context(), p, q.User)
-	for _, err := range []error{e1, e2, w.RemoveUser(t.Context(), p, q.User)} {
+	for _, err := range []error{e1, e2, w.RemoveUser(t.Context(), p, q.User, "")} {
 		wantCode(t, err, fault.NotFound)
 	}
 	again, err := w.ReinviteUser(t.Context(), w.as(fleet.RoleAdmin), q.User)
@@ -157,7 +157,7 @@ func TestAnotherAccountFindsNothing(t *testing.T) {
 		_, visits := w.EndVisitsOf(ctx, q, theirs.User)
 		return map[string]error{
 			"user": user, "edit user": edit, "invite again": again, "reseller": read, "edit reseller": change, "visits of": visits,
-			"remove user": w.RemoveUser(ctx, q, theirs.User), "remove reseller": w.RemoveReseller(ctx, q, b.ID),
+			"remove user": w.RemoveUser(ctx, q, theirs.User, ""), "remove reseller": w.RemoveReseller(ctx, q, b.ID, ""),
 			"token": w.RevokeToken(ctx, q, k.ID),
 		}
 	}

@@ -97,7 +97,7 @@ func TestRightsMatrix(t *testing.T) {
 			_, err = w.EditDevice(t.Context(), p, d, fleet.DeviceEdit{Comment: ptr("x")})
 			check("edit", err, c.manage)
 			if c.manage != "" {
-				check("remove", w.RemoveDevice(t.Context(), p, d), c.manage)
+				check("remove", w.RemoveDevice(t.Context(), p, d, ""), c.manage)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func TestWatch(t *testing.T) {
 	if e := next(); e.Device.Presence.Status != fleet.StatusConnected || e.Device.Serial != "SN-0001" {
 		t.Errorf("%+v", e)
 	}
-	if err := w.RemoveDevice(t.Context(), w.owner(), d); err != nil {
+	if err := w.RemoveDevice(t.Context(), w.owner(), d, ""); err != nil {
 		t.Fatal(err)
 	}
 	flush()

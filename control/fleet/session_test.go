@@ -82,7 +82,7 @@ func TestNobody(t *testing.T) {
 	_, e5 := w.Visits(t.Context(), p, fleet.VisitQuery{})
 	_, e6 := w.Subscription(t.Context(), p)
 	_, e7 := w.Audit(t.Context(), p, fleet.AuditQuery{})
-	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, w.EndVisit(t.Context(), p, "v"), w.RemoveDevice(t.Context(), p, "d"), w.SignOut(t.Context(), p)} {
+	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, w.EndVisit(t.Context(), p, "v"), w.RemoveDevice(t.Context(), p, "d", ""), w.SignOut(t.Context(), p)} {
 		if fault.CodeOf(err) != fault.SignInNeeded {
 			t.Errorf("%d: %v", i, err)
 		}

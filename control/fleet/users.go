@@ -148,8 +148,8 @@ func (x UserEdit) applied(u User, e *AuditEntry) User {
 }
 
 // RemoveUser removes a person, who is out at once. Visits and the audit keep
-// the name.
-func (f *Fleet) RemoveUser(ctx context.Context, p Principal, user id.User) error {
+// the name. It errs with fault.Changed unless match is "" or the person's Tag.
+func (f *Fleet) RemoveUser(ctx context.Context, p Principal, user id.User, match string) error {
 	if err := p.check(); err != nil {
 		return err
 	}
@@ -158,6 +158,9 @@ func (f *Fleet) RemoveUser(ctx context.Context, p Principal, user id.User) error
 	err := f.decide(ctx, p.entry(now, ActionUserRemove, "user "+string(user)), func(tx Tx, e *AuditEntry) error {
 		_, u, err := subordinate(tx, p, user, e)
 		if err != nil {
+			return err
+		}
+		if err := matches(match, u.Tag()); err != nil {
 			return err
 		}
 		if err := leavesOwner(tx, u, User{}); err != nil {

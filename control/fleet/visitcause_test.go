@@ -63,7 +63,7 @@ func TestWhatEndedAVisit(t *testing.T) {
 		_, err := x.EditUser(t.Context(), x.boss, x.tech.User, fleet.UserEdit{Disabled: ptr(true)})
 		return err
 	})
-	f("removed", fault.AccessWithdrawn, owner, func(x at) error { return x.RemoveUser(t.Context(), x.boss, x.tech.User) })
+	f("removed", fault.AccessWithdrawn, owner, func(x at) error { return x.RemoveUser(t.Context(), x.boss, x.tech.User, "") })
 	f("another role", fault.AccessWithdrawn, owner, func(x at) error {
 		_, err := x.EditUser(t.Context(), x.boss, x.tech.User, fleet.UserEdit{Role: ptr(fleet.RoleAuditor)})
 		return err
@@ -72,7 +72,7 @@ func TestWhatEndedAVisit(t *testing.T) {
 		_, err := x.SetRoleRights(t.Context(), x.boss, fleet.RoleTechnician, fleet.Access{Default: fleet.See}, "")
 		return err
 	})
-	f("the PBX removed", fault.DeviceRemoved, owner, func(x at) error { return x.RemoveDevice(t.Context(), x.boss, x.device) })
+	f("the PBX removed", fault.DeviceRemoved, owner, func(x at) error { return x.RemoveDevice(t.Context(), x.boss, x.device, "") })
 	reported := func(code fault.Code) func(at) error {
 		return func(x at) error {
 			x.event(x.visit, "ended", func(e *bus.VisitEvent) { e.Code = code })

@@ -99,7 +99,7 @@ func TestWatchBelow(t *testing.T) {
 		t.Errorf("one's own: %q, %v", got, known)
 	}
 	for _, d := range []id.Device{mine, theirs} {
-		if err := w.RemoveDevice(t.Context(), p, d); err != nil {
+		if err := w.RemoveDevice(t.Context(), p, d, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
