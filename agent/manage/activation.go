@@ -10,14 +10,16 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
 
-// Limits of what is typed; control has the same.
+// Limits of what is typed. A password here is the PBX's own; that of somebody at
+// the provider has at most controlapi.MaxPassword characters.
 const (
 	MaxEmail    = 254
-	MaxPassword = 1024
+	MaxPassword = 1024 // bytes
 	MaxCode     = 64
 	MaxPhrase   = 100 // model and firmware
 	MaxAddress  = 300
@@ -48,8 +50,8 @@ func (q Activation) Check() error {
 	switch {
 	case q.Method == ByEmail && q.Password == "":
 		return invalid("password", "The password is missing.")
-	case q.Method == ByEmail && len(q.Password) > MaxPassword:
-		return invalid("password", "The password is longer than %d characters.", MaxPassword)
+	case q.Method == ByEmail && utf8.RuneCountInString(q.Password) > controlapi.MaxPassword:
+		return invalid("password", "The password is longer than any of the provider's: %d characters.", controlapi.MaxPassword)
 	case q.Method == ByCode && strings.TrimSpace(q.Code) == "":
 		return invalid("code", "The authentication code is missing. The provider makes one when it adds this device.")
 	case q.Method == ByCode && (len(q.Code) > MaxCode || !printable(q.Code)):

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"trunkline/agent/manage"
+	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 )
 
@@ -78,7 +79,7 @@ func settings(v manage.View, f form) markup {
 			{string(manage.ByEmail), "By Email"}, {string(manage.ByCode), "Authentication Code"}}, false),
 		tag("div", attrs{"class", "pair if-email"},
 			tag("div", attrs{"class", "field"}, s.field("email", "Email", v.Email, "", attrs{"type", "email", "maxlength", strconv.Itoa(manage.MaxEmail), "autocomplete", "off"})),
-			tag("div", attrs{"class", "field"}, s.secret("password", "Password", connectedHint(v)))),
+			tag("div", attrs{"class", "field"}, s.secret("password", "Password", connectedHint(v), controlapi.MaxPassword))),
 		tag("div", attrs{"class", "field if-code"}, s.field("code", "Authentication Code", "", "From the provider, who makes it by adding this device. It works once.", attrs{
 			"type", "text", "maxlength", strconv.Itoa(manage.MaxCode), "autocomplete", "off", "autocapitalize", "characters", "spellcheck", "false", "class", "mono"})),
 		s.facts(),
@@ -139,9 +140,9 @@ func (s shower) field(name, label, now, hint string, a attrs) markup {
 	return join(tag("label", attrs{"for", name}, text(label)), tag("input", a), note)
 }
 
-func (s shower) secret(name, label, hint string) markup {
+func (s shower) secret(name, label, hint string, most int) markup {
 	note, described := s.describe(name, hint)
-	a := append(attrs{"id", name, "name", name, "type", "password", "maxlength", strconv.Itoa(manage.MaxPassword), "autocomplete", "new-password"}, described...)
+	a := append(attrs{"id", name, "name", name, "type", "password", "maxlength", strconv.Itoa(most), "autocomplete", "new-password"}, described...)
 	return join(tag("label", attrs{"for", name}, text(label)), tag("input", a), note)
 }
 
@@ -205,7 +206,7 @@ func (s shower) account() markup {
 		when(s.v.AccountDoubt != "", tag("p", attrs{"class", "wrong", "id", "account-doubt"}, text(s.v.AccountDoubt))),
 		tag("div", attrs{"class", "pair"},
 			tag("div", attrs{"class", "field"}, s.field("account_user", "Username", s.v.Account, "", attrs{"type", "text", "maxlength", "64", "autocomplete", "off", "autocapitalize", "none", "spellcheck", "false"})),
-			tag("div", attrs{"class", "field"}, s.secret("account_password", "Password", keep))))
+			tag("div", attrs{"class", "field"}, s.secret("account_password", "Password", keep, manage.MaxPassword))))
 }
 
 func (s shower) passwordless() markup {

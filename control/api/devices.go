@@ -24,7 +24,7 @@ type deviceFleet interface {
 	RemoveDevices(context.Context, fleet.Principal, []id.Device) ([]fleet.Removal, error)
 	ReissueCode(context.Context, fleet.Principal, id.Device, time.Duration) (fleet.Device, fleet.Code, error)
 	RevokeCode(context.Context, fleet.Principal, id.Device) (fleet.Device, error)
-	Watch(context.Context, fleet.Principal) <-chan fleet.DeviceEvent
+	WatchFor(context.Context, fleet.Principal, fleet.Watched) <-chan fleet.DeviceEvent
 }
 
 type devicePath struct {

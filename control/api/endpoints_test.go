@@ -108,6 +108,7 @@ var calls = []struct {
 	{"listVisits", "GET", "/visits?limit=200", "", 200, []any{me(), fleet.VisitQuery{Limit: 200}}},
 	{"listVisits", "GET", "/visits?live=true&user=" + string(aUser) + "&device=" + string(aDevice), "", 200, []any{me(),
 		fleet.VisitQuery{Live: true, User: aUser, Device: aDevice, Limit: 50}}},
+	{"listVisits", "GET", "/visits?ended=true", "", 200, []any{me(), fleet.VisitQuery{Ended: true, Limit: 50}}},
 	{"endVisit", "DELETE", "/visits/" + string(aVisit), "", 204, []any{me(), aVisit}},
 	{"endVisitsOf", "DELETE", "/visits?user=" + string(aUser), "", 200, []any{me(), aUser}},
 

@@ -21,16 +21,17 @@ const (
 	streamsInAll   = 2000
 )
 
-// events streams the changes of the caller's devices as server-sent events.
+// events streams the changes of the caller's devices, or of those of the
+// accounts below, as server-sent events.
 // It ends when fleet closes the watch, when the session ends, when the client
 // goes, or when the client does not take an event in time.
-func (a *api) events(x *exchange, r *http.Request, who fleet.Principal, _ none) error {
+func (a *api) events(x *exchange, r *http.Request, who fleet.Principal, q controlapi.WatchQuery) error {
 	if err := a.streams.take(who.User); err != nil {
 		return err
 	}
 	defer a.streams.free(who.User)
 	x.streamed = true
-	changes := a.fleet.Watch(r.Context(), who) // from here on nothing is missed: the answer's header says so
+	changes := a.fleet.WatchFor(r.Context(), who, fleet.Watched{Below: q.Scope == "sub"}) // from here on nothing is missed: the answer's header says so
 	h := x.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back

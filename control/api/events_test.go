@@ -237,6 +237,13 @@ func TestClientAgainstHandler(t *testing.T) {
 		got[1] != "dev_0123456789abcdef removed=true device=false" {
 		t.Fatal(got, err)
 	}
+	if said := w.fleet.last(); said[1] != (fleet.Watched{}) {
+		t.Errorf("watched %v", said)
+	}
+	// The watch's channel is closed, so that this one ends at once.
+	if err := c.WatchFor(ctx, controlapi.WatchQuery{Scope: "sub"}, nil, nil); err != nil || w.fleet.last()[1] != (fleet.Watched{Below: true}) {
+		t.Errorf("%v, watched %v", err, w.fleet.last())
+	}
 	if err := c.SignOut(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -125,8 +125,8 @@ func (f *fake) Device(_ context.Context, p fleet.Principal, d id.Device) (fleet.
 func (f *fake) RemoveDevice(_ context.Context, p fleet.Principal, d id.Device, match string) error {
 	return f.note(p, d, match)
 }
-func (f *fake) Watch(ctx context.Context, p fleet.Principal) <-chan fleet.DeviceEvent {
-	_ = f.note(p)
+func (f *fake) WatchFor(ctx context.Context, p fleet.Principal, what fleet.Watched) <-chan fleet.DeviceEvent {
+	_ = f.note(p, what)
 	return f.watch
 }
 func (f *fake) StartVisit(_ context.Context, p fleet.Principal, r fleet.VisitRequest) (fleet.VisitStart, error) {

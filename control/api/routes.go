@@ -85,8 +85,8 @@ func (a *api) deviceRoutes() []route {
 		{method: "GET", path: "/devices/{id}/events", name: "listDeviceEvents", scope: read, status: 200, codes: codes{fault.NotFound},
 			summary: "List what happened to a device, newest first.", endpoint: on(a.deviceEvents)},
 		{method: "GET", path: "/events", name: "watchDevices", scope: read, status: 200, codes: codes{fault.TooMany},
-			summary:  "Watch the account's devices: server-sent events of type device. The stream ends when its reader is too slow; list again then.",
-			endpoint: streaming[none, controlapi.DeviceEvent](a.events, "text/event-stream")},
+			summary:  "Watch the account's devices, or those of the accounts below: server-sent events of type device. The stream ends when its reader is too slow; list again then.",
+			endpoint: streaming[controlapi.WatchQuery, controlapi.DeviceEvent](a.events, "text/event-stream")},
 
 		{method: "GET", path: "/groups", name: "listGroups", scope: read, status: 200,
 			summary: "List the account's groups of devices, by name.", endpoint: on(a.groups)},

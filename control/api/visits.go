@@ -43,8 +43,11 @@ func (a *api) endVisitsOf(ctx context.Context, who fleet.Principal, q visitsOf) 
 }
 
 func (a *api) visits(ctx context.Context, who fleet.Principal, q controlapi.VisitQuery) (controlapi.VisitPage, error) {
+	if q.Live && q.Ended {
+		return controlapi.VisitPage{}, invalid("ended", "not with live: a visit is on or over")
+	}
 	p, err := a.fleet.Visits(ctx, who, fleet.VisitQuery{
-		Live: q.Live, Device: q.Device, User: q.User, Cursor: q.Cursor, Limit: cmp.Or(q.Limit, defaultLimit),
+		Live: q.Live, Ended: q.Ended, Device: q.Device, User: q.User, Cursor: q.Cursor, Limit: cmp.Or(q.Limit, defaultLimit),
 	})
 	return page(p, visit), err
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
+	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
 )
 
@@ -28,7 +29,7 @@ const (
 // Bounds of a password. Forms and the API know them too.
 const (
 	MinPassword = 8 // characters
-	MaxPassword = 256
+	MaxPassword = controlapi.MaxPassword
 )
 
 // hasher checks passwords, a bounded number at a time: each takes 19 MiB and

@@ -5,6 +5,9 @@ import (
 	"trunkline/internal/tunnel"
 )
 
+// MaxPassword is how many characters the password of a person has at most.
+const MaxPassword = 256
+
 // ActivationRequest asks for a PBX to be taken into an account: the one whose
 // console made Code, or that of the user with Email and Password. The same
 // request gets the same device: a lost answer is harmless.

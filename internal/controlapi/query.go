@@ -31,6 +31,12 @@ func (f DeviceFilter) values() url.Values {
 	return v
 }
 
+func (q WatchQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "scope", q.Scope)
+	return v
+}
+
 func (q DeviceExport) values() url.Values {
 	v := q.DeviceFilter.values()
 	set(v, "format", q.Format)
@@ -42,6 +48,9 @@ func (q VisitQuery) values() url.Values {
 	v := q.PageQuery.values()
 	if q.Live {
 		v.Set("live", "true")
+	}
+	if q.Ended {
+		v.Set("ended", "true")
 	}
 	set(v, "device", string(q.Device))
 	set(v, "user", string(q.User))

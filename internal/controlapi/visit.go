@@ -18,6 +18,7 @@ type VisitRequest struct {
 // VisitQuery selects visits, newest first.
 type VisitQuery struct {
 	Live   bool      `query:"live,omitempty" doc:"Only those that are on."`
+	Ended  bool      `query:"ended,omitempty" example:"-" doc:"Only those that are over; not with live."`
 	Device id.Device `query:"device,omitempty"`
 	User   id.User   `query:"user,omitempty"`
 	PageQuery

@@ -20,18 +20,28 @@ const (
 // ErrSilent means that an event stream stopped sending even its heartbeats.
 var ErrSilent = errors.New("event stream fell silent")
 
-// Watch calls fn with every change of a device the session may see. ready, if
+// WatchQuery says whose devices are watched.
+type WatchQuery struct {
+	Scope string `query:"scope,omitempty" enum:"own,sub" example:"sub" doc:"own (default): the account's devices; sub: those of the accounts below."`
+}
+
+// Watch is WatchFor of the account's own devices.
+func (c *Client) Watch(ctx context.Context, ready func(), fn func(DeviceEvent) error) error {
+	return c.WatchFor(ctx, WatchQuery{}, ready, fn)
+}
+
+// WatchFor calls fn with every change of a device the session may see. ready, if
 // not nil, is called once changes are being collected: list the devices then,
 // and nothing can be missed. Watch returns nil when control ended the stream,
 // because the watcher was too slow or control restarts: start over with ready
 // and the list. It returns fn's error if fn returns one.
-func (c *Client) Watch(ctx context.Context, ready func(), fn func(DeviceEvent) error) error {
+func (c *Client) WatchFor(ctx context.Context, q WatchQuery, ready func(), fn func(DeviceEvent) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(watchSilence, func() { cancel(ErrSilent) })
 	defer silence.Stop()
 
-	resp, err := c.send(ctx, http.MethodGet, "/events", nil, nil, "text/event-stream")
+	resp, err := c.send(ctx, http.MethodGet, "/events", q.values(), nil, "text/event-stream")
 	if err != nil {
 		return errors.Join(err, silent(ctx))
 	}
