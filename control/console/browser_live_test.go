@@ -63,6 +63,24 @@ func TestBrowserHears(t *testing.T) {
 	f.visit(f.devices[0])
 	soon(`document.getElementById("visits").textContent.includes("Grace Hopper")`)
 
+	f.with(func() { f.devices[0].Comment = "moved to the 4th floor" })
+	f.edit(f.devices[0])
+	soon(`document.getElementById("options").textContent.includes("moved to the 4th floor")`)
+
+	waiting := f.devices[0]
+	waiting.Presence.Status, waiting.Code = fleet.StatusNotActivated, fleet.CodeState{Hash: "h", Expires: time.Now().Add(time.Hour)}
+	f.with(func() { f.devices[0] = waiting })
+	open("/devices/" + string(deviceID(1)))
+	run(t, ctx, chromedp.WaitVisible("#code-state"), chromedp.WaitVisible("#revoke button"))
+	read(t, ctx, `document.querySelector('[name="code_life"]').selectedIndex = 0, ""`) // somebody is choosing
+	activated := waiting
+	activated.Presence.Status, activated.Code = fleet.StatusConnected, fleet.CodeState{}
+	f.set(activated)
+	soon(`!document.getElementById("code-state") && !document.querySelector("#revoke button")`)
+	if got := read(t, ctx, `document.querySelector('[name="code_life"]').selectedIndex + ""`); got != "0" {
+		t.Errorf("what was chosen became %s", got)
+	}
+
 	open("/user-devices")
 	d := f.devices[0]
 	d.Account, d.Owner = accountID(2), "South Telecom"
