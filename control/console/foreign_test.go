@@ -1,11 +1,13 @@
 package console_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -181,7 +183,9 @@ func trespass(t *testing.T, f *fleet.Fleet, h http.Handler, visitor, victim esta
 		method, path, _ := strings.Cut(r.Pattern, " ")
 		at := victim.ids.Replace(path)
 		if method == http.MethodGet {
-			at += "?" + url.Values{"group": victim.form["group"], "account": {string(victim.below)}, "format": {"csv"}}.Encode()
+			at += "?" + url.Values{
+				"group": victim.form["group"], "account": {string(victim.below)}, "format": {"csv"}, "device": {string(victim.device)}, "user": {string(victim.User)},
+			}.Encode()
 		}
 		w := ask(h, method, at, victim.form, header("Cookie", "__Host-trunkline-session="+visitor.session))
 		for _, word := range victim.words {
@@ -206,5 +210,44 @@ func trespass(t *testing.T, f *fleet.Fleet, h http.Handler, visitor, victim esta
 	}
 	if d := cmp.Diff(before, victim.state(t, f)); d != "" {
 		t.Errorf("the other account has changed:\n%s", d)
+	}
+	for _, list := range []string{"", "all", "visits"} {
+		eavesdrop(t, f, h, visitor, victim, list)
+	}
+}
+
+// eavesdrop listens for another account's device, by its id: what is told up to
+// the visitor's own device, which changes after it, has nothing of it.
+func eavesdrop(t *testing.T, f *fleet.Fleet, h http.Handler, visitor, victim estate, list string) {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	at := srv.URL + "/live?" + url.Values{"id": {string(victim.device), string(visitor.device)}, "list": {list}}.Encode()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r := must(http.NewRequestWithContext(ctx, http.MethodGet, at, nil))(t)
+	r.Header.Set("Cookie", "__Host-trunkline-session="+visitor.session)
+	resp := must(srv.Client().Do(r))(t)
+	defer resp.Body.Close()
+	told, changed := "", false
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		told += lines.Text() + "\n"
+		if lines.Text() == "" && !changed {
+			changed = true
+			comment := "as seen at " + list
+			must(f.EditDevice(ctx, victim.Principal, victim.device, fleet.DeviceEdit{Comment: &comment}))(t)
+			must(f.EditDevice(ctx, visitor.Principal, visitor.device, fleet.DeviceEdit{Comment: &comment}))(t)
+		}
+		if strings.Contains(told, string(visitor.device)) {
+			break
+		}
+	}
+	if !strings.Contains(told, string(visitor.device)) {
+		t.Errorf("/live of %q told nothing, %q: the walk is broken", list, told)
+	}
+	for _, word := range append(victim.words, string(victim.device)) {
+		if strings.Contains(told, word) {
+			t.Errorf("/live of %q tells %q", list, word)
+		}
 	}
 }

@@ -63,6 +63,8 @@ var pagePaths = []string{
 	"GET /", "GET /?q=%s", "GET /audit?q=%s", "GET /visits", "GET /visits?cursor=%s", "GET /me?cursor=%s", "GET /devices/" + string(deviceID(2)),
 	"GET /devices/" + string(deviceID(2)) + "/remove", "GET /devices/%s", "GET /visit/pbx-00000002", "GET /visit/%s", "GET /?status=%s",
 	"GET /?notice=%s", "GET /?cursor=%s", "POST /sign-in", "GET /sign-in?next=%s", "POST /devices/" + string(deviceID(1)) + "/visit", "GET /%s", "GET /live?id=%s",
+	"GET /visits?on_cursor=%s&on_from=%s", "GET /visits?device=%s", "GET /visits?user=%s", "GET /devices/" + string(deviceID(2)) + "?events=%s",
+	"GET /audit?action=%s&actor=%s", "GET /audit?outcome=%s", "GET /audit?from_day=%s", "GET /audit?to_day=%s", "GET /user-devices?account=%s",
 }
 
 // Whatever is in the data, the page has no element, attribute or address that
