@@ -43,7 +43,7 @@ RACE := -race -trimpath $(foreach p,modernc.org/sqlite/lib golang.org/x/crypto/a
 WATCHED := ./relay/edge ./internal/evtls ./internal/mux ./internal/tunnel ./relay/peer ./relay/route ./relay/trust ./relay/uplink \
         ./agent ./agent/coding ./agent/standby ./internal/bus ./internal/cork ./internal/nowait ./internal/placement ./internal/trace
 # The longest go first.
-OTHERS   = ./internal/testnet ./relay ./cmd ./control/console ./control/store ./dashboards ./loadtest ./bench ./control/fleet \
+OTHERS   = ./internal/testnet ./control/console ./relay ./cmd ./control/store ./dashboards ./loadtest ./bench ./control/fleet \
         $$($(GO) list ./... | grep -vxF "$$($(GO) list $(WATCHED))")
 CORES := $(shell nproc 2>/dev/null || echo 2)
 # Linking takes a third less without a table of symbols.
