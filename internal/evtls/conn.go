@@ -37,6 +37,7 @@ type Conn struct {
 	queued  bool        // guarded by the loop's mu
 	pending atomic.Bool // the socket may have something
 	hangup  atomic.Bool // the peer's end has been seen: read up to it
+	watched atomic.Bool // by is there to be told of Close
 	closed  atomic.Bool
 }
 
@@ -77,12 +78,26 @@ func (c *Conn) Watch(t *tls.Conn, ready func() (again bool)) error {
 		g := goroutine{make(chan struct{}, 1)}
 		c.by = g
 		p.wg.Go(func() { g.serve(c) })
+		c.tellClosed()
 		return nil
 	}
 	if t != nil {
 		c.Detach()
 	}
-	return p.loops[int(p.next.Add(1))%len(p.loops)].watch(c)
+	c.by = p.loops[int(p.next.Add(1))%len(p.loops)]
+	if err := c.by.watch(c); err != nil {
+		return err
+	}
+	c.tellClosed()
+	return nil
+}
+
+// tellClosed has Close tell by from now on, and does so for one that came before.
+func (c *Conn) tellClosed() {
+	c.watched.Store(true)
+	if c.closed.Load() {
+		c.by.wake(c)
+	}
 }
 
 // Pollable reports whether Watch takes no goroutine.
@@ -171,7 +186,7 @@ func (c *Conn) TryWriteAll(bs net.Buffers) (done bool, err error) {
 // Close closes the connection at once; who reads and who writes finds out.
 func (c *Conn) Close() error {
 	err := c.Conn.Close()
-	if !c.closed.Swap(true) && c.by != nil {
+	if !c.closed.Swap(true) && c.watched.Load() {
 		c.by.wake(c)
 	}
 	return err

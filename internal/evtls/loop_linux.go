@@ -77,9 +77,6 @@ func newLoop() (*loop, error) {
 // watch registers c, whose ready is due at once: TLS may have something, and
 // the socket.
 func (l *loop) watch(c *Conn) error {
-	if c.by == nil { // who wakes it looks at that at any time
-		c.by = l
-	}
 	c.now = readNow
 	c.pending.Store(true)
 	l.mu.Lock()

@@ -79,6 +79,50 @@ func isTimeout(err error) bool {
 	return ok && t.Timeout()
 }
 
+// Close may come in the middle of Watch: ready finds out, or Watch says so.
+func TestCloseWhileWatchBegins(t *testing.T) {
+	for name, poller := range map[string]func(testing.TB) *evtls.Poller{
+		"by loop":      func(t testing.TB) *evtls.Poller { return running(t, 1) },
+		"by goroutine": blocking,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 200 {
+				closedInWatch(t, poller(t)) // whose loop knows no connection yet
+			}
+		})
+	}
+}
+
+func closedInWatch(t *testing.T, p *evtls.Poller) {
+	t.Helper()
+	_, server := tcp(t)
+	c := evtls.NewConn(p, server)
+	read := c.TryRead
+	if !c.Pollable() {
+		read = c.Read
+	}
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { c.Close() })
+	said := false // by ready, which is never called twice at once
+	err := c.Watch(nil, func() bool {
+		if _, err := read(make([]byte, 1)); !said && err != nil && !evtls.WouldBlock(err) {
+			said = true
+			close(over)
+		}
+		return false
+	})
+	if err != nil {
+		return
+	}
+	select {
+	case <-over:
+	case <-time.After(limit):
+		t.Fatal("nobody hears of the end")
+	}
+}
+
 // A round trip is the client's write and read, and a wake of ours.
 func BenchmarkRoundTrip(b *testing.B) {
 	for name, p := range map[string]*evtls.Poller{"by=loop": running(b, 1), "by=goroutine": blocking(b)} {
