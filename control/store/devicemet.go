@@ -22,13 +22,15 @@ const (
 // they would not, what PostgreSQL's index of texts finds is sorted, unless it is so much that the rest is
 // as soon gone through. What SQLite does is in devicepick.go.
 func (s *deviceSearch) met(limit int) (hits []hit, err error) {
-	fills, err := s.fills(limit)
-	if err != nil {
-		return nil, err
-	}
-	if s.find.expected > max(s.soon, fills) {
-		if hits, err = s.seen(limit); err != nil || len(hits) >= limit {
-			return hits, err
+	if s.find.expected > s.soon {
+		fills, err := s.fills(limit)
+		if err != nil {
+			return nil, err
+		}
+		if s.find.expected > fills {
+			if hits, err = s.seen(limit); err != nil || len(hits) >= limit {
+				return hits, err
+			}
 		}
 	}
 	var query string
