@@ -70,7 +70,7 @@ func (a *Agent) status() tunnel.Status {
 	if a.portal != nil {
 		s = a.portal.status()
 	}
-	s.Standby = a.pair.Current()
+	s.Standby, s.Region = a.pair.Current(), a.passes.identity().Region
 	s.Logins = tunnel.Logins{
 		Account: a.access.Account, Passwordless: a.access.Passwordless && a.signIn.barred == "", AutoLogout: int(a.access.AutoLogout / time.Minute),
 	}

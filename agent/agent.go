@@ -219,8 +219,9 @@ func (a *Agent) storeStatus(s Status) {
 	}
 }
 
-// sendPass hands a new pass to the relays that hold a tunnel of ours.
-func (a *Agent) newPass(pass string) {
+// newPass hands a new pass to the relays that hold a tunnel of ours, and what came
+// with it that they need to know: that another region is wished for.
+func (a *Agent) newPass(pass string, moved bool) {
 	a.state.serving(a.passes.identity().serving())
 	send := func(h *held) {
 		if err := h.link.SendPass(pass); err != nil {
@@ -231,5 +232,8 @@ func (a *Agent) newPass(pass string) {
 		send(h)
 	}
 	a.second.tell(send)
+	if moved {
+		a.sendStatus()
+	}
 	a.second.poke() // the wish for it may be another one
 }

@@ -275,6 +275,11 @@ func (l *fakeLink) drain(d tunnel.Drain) {
 	l.handlers.OnDrain(d)
 }
 
+func (l *fakeLink) home(to tunnel.Home) {
+	<-l.ready
+	l.handlers.OnHome(to)
+}
+
 // silent is a relay that does not answer.
 func (l *fakeLink) silent() {
 	<-l.ready

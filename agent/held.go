@@ -31,6 +31,7 @@ type held struct {
 	tunnel id.Tunnel
 	since  time.Time
 	drain  chan tunnel.Drain // at most one is of interest
+	home   chan tunnel.Home  // the same
 	doubt  chan int          // its relay does not answer, told for so many times now; capacity 1
 	done   chan struct{}     // closed when the link is gone; err is set then
 	err    error
@@ -68,7 +69,7 @@ func newHeld(ctx context.Context, l link) (h *held, run context.Context) {
 	run, cut := context.WithCancel(context.WithoutCancel(ctx))
 	return &held{
 		link: l, relay: w.Relay, tunnel: w.Tunnel, since: time.Now(),
-		drain: make(chan tunnel.Drain, 1), doubt: make(chan int, 1), done: make(chan struct{}), cut: cut,
+		drain: make(chan tunnel.Drain, 1), home: make(chan tunnel.Home, 1), doubt: make(chan int, 1), done: make(chan struct{}), cut: cut,
 	}, run
 }
 
@@ -90,6 +91,12 @@ func (a *Agent) carry(run context.Context, h *held) {
 			OnDrain: func(d tunnel.Drain) {
 				select {
 				case h.drain <- d:
+				default:
+				}
+			},
+			OnHome: func(to tunnel.Home) {
+				select {
+				case h.home <- to:
 				default:
 				}
 			},

@@ -70,6 +70,11 @@ func (a *Agent) hold(ctx context.Context) {
 					a.retire(ctx, next, doubted)
 					next = h
 				}
+			case to := <-next.home:
+				if h := a.goHome(ctx, next, to); h != nil {
+					a.retire(ctx, next, to.Deadline)
+					next = h
+				}
 			case d := <-next.drain:
 				if h := a.promoted(); h != nil {
 					a.retire(ctx, next, d.Deadline)

@@ -36,6 +36,7 @@ type Identity struct {
 	// Second is where to keep a second tunnel, in the order to try; none: it is not
 	// wished for.
 	Second []tunnel.Place `json:"second,omitempty"`
+	Region string         `json:"region,omitempty"` // whose relays come first; "": any
 	Pass   Pass           `json:"pass,omitzero"`
 	// OverCapacity: there was no connection left for this PBX when the pass came.
 	OverCapacity bool `json:"over_capacity,omitempty"`
@@ -108,7 +109,7 @@ func (i Identity) grant(g controlapi.Grant, now time.Time) (Identity, error) {
 	i.Version = identityVersion
 	i.Device, i.Site, i.Name, i.Account, i.OverCapacity = g.Device, g.Site, g.Name, g.Account, g.OverCapacity
 	i.LicenceExpired, i.LicenceLeft = g.LicenceExpired, time.Duration(min(max(g.LicenceSeconds, 0), maxLicenceLeft))*time.Second
-	i.Second = g.Second
+	i.Second, i.Region = g.Second, g.Region
 	i.Pass = Pass{Token: g.Pass, Received: now, Life: time.Duration(life) * time.Second}
 	// Relays all gone for a moment is no reason to forget them.
 	if len(g.Relays) > 0 || i.Relays == nil {

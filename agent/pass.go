@@ -45,7 +45,7 @@ const (
 type passes struct {
 	ask   func(context.Context, controlapi.RenewalRequest) (controlapi.Grant, error)
 	save  func(Identity) error
-	fresh func(pass string) // tells the relay of a new pass
+	fresh func(pass string, moved bool) // tells the relay of a new pass, and whether another region is wished for
 	log   *zap.Logger
 	met   *metrics
 
@@ -248,7 +248,7 @@ func (p *passes) renew(ctx context.Context) error {
 	p.ident, p.renewed, p.due = next, began, now.Add(renewAt(next))
 	p.mu.Unlock()
 	p.tell()
-	p.fresh(next.Pass.Token)
+	p.fresh(next.Pass.Token, next.Region != ident.Region)
 	return nil
 }
 

@@ -55,6 +55,12 @@ func (r *relays) arrived() {
 	}
 }
 
+// settle is arrived for a tunnel to addr, whichever the current address was.
+func (r *relays) settle(addr string) {
+	r.hints = []string{addr}
+	r.arrived()
+}
+
 // next goes on to the following address, if there is another one. It reports
 // that the whole list has been tried.
 func (r *relays) next() (wrapped bool) {

@@ -109,8 +109,7 @@ func (a *Agent) promoted() *held {
 	}
 	for _, p := range a.passes.identity().Second {
 		if p.Relay == h.relay {
-			a.relays.move([]string{p.Addr})
-			a.relays.arrived()
+			a.relays.settle(p.Addr)
 			break
 		}
 	}
@@ -172,8 +171,9 @@ func (a *Agent) keepSecond(ctx context.Context) {
 		}
 		var done <-chan struct{}
 		var drain <-chan tunnel.Drain
+		var home <-chan tunnel.Home
 		if h != nil {
-			done, drain = h.done, h.drain
+			done, drain, home = h.done, h.drain, h.home
 		}
 		t := time.NewTimer(wait)
 		select {
@@ -192,6 +192,8 @@ func (a *Agent) keepSecond(ctx context.Context) {
 			due = time.Now().Add(max(retry.next(), a.secondIn()))
 		case d := <-drain:
 			leaving, due = h.relay, time.Now().Add(between(0, min(max(d.Within, 0), maxHint)+1))
+		case <-home:
+			leaving, due, at = h.relay, time.Now(), 0 // the list begins with where it should be
 		case <-t.C:
 		}
 		t.Stop()

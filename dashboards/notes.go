@@ -127,6 +127,8 @@ var notes = map[string]note{
 	"trunkline_relay_tunnels_refused_total":                     {do: "See [TrunklineTunnelsRefused](runbooks/TrunklineTunnelsRefused.md)."},
 	"trunkline_relay_second_tunnels":                            {do: "Idle ones, of PBXs whose account or options wish for them. 0 though they do: there is no other relay, or agents cannot reach it."},
 	"trunkline_relay_second_tunnels_promoted_total":             {do: "Many at once: a relay was lost, or drains. See [relays](relays.md#a-second-tunnel)."},
+	"trunkline_relay_tunnels_away":                              {do: "Above 0 for hours: the region that is wished for has no relay with room, or agents do not get there. See [placement](relays.md#placement)."},
+	"trunkline_relay_tunnels_sent_home_total":                   {do: "Many at once: a region is back, or another one is wished for."},
 	"trunkline_relay_tunnels_replaced_total":                    {do: "See [TrunklineTwoAgentsOneKey](runbooks/TrunklineTwoAgentsOneKey.md)."},
 	"trunkline_relay_tunnels_shed_total":                        {do: "See [TrunklineAgentsShed](runbooks/TrunklineAgentsShed.md).", labels: values("reason", "`rate`, `full`, `queue`, `slow`")},
 	"trunkline_relay_visits":                                    {do: "A visit counts at each relay that it came by."},

@@ -184,6 +184,9 @@ func checkTunnels(c uplink.Config, bad func(key string, err error)) {
 	if c.Rebalance < 0 {
 		bad("tunnels.rebalance", errors.New("need a number, or 0 for never"))
 	}
+	if c.Settle < 0 {
+		bad("tunnels.settle", errors.New("need a time, or 0 for at once"))
+	}
 	if c.Ping < time.Second || c.Ping > 10*time.Minute {
 		bad("tunnels.ping", errors.New("need 1s to 10m"))
 	}

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"slices"
@@ -14,22 +15,25 @@ import (
 	"trunkline/internal/tunnel"
 )
 
-// elsewhere is where the agent of d could go from here.
-func (r *Relay) elsewhere(d id.Device) []string { return r.choices(d, r.relays.Leases()) }
+// elsewhere is where the agent of d could go from here, if it should be in region.
+func (r *Relay) elsewhere(d id.Device, region string) []string {
+	return r.choices(d, cmp.Or(region, r.o.Region), r.relays.Leases())
+}
 
-func (r *Relay) choices(d id.Device, among []bus.Lease) []string {
-	return tunnel.Addrs(placement.Order(d, r.o.Region, slices.DeleteFunc(slices.Clone(among), func(l bus.Lease) bool { return l.Relay == r.o.Name })))
+func (r *Relay) choices(d id.Device, region string, among []bus.Lease) []string {
+	return tunnel.Addrs(placement.Order(d, region, slices.DeleteFunc(slices.Clone(among), func(l bus.Lease) bool { return l.Relay == r.o.Name })))
 }
 
 // rebalance gives tunnels away, slowly, while this relay holds more than its
-// share, and forgets relays whose leases have ended.
+// share, sends those home that should be in another region, as slowly, and forgets
+// relays whose leases have ended.
 func (r *Relay) rebalance(ctx context.Context) error {
 	// As often as leases, and so loads, are renewed: what was given away is seen
 	// before more is.
 	tick := time.NewTicker(bus.LeaseEvery)
 	defer tick.Stop()
 	var b placement.Balance
-	var pace placement.Pace
+	var pace, homePace placement.Pace
 	for {
 		select {
 		case <-ctx.Done():
@@ -40,6 +44,7 @@ func (r *Relay) rebalance(ctx context.Context) error {
 			}
 		}
 		leases := r.relays.Leases()
+		r.sendHome(leases, &homePace)
 		n, to := b.Excess(r.o.Name, leases)
 		if len(to) == 0 {
 			continue
@@ -47,8 +52,28 @@ func (r *Relay) rebalance(ctx context.Context) error {
 		if n = pace.Take(n, r.o.Tunnels.Rebalance, bus.LeaseEvery); n == 0 {
 			continue
 		}
-		asked := r.uplink.Move(n, r.o.Drain.Deadline, func(d id.Device) []string { return r.choices(d, to) })
+		asked := r.uplink.Move(n, r.o.Drain.Deadline, func(d id.Device) []string { return r.choices(d, r.o.Region, to) })
 		r.log.Info("more tunnels here than elsewhere: some are asked to move", zap.Int("asked", asked), zap.Int("tunnels", r.uplink.Count()))
+	}
+}
+
+// sendHome tells agents that should be in another region, whose relays have room,
+// where to go.
+func (r *Relay) sendHome(leases []bus.Lease, pace *placement.Pace) {
+	n := pace.Take(r.uplink.Away(), r.o.Tunnels.Rebalance, bus.LeaseEvery)
+	if n == 0 {
+		return
+	}
+	regions := placement.Rooms(leases)
+	told := r.uplink.Home(n, r.o.Drain.Deadline, func(d id.Device, region string, second bool) []string {
+		// The first tunnel takes up one of these relays, wherever the second one is.
+		if in := regions[region]; len(in) > 1 || len(in) == 1 && !second {
+			return r.choices(d, region, in)
+		}
+		return nil
+	})
+	if told > 0 {
+		r.log.Info("some tunnels should be in another region, which has room: their agents are told", zap.Int("told", told), zap.Int("away", r.uplink.Away()))
 	}
 }
 

@@ -141,7 +141,7 @@ func (r *Relay) wire() error {
 	})
 	r.uplink = uplink.New(uplink.Options{
 		Config: o.Tunnels, Relay: o.Name, Admit: r.admitTunnel, Revoked: r.trust.Revoked, Refresh: r.trust.Refresh,
-		Announce: r.announced, Announced: r.table.Said, Withdraw: r.announce.Withdraw, Elsewhere: r.elsewhere,
+		Announce: r.announced, Announced: r.table.Said, Withdraw: r.announce.Withdraw, Elsewhere: r.elsewhere, Region: r.o.Region,
 		Leaving: r.leaving, Arrived: r.guests.tell, EndVisit: r.endVisit, Log: r.log.Named("uplink"), Registerer: o.Registerer,
 	})
 	r.peers = peer.New(peer.Options{

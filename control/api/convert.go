@@ -72,6 +72,7 @@ func grant(g fleet.Grant) controlapi.Grant {
 		LifetimeSeconds: int64(g.Expires.Sub(g.Issued) / time.Second),
 		Relays:          append([]string{}, g.Relays...), // an empty list and not null
 		Second:          g.Second,
+		Region:          g.Region,
 		OverCapacity:    g.OverCapacity,
 		LicenceExpired:  g.LicenceExpired, LicenceSeconds: int64(g.LicenceLeft / time.Second),
 	}

@@ -57,7 +57,7 @@ func (f *Fleet) grant(key token.SigningKey, d Device, a Account, l license.Licen
 	places := f.opts.Relays(d.ID, wish.Region)
 	g := Grant{
 		Device: d.ID, Site: d.Site, Name: d.Name, Account: a.Name,
-		Issued: d.Issued, Expires: d.Issued.Add(token.PassLife), Relays: tunnel.Addrs(places), OverCapacity: d.OverCapacity,
+		Issued: d.Issued, Expires: d.Issued.Add(token.PassLife), Relays: tunnel.Addrs(places), Region: wish.Region, OverCapacity: d.OverCapacity,
 		LicenceExpired: !l.InForce(now),
 	}
 	if wish.Second {

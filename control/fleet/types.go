@@ -149,6 +149,7 @@ type Grant struct {
 	// Second is where a second tunnel is to be kept, in the order to try, at a
 	// relay other than the first one's; nil: none is to be.
 	Second []tunnel.Place
+	Region string // whose relays come first in both; "": any
 
 	OverCapacity   bool          // as of the device
 	LicenceExpired bool          // visits are refused

@@ -50,6 +50,7 @@ type Grant struct {
 	LifetimeSeconds int64          `json:"lifetime_seconds" doc:"How long the pass is good for, from now."`
 	Relays          []string       `json:"relays" doc:"host:port, in the order to try."`
 	Second          []tunnel.Place `json:"second,omitempty" doc:"Where to keep a second tunnel, in the order to try, at another relay than the first one's; absent: none is wanted."`
+	Region          string         `json:"region,omitempty" doc:"Whose relays come first in both; absent: none is wished for."`
 	OverCapacity    bool           `json:"over_capacity,omitempty" doc:"No connection was left for the site: the tunnel stays, visits are refused."`
 	LicenceExpired  bool           `json:"licence_expired,omitempty" doc:"The provider's licence and its days of grace are over: the tunnel stays, visits are refused."`
 	LicenceSeconds  int64          `json:"licence_seconds,omitempty" doc:"In how long that will be, from now, unless the licence is renewed; missing: no end is known."`

@@ -53,3 +53,15 @@ func (b *Balance) Excess(self id.Relay, leases []bus.Lease) (n int, to []bus.Lea
 	}
 	return int(over), to
 }
+
+// Rooms are the relays of each region that take tunnels: those that do not drain
+// and are not full.
+func Rooms(leases []bus.Lease) map[string][]bus.Lease {
+	out := make(map[string][]bus.Lease)
+	for _, l := range leases {
+		if !l.Draining && (l.Load.TunnelsMax == 0 || l.Load.Tunnels < l.Load.TunnelsMax) {
+			out[l.Region] = append(out[l.Region], l)
+		}
+	}
+	return out
+}

@@ -106,6 +106,19 @@ func TestRelays(t *testing.T) {
 	}
 }
 
+// A region has room where a relay of it takes tunnels.
+func TestRooms(t *testing.T) {
+	leases := []bus.Lease{
+		lease("a", "eu", bus.Load{Tunnels: 10, TunnelsMax: 10}), lease("b", "eu", bus.Load{Tunnels: 9, TunnelsMax: 10}),
+		lease("c", "us", bus.Load{}), lease("d", "", bus.Load{}), lease("e", "asia", bus.Load{TunnelsMax: 10}),
+	}
+	leases[2].Draining = true
+	rooms := placement.Rooms(leases)
+	if len(rooms) != 3 || len(rooms["eu"]) != 1 || rooms["eu"][0].Relay != "b" || len(rooms[""]) != 1 || len(rooms["asia"]) != 1 {
+		t.Errorf("%+v", rooms)
+	}
+}
+
 // A relay begins to give at a fifth above the average of its region, goes on
 // until a twentieth, and gives to those below the average only.
 func TestBalance(t *testing.T) {

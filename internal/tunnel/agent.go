@@ -32,8 +32,9 @@ type AgentHandlers struct {
 	// AcceptStream or RefuseStream before anything else, and returns soon after
 	// ctx ended or c broke.
 	OnStream func(ctx context.Context, h Header, c net.Conn)
-	// OnDrain and OnRefused (of a pass sent by SendPass) must not block.
+	// OnDrain, OnHome and OnRefused (of a pass sent by SendPass) must not block.
 	OnDrain   func(Drain)
+	OnHome    func(Home)
 	OnRefused func(*fault.Error)
 	// OnRenew asks for a renewal of the pass within a time: control has something
 	// else to say with it. It must not block.
@@ -88,6 +89,8 @@ func (a *Agent) heed(h AgentHandlers, m message) {
 	switch {
 	case m.Type == typeDrain && h.OnDrain != nil:
 		h.OnDrain(Drain{Deadline: time.Duration(m.DeadlineMS) * time.Millisecond, Within: time.Duration(m.WithinMS) * time.Millisecond, Relays: m.Relays})
+	case m.Type == typeHome && h.OnHome != nil:
+		h.OnHome(Home{Deadline: time.Duration(m.DeadlineMS) * time.Millisecond, Relays: m.Relays})
 	case m.Type == typeRefused && h.OnRefused != nil:
 		if f, err := m.Fault.fault(); err == nil {
 			h.OnRefused(f)

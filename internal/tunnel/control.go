@@ -20,6 +20,7 @@ const (
 	typePass    = "pass"    // agent: a renewed pass
 	typeRefused = "refused" // relay: the pass sent last was not taken; the tunnel goes on
 	typeDrain   = "drain"   // relay: move to another relay
+	typeHome    = "home"    // relay: move to one of these, where the device should be, or stay
 	typeRenew   = "renew"   // relay: what comes with a pass is another than before
 	typePing    = "ping"
 	typePong    = "pong"
@@ -34,6 +35,7 @@ const (
 	aliasesMax = 32
 	originMax  = 300
 	relaysMax  = 64
+	regionMax  = 63
 
 	autoLogoutMax = 120 // minutes
 )
@@ -45,6 +47,7 @@ type Status struct {
 	Standby *Standby `json:"standby,omitempty"` // nil: a single PBX
 	Logins  Logins   `json:"logins,omitzero"`
 	Second  bool     `json:"second,omitempty"` // the device's first tunnel is elsewhere; false: this is it, from now on
+	Region  string   `json:"region,omitempty"` // of the relays that its account wishes it to be at; "": any
 }
 
 // Standby is what a PBX says of its hot-standby pair.
@@ -74,15 +77,21 @@ type Drain struct {
 	Relays   []string      // host:port, where the relay thinks it could go, in the order to try; may be empty
 }
 
+// Home is a relay's word that the agent could be where its Status wishes it.
+type Home struct {
+	Deadline time.Duration // of streams on the old tunnel, once there is a new one
+	Relays   []string      // host:port, in the order to try
+}
+
 // message is a control message; Type says which other fields mean anything.
 type message struct {
 	Type       string     `json:"type"`
 	ID         uint64     `json:"id,omitempty"` // ping, pong
 	Status     *Status    `json:"status,omitempty"`
 	Pass       string     `json:"pass,omitempty"`
-	DeadlineMS int64      `json:"deadline_ms,omitempty"` // drain
+	DeadlineMS int64      `json:"deadline_ms,omitempty"` // drain, home
 	WithinMS   int64      `json:"within_ms,omitempty"`   // drain, renew
-	Relays     []string   `json:"relays,omitempty"`      // drain
+	Relays     []string   `json:"relays,omitempty"`      // drain, home
 	Fault      *wireFault `json:"fault,omitempty"`       // goodbye, refused
 	Visit      *wireVisit `json:"visit,omitempty"`       // visit, visit_end, end_visit
 	Code       fault.Code `json:"code,omitempty"`        // visit_end
@@ -166,6 +175,14 @@ func parseMessage(b []byte) (message, error) {
 			return message{}, errors.New("drain: relays: too many, or not host:port")
 		}
 		out.DeadlineMS, out.WithinMS, out.Relays = m.DeadlineMS, m.WithinMS, m.Relays
+	case typeHome:
+		if m.DeadlineMS < 0 || m.DeadlineMS > retryMax.Milliseconds() {
+			return message{}, errors.New("home: the time is out of range")
+		}
+		if len(m.Relays) == 0 || !validRelays(m.Relays) {
+			return message{}, errors.New("home: relays: none, too many, or not host:port")
+		}
+		out.DeadlineMS, out.Relays = m.DeadlineMS, m.Relays
 	case typeRenew:
 		if m.WithinMS < 0 || m.WithinMS > retryMax.Milliseconds() {
 			return message{}, errors.New("renew: the time is out of range")
@@ -197,7 +214,7 @@ func validRelays(list []string) bool {
 
 func known(t string) bool {
 	switch t {
-	case typeStatus, typePass, typeRefused, typeDrain, typeRenew, typePing, typePong, typeGoodbye, typeVisit, typeVisitEnd, typeEndVisit:
+	case typeStatus, typePass, typeRefused, typeDrain, typeHome, typeRenew, typePing, typePong, typeGoodbye, typeVisit, typeVisitEnd, typeEndVisit:
 		return true
 	}
 	return false
@@ -208,6 +225,9 @@ func known(t string) bool {
 func (s *Status) valid() error {
 	if err := s.Standby.valid(); err != nil {
 		return err
+	}
+	if !plain(s.Region, regionMax) {
+		return errors.New("status: the region is too long or no text")
 	}
 	if s.Logins.AutoLogout < 0 || s.Logins.AutoLogout > autoLogoutMax {
 		return errors.New("status: auto_logout out of range")

@@ -157,7 +157,7 @@ func FuzzControl(f *testing.F) {
 		`{"type":"goodbye","fault":{"code":"agent_stopped","message":"m","retry_ms":1}}`, `{"type":"later","id":"x"}`,
 		`{"type":"visit","visit":{"id":"vis_0123456789abcdef","who":"Ann <a@b.cd>","method":"passwordless","started":"2026-01-02T03:04:05+01:00","idle_s":900}}`,
 		`{"type":"visit_end","visit":{"id":"vis_0123456789abcdef","who":"dropped"},"code":"visit_ended"}`,
-		`{"type":"renew","within_ms":1000}`,
+		`{"type":"renew","within_ms":1000}`, `{"type":"home","deadline_ms":300000,"relays":["relay-2.example.com:8443"]}`,
 		`{"type":"end_visit","visit":{"id":"vis_0123456789abcdef"}}`,
 	} {
 		f.Add([]byte(s))

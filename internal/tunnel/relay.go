@@ -117,6 +117,12 @@ func (r *Relay) Drain(d Drain) error {
 	return r.post(message{Type: typeDrain, DeadlineMS: millis(d.Deadline), WithinMS: millis(d.Within), Relays: d.Relays})
 }
 
+// Home tells the agent where it could be as its Status wishes. It only queues the
+// message.
+func (r *Relay) Home(h Home) error {
+	return r.post(message{Type: typeHome, DeadlineMS: millis(h.Deadline), Relays: h.Relays})
+}
+
 // Renew asks the agent to renew its pass at a moment within that time. It only
 // queues the message.
 func (r *Relay) Renew(within time.Duration) error {

@@ -85,6 +85,18 @@ func TestDrainReachesTheAgent(t *testing.T) {
 	}
 }
 
+func TestHomeReachesTheAgent(t *testing.T) {
+	homes := make(chan tunnel.Home, 1)
+	w := start(t, setup{onHome: func(h tunnel.Home) { homes <- h }})
+	want := tunnel.Home{Deadline: 5 * time.Minute, Relays: []string{"relay-2.example.com:8443", "[::1]:443"}}
+	if err := w.relay.Home(want); err != nil {
+		t.Fatal(err)
+	}
+	if h := within(t, 20*time.Second, homes); !reflect.DeepEqual(h, want) {
+		t.Errorf("got %+v", h)
+	}
+}
+
 func TestRefusedStreamSurfacesAsFault(t *testing.T) {
 	refusal := fault.New(fault.PortalRefused, "Connection refused by 127.0.0.1:8088.").After(3 * time.Second)
 	w := start(t, setup{onStream: func(_ context.Context, _ tunnel.Header, c net.Conn) { _ = tunnel.RefuseStream(c, refusal) }})

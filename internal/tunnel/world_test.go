@@ -92,6 +92,7 @@ type setup struct {
 	handlers     tunnel.Handlers
 	onStream     func(context.Context, tunnel.Header, net.Conn)
 	onDrain      func(tunnel.Drain)
+	onHome       func(tunnel.Home)
 	onRefused    func(*fault.Error)
 	onVisit      func(tunnel.Visit)
 	onVisitEnd   func(id.Visit, fault.Code)
@@ -143,7 +144,7 @@ func start(t testing.TB, s setup) *world {
 	var runs sync.WaitGroup
 	runs.Go(func() { w.relayRun <- w.relay.Run(ctx, s.handlers) })
 	runs.Go(func() {
-		w.agentRun <- w.agent.Run(ctx, tunnel.AgentHandlers{OnStream: s.onStream, OnDrain: s.onDrain, OnRefused: s.onRefused, OnVisit: s.onVisit, OnVisitEnd: s.onVisitEnd, OnDoubt: s.onDoubt})
+		w.agentRun <- w.agent.Run(ctx, tunnel.AgentHandlers{OnStream: s.onStream, OnDrain: s.onDrain, OnHome: s.onHome, OnRefused: s.onRefused, OnVisit: s.onVisit, OnVisitEnd: s.onVisitEnd, OnDoubt: s.onDoubt})
 	})
 	t.Cleanup(func() { cancel(); runs.Wait() })
 	return w

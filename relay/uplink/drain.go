@@ -30,7 +30,7 @@ const (
 func (u *Uplink) Drain(ctx context.Context, spread time.Duration, unneeded <-chan struct{}) {
 	gone := u.startDrain()
 	began := time.Now()
-	if len(u.o.Elsewhere("")) == 0 { // no relay is to be spared a rush
+	if len(u.o.Elsewhere("", "")) == 0 { // no relay is to be spared a rush
 		spread = 0
 	}
 	tick := time.NewTicker(drainTick)
@@ -75,7 +75,7 @@ func (u *Uplink) thin(ctx context.Context, at time.Time, unneeded <-chan struct{
 	select {
 	case <-unneeded:
 		moved = time.Now().After(at.Add(moveTime))
-		all = moved && len(u.o.Elsewhere("")) == 0 || time.Now().After(at.Add(giveUp))
+		all = moved && len(u.o.Elsewhere("", "")) == 0 || time.Now().After(at.Add(giveUp))
 	default:
 	}
 	var stay []*link
@@ -94,7 +94,7 @@ func (u *Uplink) thin(ctx context.Context, at time.Time, unneeded <-chan struct{
 	}
 	for _, l := range stay[:n] {
 		l.drained = true
-		l.move(time.Until(deadline), u.o.Elsewhere(l.device))
+		l.move(time.Until(deadline), u.o.Elsewhere(l.device, l.region()))
 	}
 }
 

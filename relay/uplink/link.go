@@ -39,6 +39,9 @@ type link struct {
 	asked   atomic.Bool // to move
 	drained bool        // asked so by Drain, which alone looks at it
 
+	away atomic.Pointer[string] // the region where it should be; nil: it is there, or may be anywhere
+	sent time.Duration          // home, after since; Home's own
+
 	words words // of visits, for the agent
 }
 
@@ -72,6 +75,7 @@ func (l *link) begin(issued time.Time) {
 func (l *link) onStatus(s tunnel.Status) {
 	l.heardFirst()
 	first := !s.Second && l.second.Swap(false)
+	l.wishes(s.Region)
 	l.u.announce(l, bus.Route{
 		Relay: l.u.o.Relay, Device: l.device, Site: l.site, Account: l.account,
 		Tunnel: l.relay.Welcome().Tunnel, Since: l.since, Portal: s.Portal, Standby: s.Standby, Logins: s.Logins,
@@ -115,6 +119,7 @@ func (l *link) onPass(raw string) error {
 // over is the tunnel's last word.
 func (l *link) over(err error) {
 	l.heardFirst()
+	l.wishes("")
 	l.u.release(l, l.reason(err))
 	l.words.close()
 	l.u.leave(l)

@@ -11,13 +11,14 @@ type metrics struct {
 	accepted prometheus.Counter
 	replaced prometheus.Counter
 	promoted prometheus.Counter
+	home     prometheus.Counter
 	refused  *prometheus.CounterVec
 	ended    *prometheus.CounterVec
 	lives    prometheus.Histogram
 	probes   *prometheus.CounterVec
 }
 
-func newMetrics(o Options, tunnels, seconds, limit, windows func() float64) *metrics {
+func newMetrics(o Options, tunnels, seconds, away, limit, windows func() float64) *metrics {
 	gauge := func(name, help string, value func() float64) {
 		o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "trunkline_relay_" + name, Help: help}, value))
 	}
@@ -26,6 +27,7 @@ func newMetrics(o Options, tunnels, seconds, limit, windows func() float64) *met
 		Name: "trunkline_relay_second_tunnels",
 		Help: "Of these, those that are kept idle for when their device's first tunnel, at another relay, is lost.",
 	}, seconds))
+	gauge("tunnels_away", "Of these, those whose account wishes them in another region than this relay's.", away)
 	gauge("tunnels_max", "Tunnels that may be held at once: tunnels.max.", limit)
 	gauge("windows_bytes", "By how much streams' windows have grown beyond their first 256 KiB.", windows)
 	gauge("windows_max_bytes", "By how much they may: tunnels.windows.", func() float64 { return float64(o.Windows) })
@@ -40,6 +42,10 @@ func newMetrics(o Options, tunnels, seconds, limit, windows func() float64) *met
 		promoted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "trunkline_relay_second_tunnels_promoted_total",
 			Help: "Second tunnels that became their device's first one: it was lost, or its relay asked to move.",
+		}),
+		home: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "trunkline_relay_tunnels_sent_home_total",
+			Help: "Tunnels whose agents were told that relays of the region they should be in have room.",
 		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_relay_tunnels_refused_total", Help: "Hellos refused, by the fault's code.",
@@ -57,7 +63,7 @@ func newMetrics(o Options, tunnels, seconds, limit, windows func() float64) *met
 	for _, r := range []string{"ok", "unknown", string(fault.PortalRefused), string(fault.PortalTimeout), string(fault.PortalReset), string(fault.PortalGarbage)} {
 		m.probes.WithLabelValues(r)
 	}
-	o.Registerer.MustRegister(m.probes, m.accepted, m.replaced, m.promoted, m.refused, m.ended, m.lives)
+	o.Registerer.MustRegister(m.probes, m.accepted, m.replaced, m.promoted, m.home, m.refused, m.ended, m.lives)
 	for _, c := range fault.Codes() {
 		m.refused.WithLabelValues(string(c)) // a rate needs the 0 before the first 1
 		m.ended.WithLabelValues(string(c))

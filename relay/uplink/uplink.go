@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/tls"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unique"
 
@@ -30,7 +31,8 @@ import (
 type Config struct {
 	Max         int           `yaml:"max"`          // tunnels held at once; more are refused
 	Rate        int           `yaml:"rate"`         // new ones a second; more are closed before their TLS, by whoever listens; 0: no limit
-	Rebalance   int           `yaml:"rebalance"`    // agents a minute asked to move while this relay holds more than its share; 0: none
+	Rebalance   int           `yaml:"rebalance"`    // agents a minute asked to move while this relay holds more than its share, and as many that should be in another region; 0: none
+	Settle      time.Duration `yaml:"settle"`       // how old a tunnel is, at least, when its agent is told that relays of the region it should be in have room
 	PostQuantum bool          `yaml:"post_quantum"` // whether the listener's key exchange with agents is a hybrid one
 	Ping        time.Duration `yaml:"ping"`         // between pings of an idle tunnel
 	Hello       time.Duration `yaml:"hello"`        // an agent's time from TLS to the end of its hello
@@ -41,13 +43,14 @@ type Config struct {
 }
 
 func Default() Config {
-	return Config{Max: 50_000, Rebalance: 60, PostQuantum: true, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, Windows: 256 << 20, Probe: 5 * time.Minute, FirstStatus: 10 * time.Second}
+	return Config{Max: 50_000, Rebalance: 60, Settle: time.Minute, PostQuantum: true, Ping: 20 * time.Second, Hello: 10 * time.Second, Window: 2 << 20, Windows: 256 << 20, Probe: 5 * time.Minute, FirstStatus: 10 * time.Second}
 }
 
 // Options wires an Uplink. All fields are needed.
 type Options struct {
 	Config
-	Relay id.Relay
+	Relay  id.Relay
+	Region string // of this relay; "": none
 	// Admit is the door of tunnels.
 	Admit func(pass string, exporter, proof []byte) (token.Pass, error)
 	// Revoked says why a device's passes issued until then are void, or nil. It
@@ -63,8 +66,9 @@ type Options struct {
 	// Leaving is told of a device whose tunnel takes no more streams: idle
 	// ones that somebody keeps would hold it up.
 	Leaving func(id.Device)
-	// Elsewhere is where else the device's agent could go, host:port.
-	Elsewhere func(id.Device) []string
+	// Elsewhere is where else the device's agent could go, host:port, if its tunnel
+	// should be in that region; "": where this relay is.
+	Elsewhere func(d id.Device, region string) []string
 	// Arrived asks for VisitStarted for the visits to a device that go on, and
 	// EndVisit is its staff's wish that one ends.
 	Arrived    func(id.Device)
@@ -85,6 +89,7 @@ type Uplink struct {
 	// words keeps what is said of a device in the order in which its tunnels
 	// take over from each other.
 	words sync.Mutex
+	away  atomic.Int64 // links whose away is set
 
 	mu       sync.Mutex // guards what follows
 	draining bool
@@ -99,7 +104,7 @@ func New(o Options) *Uplink {
 	u := &Uplink{o: o, max: o.Max, links: xsync.NewMap[id.Device, *link](), held: make(map[*link]struct{}), tunnels: tunnel.Config{
 		HelloTimeout: o.Hello, Ping: o.Ping, Window: o.Window, Budget: mux.NewBudget(o.Windows),
 	}}
-	u.metrics = newMetrics(o, func() float64 { return float64(u.Count()) }, u.seconds, func() float64 { return float64(u.maxTunnels()) }, func() float64 { return float64(u.tunnels.Budget.Used()) })
+	u.metrics = newMetrics(o, func() float64 { return float64(u.Count()) }, u.seconds, func() float64 { return float64(u.away.Load()) }, func() float64 { return float64(u.maxTunnels()) }, func() float64 { return float64(u.tunnels.Budget.Used()) })
 	u.prober = newProber(u)
 	return u
 }

@@ -92,9 +92,13 @@ func newWorld(t *testing.T, configure func(*uplink.Config)) *world {
 		},
 		Withdraw: func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); delete(w.routes, d) },
 		Leaving:  func(d id.Device) { w.mu.Lock(); defer w.mu.Unlock(); w.left = append(w.left, d) },
-		Elsewhere: func(d id.Device) []string {
+		Region:   here,
+		Elsewhere: func(d id.Device, region string) []string {
 			if w.alone.Load() {
 				return nil
+			}
+			if region != "" {
+				return []string{string(d) + "." + region + ".example.com:8443"}
 			}
 			return []string{string(d) + ".example.com:8443"}
 		},
@@ -144,6 +148,7 @@ type agent struct {
 	*tunnel.Agent
 	ended chan error
 	drain chan tunnel.Drain
+	home  chan tunnel.Home
 	heard chan string // of visits
 	renew chan time.Duration
 }
@@ -169,7 +174,7 @@ func (w *world) dialAs(d id.Device, hello helloFunc) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &agent{Agent: a, ended: make(chan error, 1), drain: make(chan tunnel.Drain, 1), heard: make(chan string, 100), renew: make(chan time.Duration, 1)}
+	out := &agent{Agent: a, ended: make(chan error, 1), drain: make(chan tunnel.Drain, 1), home: make(chan tunnel.Home, 1), heard: make(chan string, 100), renew: make(chan time.Duration, 1)}
 	ctx, stop := context.WithCancel(w.ctx)
 	done := make(chan struct{})
 	go func() {
@@ -183,6 +188,7 @@ func (w *world) dialAs(d id.Device, hello helloFunc) (*agent, error) {
 				}
 			},
 			OnDrain:    func(d tunnel.Drain) { out.drain <- d },
+			OnHome:     func(h tunnel.Home) { out.home <- h },
 			OnRenew:    func(within time.Duration) { out.renew <- within },
 			OnVisit:    func(v tunnel.Visit) { out.heard <- string(v.ID) + " " + v.Who },
 			OnVisitEnd: func(v id.Visit, code fault.Code) { out.heard <- string(v) + " over: " + string(code) },

@@ -88,7 +88,7 @@ relay-cut and database-away are skipped, and the last line says so.`,
 	}
 	f := c.Flags()
 	f.IntVar(&o.Devices, "devices", 2000, "simulated PBXs")
-	f.IntVar(&o.Visits, "visits", 200, "of them are visited")
+	f.IntVar(&o.Visits, "visits", 60, "of them are visited")
 	f.BoolVar(&short, "short", false, "the failures that take little time, and those shorter")
 	f.DurationVar(&o.Scale.NATSAway, "nats-away", o.Scale.NATSAway, "how long all of NATS is away")
 	f.DurationVar(&o.Scale.DatabaseAway, "database-away", o.Scale.DatabaseAway, "how long PostgreSQL is away")

@@ -1,0 +1,62 @@
+package uplink
+
+import (
+	"time"
+
+	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
+)
+
+// homeEvery is between two words to an agent of where its tunnel should be: that it
+// has stayed is because it does not get there.
+const homeEvery = time.Hour
+
+// wishes notes where the tunnel should be; "": anywhere. It is one of the tunnel's
+// callbacks, which come one at a time.
+func (l *link) wishes(region string) {
+	var away *string
+	if region != "" && region != l.u.o.Region {
+		r := region // or each status would cost an allocation
+		away = &r
+	}
+	switch was := l.away.Swap(away); {
+	case was == nil && away != nil:
+		l.u.away.Add(1)
+	case was != nil && away == nil:
+		l.u.away.Add(-1)
+	}
+}
+
+// region is where the tunnel should be, if that is not where it is; "": it may be.
+func (l *link) region() string {
+	if r := l.away.Load(); r != nil {
+		return *r
+	}
+	return ""
+}
+
+// Away is how many tunnels should be in another region than this relay's.
+func (u *Uplink) Away() int { return int(u.away.Load()) }
+
+// Home tells up to n agents whose tunnels should be in another region where they
+// could go, if to knows. They go if they get there, new tunnel first; streams that
+// run on the old one have until deadline from then. It is not called twice at once.
+func (u *Uplink) Home(n int, deadline time.Duration, to func(d id.Device, region string, second bool) []string) (told int) {
+	u.links.Range(func(_ id.Device, l *link) bool {
+		region, age := l.region(), time.Since(l.since)
+		if region == "" || age < u.o.Settle || l.sent > 0 && age-l.sent < homeEvery || l.leaving.Load() || l.asked.Load() {
+			return true
+		}
+		relays := to(l.device, region, l.second.Load())
+		if len(relays) == 0 {
+			return true
+		}
+		l.sent = age
+		if l.relay.Home(tunnel.Home{Deadline: deadline, Relays: relays}) == nil { // else its pings see to it
+			told++
+		}
+		return told < n
+	})
+	u.metrics.home.Add(float64(told))
+	return told
+}

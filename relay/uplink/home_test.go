@@ -1,0 +1,105 @@
+package uplink_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"trunkline/internal/id"
+	"trunkline/internal/tunnel"
+	"trunkline/relay/uplink"
+)
+
+// wishing is connect for a device that should be in a region.
+func (w *world) wishing(region string) (id.Device, *agent) {
+	w.t.Helper()
+	d := id.NewDevice()
+	a := w.connect(d)
+	away := w.Away()
+	if err := a.SendStatus(tunnel.Status{Region: region}); err != nil {
+		w.t.Fatal(err)
+	}
+	if region != here && region != "" {
+		w.eventually("it should be elsewhere", func() bool { return w.Away() == away+1 })
+	}
+	return d, a
+}
+
+const here = "eu" // where the world's relay is
+
+// Of four devices two should be in another region, and only one of these regions has
+// room: that agent is told, once, and a drain sends the other one by its own wish.
+func TestHome(t *testing.T) {
+	w := newWorld(t, func(c *uplink.Config) { c.Settle = 0 })
+	w.wishing("")
+	w.wishing(here)
+	us, toUS := w.wishing("us")
+	asia, toAsia := w.wishing("asia")
+	var asked []string
+	to := func(d id.Device, region string, second bool) []string {
+		asked = append(asked, fmt.Sprintf("%s %s %t", d, region, second))
+		if region != "us" {
+			return nil
+		}
+		return []string{"relay-us.example.com:8443"}
+	}
+	if n := w.Home(10, time.Minute, to); n != 1 {
+		t.Errorf("%d were told", n)
+	}
+	select {
+	case got := <-toUS.home:
+		if got.Deadline != time.Minute || !slices.Equal(got.Relays, []string{"relay-us.example.com:8443"}) {
+			t.Errorf("it heard %+v", got)
+		}
+	case <-time.After(patience):
+		t.Fatal("it heard nothing")
+	}
+	slices.Sort(asked)
+	want := []string{string(us) + " us false", string(asia) + " asia false"}
+	slices.Sort(want)
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked for %v, want %v", asked, want)
+	}
+	if n := w.Home(10, time.Minute, to); n != 0 {
+		t.Errorf("told again at once: %d", n)
+	}
+	const metrics = `# HELP trunkline_relay_tunnels_away Of these, those whose account wishes them in another region than this relay's.
+# TYPE trunkline_relay_tunnels_away gauge
+trunkline_relay_tunnels_away 2
+# HELP trunkline_relay_tunnels_sent_home_total Tunnels whose agents were told that relays of the region they should be in have room.
+# TYPE trunkline_relay_tunnels_sent_home_total counter
+trunkline_relay_tunnels_sent_home_total 1
+`
+	if err := testutil.GatherAndCompare(w.reg, strings.NewReader(metrics), "trunkline_relay_tunnels_away", "trunkline_relay_tunnels_sent_home_total"); err != nil {
+		t.Error(err)
+	}
+
+	if err := toUS.SendStatus(tunnel.Status{}); err != nil { // the account wishes for no region any more
+		t.Fatal(err)
+	}
+	w.eventually("it may be here", func() bool { return w.Away() == 1 })
+	go w.Drain(w.ctx, 0, nil)
+	select {
+	case d := <-toAsia.drain:
+		if want := []string{string(asia) + ".asia.example.com:8443"}; !slices.Equal(d.Relays, want) {
+			t.Errorf("the drain sends it to %v, want %v", d.Relays, want)
+		}
+	case <-time.After(patience):
+		t.Fatal("it was not asked to move")
+	}
+	_ = toAsia.Stop(w.ctx)
+	w.eventually("none is away", func() bool { return w.Away() == 0 })
+}
+
+// Who has just come is left alone.
+func TestHomeWaits(t *testing.T) {
+	w := newWorld(t, nil)
+	w.wishing("us")
+	if n := w.Home(10, time.Minute, func(id.Device, string, bool) []string { return []string{"relay-us.example.com:8443"} }); n != 0 {
+		t.Errorf("%d were told", n)
+	}
+}
