@@ -16,6 +16,10 @@ import (
 const (
 	dialTimeout = 3 * time.Second
 	maxBackoff  = 2 * time.Second
+	// A server that answers no ping is given up after twice to three times askEvery, as
+	// one whose machine is lost: about when a lease that it keeps a relay from renewing
+	// has been missed long enough for control to notice.
+	askEvery = 3 * time.Second
 )
 
 // clientOptions are what the in-process client and a dialled one share.
@@ -30,7 +34,7 @@ func (b *Bus) clientOptions() []nats.Option {
 		// Without a buffer a write fails while the server is away, rather
 		// than arrive later, when it may be wrong.
 		nats.ReconnectBufSize(-1),
-		nats.PingInterval(10 * time.Second),
+		nats.PingInterval(askEvery),
 		nats.MaxPingsOutstanding(2),
 		nats.ConnectHandler(func(nc *nats.Conn) { b.connected(nc) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { b.connected(nc) }),

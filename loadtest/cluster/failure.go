@@ -16,6 +16,8 @@ type Failure struct {
 	About string
 	// Cuts needs nodes whose network can be cut.
 	Cuts bool
+	// Blind takes so much of NATS that control cannot know.
+	Blind bool
 	// Do does it and undoes it. It returns facts for people, when the nodes are as
 	// they were.
 	Do func(context.Context, *Scene) error
@@ -108,6 +110,9 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	row.see(w, s.hit)
 	row.lose(l.losses.all, s.hit, still, s.part, s.relayAt)
 	f.Judge(&row)
+	if !f.Blind && row.Dark > unknown.Seconds() {
+		row.late("control did not know for %.0f s, and most of NATS was there; the goal is %v", row.Dark, unknown)
+	}
 	return row
 }
 

@@ -26,10 +26,34 @@ var natsNodeKilled = Failure{
 	Judge: nothingLost,
 }
 
+// natsNodeFrozen stops each node in turn, which tells nobody: whoever is connected to
+// it, and what it leads, has to go elsewhere.
+var natsNodeFrozen = Failure{
+	Name: "nats-node-frozen", About: "SIGSTOP of each nats-server of three in turn, and SIGCONT after a while",
+	Do: func(ctx context.Context, s *Scene) error {
+		s.now()
+		for _, m := range s.nats {
+			m.Signal(syscall.SIGSTOP)
+			s.wait(ctx, s.Scale.Frozen)
+			m.Signal(syscall.SIGCONT)
+			for m.Ready(ctx) != nil && clock.Sleep(ctx, lookEvery) {
+			}
+			s.wait(ctx, caughtUp)
+		}
+		return ctx.Err()
+	},
+	Judge: nothingLost,
+}
+
+// caughtUp is what a nats-server gets to have what was said without it, before the next
+// one is stopped: it takes two of three to say something.
+const caughtUp = 10 * time.Second
+
 // natsGone takes all of NATS. It comes back with an empty memory, and knows from
 // its disk which buckets there were.
 var natsGone = Failure{
 	Name: "nats-gone", About: "kill -9 of all nats-servers; started again after a while, their memory empty",
+	Blind: true,
 	Do:    func(ctx context.Context, s *Scene) error { return s.withoutNATS(ctx, func() error { return nil }) },
 	Judge: nothingLost,
 }
@@ -37,6 +61,7 @@ var natsGone = Failure{
 // natsNew takes its disk too.
 var natsNew = Failure{
 	Name: "nats-new", About: "kill -9 of all nats-servers; started again after a while, memory and disk empty",
+	Blind: true,
 	Do: func(ctx context.Context, s *Scene) error {
 		return s.withoutNATS(ctx, func() error {
 			return all(s.nats, func(m *member) error { return os.RemoveAll(s.path(m.name)) })
@@ -48,6 +73,7 @@ var natsNew = Failure{
 // natsFrozen is NATS that takes connections and words, and answers nothing.
 var natsFrozen = Failure{
 	Name: "nats-frozen", About: "SIGSTOP of all nats-servers, and SIGCONT after a while",
+	Blind: true,
 	Do: func(ctx context.Context, s *Scene) error {
 		revoked, err := s.endedVisit(ctx)
 		if err != nil {
@@ -70,6 +96,7 @@ var natsFrozen = Failure{
 // natsMinority leaves one of three, which takes nothing alone.
 var natsMinority = Failure{
 	Name: "nats-minority", About: "kill -9 of two nats-servers of three; started again after a while",
+	Blind: true,
 	Do: func(ctx context.Context, s *Scene) error {
 		revoked, err := s.endedVisit(ctx)
 		if err != nil {
@@ -116,11 +143,9 @@ func (s *Scene) withoutNATS(ctx context.Context, meanwhile func() error) error {
 	}
 	s.now()
 	_ = all(s.nats, func(m *member) error { m.Kill(); return nil })
-	s.wait(ctx, s.Scale.NATSAway)
-	if err := meanwhile(); err != nil {
-		return err
-	}
-	if err := all(s.nats, func(m *member) error { return m.Start(ctx) }); err != nil {
+	err = s.notKnown(ctx)
+	s.wait(ctx, time.Until(s.hit.Add(s.Scale.NATSAway)))
+	if err := errors.Join(err, meanwhile(), all(s.nats, func(m *member) error { return m.Start(ctx) })); err != nil {
 		return err
 	}
 	return s.stillHolds(ctx, revoked, "NATS was back")

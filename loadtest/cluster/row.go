@@ -40,10 +40,11 @@ type Row struct {
 	Healthy float64  `json:"healthy_s"`      // until the last request that failed was due
 	Wrong   int      `json:"wrong_statuses"` // devices about which control was wrong for more than 10 s
 	Longest float64  `json:"longest_wrong_s"`
-	Samples int      `json:"samples"`         // of what control says
-	Facts   []string `json:"facts,omitzero"`  // what the failure itself found
-	Faults  []string `json:"faults,omitzero"` // goals that were missed
-	Late    []string `json:"late,omitzero"`   // and those that a slow machine misses
+	Dark    float64  `json:"longest_unknown_s"` // for how long control said of a device that it does not know
+	Samples int      `json:"samples"`           // of what control says
+	Facts   []string `json:"facts,omitzero"`    // what the failure itself found
+	Faults  []string `json:"faults,omitzero"`   // goals that were missed
+	Late    []string `json:"late,omitzero"`     // and those that a slow machine misses
 }
 
 // visits are the kinds of requests of visits that are open.
@@ -91,6 +92,7 @@ func (r *Row) see(w *watch, hit time.Time) {
 	}
 	for _, d := range w.devices {
 		r.Longest = max(r.Longest, d.longest.Seconds())
+		r.Dark = max(r.Dark, d.darkest.Seconds())
 		if d.longest > excused {
 			r.Wrong++
 		}

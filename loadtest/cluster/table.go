@@ -37,6 +37,9 @@ func Print(w io.Writer, rows []Row) error {
 		if sum(r.Console) > 0 {
 			fmt.Fprintf(w, "  control: %s\n", codes(r.Console))
 		}
+		if r.Dark > 0 {
+			fmt.Fprintf(w, "  control said of a PBX that it does not know, for %.0f s at the longest\n", r.Dark)
+		}
 		for _, f := range r.Facts {
 			fmt.Fprintf(w, "  %s\n", f)
 		}

@@ -38,6 +38,8 @@ type watched struct {
 	right   time.Time // when control was asked last that said so
 	wrong   bool      // it said otherwise, the last time
 	longest time.Duration
+	dark    time.Time // since when control has said that it does not know; zero: it says something
+	darkest time.Duration
 }
 
 const (
@@ -45,6 +47,8 @@ const (
 	sampleEvery = 2 * time.Second
 	// excused is how long control may be wrong about a device after a failure.
 	excused = 10 * time.Second
+	// unknown is how long it may say that it does not know, while most of NATS is there.
+	unknown = 20 * time.Second
 )
 
 func newWatch(c *Cluster, pbxs []*fleet.PBX) *watch {
@@ -124,8 +128,9 @@ func (w *watch) judge(said map[id.Serial]string, asked time.Time) {
 		if up[i] != d.is || d.since.After(asked) {
 			continue
 		}
-		// That it is not known is true, if control says so.
 		word := said[d.serial]
+		d.heed(word == controlapi.StatusUnknown, asked)
+		// That it is not known is true, if control says so.
 		if d.wrong = word != controlapi.StatusUnknown && (word == controlapi.StatusConnected) != d.is; !d.wrong {
 			d.right = asked
 			continue
@@ -135,6 +140,19 @@ func (w *watch) judge(said map[id.Serial]string, asked time.Time) {
 			from = d.right
 		}
 		d.longest = max(d.longest, asked.Sub(from))
+	}
+}
+
+// heed takes whether control, asked then, did not know of the device.
+func (d *watched) heed(dark bool, asked time.Time) {
+	if dark && d.dark.IsZero() {
+		d.dark = asked
+	}
+	if !d.dark.IsZero() {
+		d.darkest = max(d.darkest, asked.Sub(d.dark))
+	}
+	if !dark {
+		d.dark = time.Time{}
 	}
 }
 

@@ -47,3 +47,26 @@ func TestHowLongControlWasWrong(t *testing.T) {
 	f("wrong by itself", 4, true, moment{at: 20, up: true, said: on}, moment{at: 22, up: true, said: off}, moment{at: 24, up: true, said: off}, moment{at: 26, up: true, said: on})
 	f("it does not know", 0, false, moment{at: 1}, moment{at: 30, said: unknown})
 }
+
+// How long control does not know counts from when it said so first to when it says
+// something, or was asked last.
+func TestHowLongControlDoesNotKnow(t *testing.T) {
+	began := time.Now()
+	w := &watch{devices: []*watched{newWatched("SN", func() bool { return true }, began)}}
+	say := func(second int, said string) time.Duration {
+		w.judge(map[id.Serial]string{"SN": said}, began.Add(time.Duration(second)*time.Second))
+		return w.devices[0].darkest
+	}
+	for _, x := range []struct {
+		at   int
+		said string
+		want int
+	}{
+		{2, controlapi.StatusConnected, 0}, {4, controlapi.StatusUnknown, 0}, {6, controlapi.StatusUnknown, 2}, {8, controlapi.StatusConnected, 4},
+		{20, controlapi.StatusUnknown, 4}, {23, controlapi.StatusUnknown, 4}, {26, controlapi.StatusUnknown, 6},
+	} {
+		if got := say(x.at, x.said); got != time.Duration(x.want)*time.Second {
+			t.Errorf("after %d s: %v, want %d s", x.at, got, x.want)
+		}
+	}
+}
