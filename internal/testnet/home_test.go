@@ -2,8 +2,10 @@ package testnet_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"trunkline/cmd/trunkline/up"
 	"trunkline/internal/controlapi"
@@ -12,13 +14,16 @@ import (
 	"trunkline/relay"
 )
 
+// streamIdle is for how long a stream is kept that serves nobody.
+const streamIdle = 50 * time.Millisecond
+
 // A PBX goes to the region that its account wishes for once a relay is there, and to
 // another one when the wish is another; who visits it meanwhile notices nothing.
 func TestAPBXGoesHome(t *testing.T) {
 	more := &testnet.More{Names: []id.Relay{"relay-2"}}
 	w := testnet.Start(t, func(c *up.Config) {
 		more.WithRelays(c)
-		c.Relay.Region, c.Relay.Tunnels.Settle = "eu", 0
+		c.Relay.Region, c.Relay.Tunnels.Settle, c.Relay.Edge.Limits.StreamIdle = "eu", 0, streamIdle
 	})
 	wish := func(region string) {
 		t.Helper()
@@ -49,6 +54,7 @@ func TestAPBXGoesHome(t *testing.T) {
 				t.Errorf("page %d: %v", n, err)
 				return
 			}
+			time.Sleep(rand.N(4 * streamIdle)) // a tunnel is left when nothing runs on it
 		}
 	})
 	defer visiting.Wait()

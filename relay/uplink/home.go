@@ -39,12 +39,13 @@ func (l *link) region() string {
 func (u *Uplink) Away() int { return int(u.away.Load()) }
 
 // Home tells up to n agents whose tunnels should be in another region where they
-// could go, if to knows. They go if they get there, new tunnel first; streams that
-// run on the old one have until deadline from then. It is not called twice at once.
+// could go, if to knows and nothing runs on the tunnel: nobody's download is cut for
+// it. They go if they get there, new tunnel first; streams that came meanwhile have
+// until deadline from then. It is not called twice at once.
 func (u *Uplink) Home(n int, deadline time.Duration, to func(d id.Device, region string, second bool) []string) (told int) {
 	u.links.Range(func(_ id.Device, l *link) bool {
 		region, age := l.region(), time.Since(l.since)
-		if region == "" || age < u.o.Settle || l.sent > 0 && age-l.sent < homeEvery || l.leaving.Load() || l.asked.Load() {
+		if region == "" || age < u.o.Settle || l.sent > 0 && age-l.sent < homeEvery || l.leaving.Load() || l.asked.Load() || l.relay.Streams() > 0 {
 			return true
 		}
 		relays := to(l.device, region, l.second.Load())

@@ -31,14 +31,20 @@ func (w *world) wishing(region string) (id.Device, *agent) {
 
 const here = "eu" // where the world's relay is
 
-// Of four devices two should be in another region, and only one of these regions has
-// room: that agent is told, once, and a drain sends the other one by its own wish.
+// Of five devices three should be in another region, and only one of these regions has
+// room: that agent is told, once, and not while something runs on its tunnel; a drain
+// sends the other one by its own wish.
 func TestHome(t *testing.T) {
 	w := newWorld(t, func(c *uplink.Config) { c.Settle = 0 })
 	w.wishing("")
 	w.wishing(here)
 	us, toUS := w.wishing("us")
 	asia, toAsia := w.wishing("asia")
+	busy, toBusy := w.wishing("us")
+	s, err := w.Dial(w.ctx, busy, tunnel.Header{Service: "portal"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var asked []string
 	to := func(d id.Device, region string, second bool) []string {
 		asked = append(asked, fmt.Sprintf("%s %s %t", d, region, second))
@@ -65,14 +71,19 @@ func TestHome(t *testing.T) {
 		t.Errorf("asked for %v, want %v", asked, want)
 	}
 	if n := w.Home(10, time.Minute, to); n != 0 {
-		t.Errorf("told again at once: %d", n)
+		t.Errorf("told again at once, or while something runs: %d", n)
 	}
+	s.Reset()
+	w.eventually("nothing runs there any more", func() bool { return w.Home(10, time.Minute, to) == 1 })
+	<-toBusy.home
+	_ = toBusy.Stop(w.ctx)
+	w.eventually("it is gone", func() bool { return w.Away() == 2 })
 	const metrics = `# HELP trunkline_relay_tunnels_away Of these, those whose account wishes them in another region than this relay's.
 # TYPE trunkline_relay_tunnels_away gauge
 trunkline_relay_tunnels_away 2
 # HELP trunkline_relay_tunnels_sent_home_total Tunnels whose agents were told that relays of the region they should be in have room.
 # TYPE trunkline_relay_tunnels_sent_home_total counter
-trunkline_relay_tunnels_sent_home_total 1
+trunkline_relay_tunnels_sent_home_total 2
 `
 	if err := testutil.GatherAndCompare(w.reg, strings.NewReader(metrics), "trunkline_relay_tunnels_away", "trunkline_relay_tunnels_sent_home_total"); err != nil {
 		t.Error(err)
