@@ -51,7 +51,7 @@ TESTS := -vet=off -shuffle=on -ldflags=-s
 
 FUZZTIME ?= 20s
 
-.PHONY: help build run test test-watched test-others test-counts race check lint others fuzz fuzz-keep bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross walk cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
+.PHONY: help build run test test-watched test-others test-counts race check lint others fuzz fuzz-keep bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross walk units cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -141,7 +141,11 @@ bench-ci-proof: build ## shows that bench-ci sees a sleep and allocations in the
 walk: test-deps build nats-server ## as root: docs/operations.md's three machines, by its own commands
 	TRUNKLINE_WALK=1 $(PLAIN) test -vet=off -count=1 -v ./configs/walk
 
-cluster-test: walk ## lets every part of a whole installation fail in turn, under load
+units: test-deps build nats-server ## as root: configs/systemd's units, under systemd itself
+	@scripts/debs systemd-container
+	TRUNKLINE_BOOT=1 $(PLAIN) test -vet=off -count=1 -v ./configs/boot
+
+cluster-test: walk units ## lets every part of a whole installation fail in turn, under load
 	bin/trunkline-loadtest cluster --nats-server $(TOOLS)/nats-server --json bin/cluster.json
 
 # The same programs, but for clocks that can be set: in all of them package time is
