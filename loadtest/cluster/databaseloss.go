@@ -23,7 +23,7 @@ var databaseRestarted = Failure{
 
 // databaseAway is a database that nobody reaches, for long.
 var databaseAway = Failure{
-	Name: "database-away", About: "PostgreSQL's network is cut, and comes back after a while", Cuts: true,
+	Name: "database-away", About: "PostgreSQL's network is cut, and comes back after a while", Cuts: true, Mute: true,
 	Do: func(ctx context.Context, s *Scene) error {
 		s.now()
 		if err := s.net.cut(s.db.node, true); err != nil {

@@ -18,6 +18,8 @@ type Failure struct {
 	Cuts bool
 	// Blind takes so much of NATS that control cannot know.
 	Blind bool
+	// Mute takes the database, without which control answers nothing.
+	Mute bool
 	// Do does it and undoes it. It returns facts for people, when the nodes are as
 	// they were.
 	Do func(context.Context, *Scene) error
@@ -112,6 +114,11 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	f.Judge(&row)
 	if !f.Blind && row.Dark > unknown.Seconds() {
 		row.late("control did not know for %.0f s, and most of NATS was there; the goal is %v", row.Dark, unknown)
+	}
+	// Each answer is of all PBXs, and takes a while: a third of those it was asked for
+	// is enough to be held against what is so.
+	if few := int(row.Seconds / sampleEvery.Seconds() / 3); !f.Mute && row.Samples < few {
+		row.late("control said only %d times how its PBXs are, in %.0f s", row.Samples, row.Seconds)
 	}
 	return row
 }
