@@ -42,10 +42,7 @@ func (a *Agent) SetAccess(x Access) {
 
 // sendStatus tells the relays that hold a tunnel what is true now.
 func (a *Agent) sendStatus() {
-	s := a.status()
-	for _, h := range a.state.tunnels() {
-		a.tell(h, s)
-	}
+	a.tellNow(a.state.tunnels()...)
 	a.second.tell(func(h *held) { a.tell(h, a.secondStatus()) })
 }
 

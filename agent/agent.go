@@ -66,6 +66,7 @@ type Agent struct {
 
 	activating sync.Mutex  // one at a time
 	telling    atomic.Bool // the PBX of its account: one at a time too
+	saying     sync.Mutex  // held while relays are told a status
 
 	mu       sync.Mutex
 	settings manage.Settings // as on disk

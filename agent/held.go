@@ -29,6 +29,7 @@ type held struct {
 	link   link
 	relay  id.Relay
 	tunnel id.Tunnel
+	addr   string // of a second one's relay
 	since  time.Time
 	drain  chan tunnel.Drain // at most one is of interest
 	home   chan tunnel.Home  // the same
@@ -47,15 +48,16 @@ func (a *Agent) start(ctx context.Context, l link) *held {
 	a.state.up(h, a.passes.identity().serving())
 	a.met.up.Inc()
 	a.carry(run, h)
-	a.tell(h, a.status())
+	a.tellNow(h)
 	a.second.firstIs(h.relay)
 	return h
 }
 
 // startSecond is start for the second tunnel. It gives the one before, which is
 // no more.
-func (a *Agent) startSecond(ctx context.Context, l link) (old *held) {
+func (a *Agent) startSecond(ctx context.Context, l link, addr string) (old *held) {
 	h, run := newHeld(ctx, l)
+	h.addr = addr
 	if old = a.second.swap(h); old == nil {
 		a.met.second.Inc()
 	}
@@ -71,6 +73,16 @@ func newHeld(ctx context.Context, l link) (h *held, run context.Context) {
 		link: l, relay: w.Relay, tunnel: w.Tunnel, since: time.Now(),
 		drain: make(chan tunnel.Drain, 1), home: make(chan tunnel.Home, 1), doubt: make(chan int, 1), done: make(chan struct{}), cut: cut,
 	}, run
+}
+
+// tellNow says what is so now on first tunnels: what is said last is what was so last.
+func (a *Agent) tellNow(hs ...*held) {
+	a.saying.Lock()
+	defer a.saying.Unlock()
+	s := a.status()
+	for _, h := range hs {
+		a.tell(h, s)
+	}
 }
 
 // tell says what is behind h. If that fails the tunnel's end will say why.

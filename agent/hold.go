@@ -31,6 +31,7 @@ func (a *Agent) hold(ctx context.Context) {
 	retry := backoff{base: retryBase, max: retryMax}
 	var moving *held // asked to leave; serves until its successor is up
 	var deadline time.Time
+	var home homeward
 	a.wg.Go(func() { a.keepSecond(ctx) })
 	for {
 		next, err := a.open(ctx)
@@ -71,7 +72,7 @@ func (a *Agent) hold(ctx context.Context) {
 					next = h
 				}
 			case to := <-next.home:
-				if h := a.goHome(ctx, next, to); h != nil {
+				if h := a.goHome(ctx, next, to, &home); h != nil {
 					a.retire(ctx, next, to.Deadline)
 					next = h
 				}

@@ -115,7 +115,7 @@ func TestLossOnTheWayHome(t *testing.T) {
 // elsewhere itself is made anew at the first place of the list.
 func TestSecondTunnelAndHome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := homeWorld(t)
+		w := homeWorld(t, "r7.example.com:443")
 		i := warm(identity())
 		i.Relays = []string{"r3.example.com:443"}
 		w.run(i)
@@ -133,10 +133,59 @@ func TestSecondTunnelAndHome(t *testing.T) {
 		if now != second || next.welcome.Relay == "r1" {
 			t.Fatalf("the first is at %s, the second at %s", now.welcome.Relay, next.welcome.Relay)
 		}
-		next.home(tunnel.Home{Deadline: time.Minute, Relays: []string{"r2.example.com:443"}})
+		// Its pass is of a time when there were no relays at home. It is at the first one's
+		// relay then, at one that does not answer, and at one that nobody has named before.
+		next.home(tunnel.Home{Deadline: time.Minute, Relays: []string{"r1.example.com:443", "r7.example.com:443", "r8.example.com:443"}})
 		time.Sleep(2 * time.Minute)
-		if now, last := w.pairOf(); now != second || last == next {
-			t.Errorf("the first is at %s, the second still at %s", now.welcome.Relay, last.welcome.Relay)
+		now, last := w.pairOf()
+		if now != second || last.welcome.Relay != "r8" || next.reason() != fault.AgentStopped {
+			t.Fatalf("the first is at %s, the second at %s", now.welcome.Relay, last.welcome.Relay)
+		}
+		// It stays, where none takes it, and when it is lost it is not sought there only.
+		time.Sleep(time.Hour)
+		last.home(tunnel.Home{Deadline: time.Minute, Relays: []string{"r7.example.com:443"}})
+		time.Sleep(time.Hour)
+		if _, still := w.pairOf(); still != last {
+			t.Errorf("the second is at %s", still.welcome.Relay)
+		}
+		// As the first one it is sought where it was.
+		now.end(fault.ConnectionLost)
+		time.Sleep(time.Minute)
+		first, second = w.pairOf()
+		if first != last {
+			t.Fatalf("the first is at %s", first.welcome.Relay)
+		}
+		second.end(fault.ConnectionLost)
+		first.end(fault.ConnectionLost)
+		time.Sleep(2 * time.Second)
+		if got := w.attempts(); got[len(got)-1].addr != "r8.example.com:443" {
+			t.Errorf("it was sought at %s", got[len(got)-1].addr)
+		}
+		w.stop()
+	})
+}
+
+// However often relays say so, a region is sought once in a while; and a relay that is
+// the same by another name is none.
+func TestHomeIsNotSoughtAllTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := homeWorld(t, "r3.example.com:443")
+		w.run(identity())
+		time.Sleep(time.Hour)
+		first := w.latest()
+		before := len(w.attempts())
+		for range 60 {
+			first.home(tunnel.Home{Deadline: time.Minute, Relays: []string{"r3.example.com:443"}})
+			time.Sleep(10 * time.Second)
+		}
+		if n := len(w.attempts()) - before; n > 2 {
+			t.Errorf("%d attempts in ten minutes", n)
+		}
+		time.Sleep(time.Hour)
+		first.home(tunnel.Home{Deadline: time.Minute, Relays: []string{"r1.other.example.com:443"}})
+		time.Sleep(time.Minute)
+		if first.reason() != "" || w.open() != 1 {
+			t.Errorf("it left r1 for r1: %q, %d tunnels", first.reason(), w.open())
 		}
 		w.stop()
 	})

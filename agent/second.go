@@ -107,12 +107,8 @@ func (a *Agent) promoted() *held {
 	if h == nil {
 		return nil
 	}
-	for _, p := range a.passes.identity().Second {
-		if p.Relay == h.relay {
-			a.relays.settle(p.Addr)
-			break
-		}
-	}
+	a.tried = h.addr
+	a.relays.settle(h.addr)
 	return h
 }
 
@@ -131,7 +127,7 @@ func (a *Agent) promote() *held {
 	a.met.second.Dec()
 	a.met.up.Inc()
 	a.state.up(h, a.passes.identity().serving())
-	a.tell(h, a.status())
+	a.tellNow(h)
 	a.log.Info("the second tunnel is the first now", zap.String("relay", string(h.relay)), zap.String("tunnel", string(h.tunnel)))
 	s.poke()
 	return h
@@ -144,6 +140,7 @@ func (a *Agent) keepSecond(ctx context.Context) {
 	var due time.Time    // of the next attempt; zero: it is not known yet
 	var leaving id.Relay // asked its tunnel to move
 	at := 0              // in the list of places
+	var last homeward
 	for {
 		first, h := a.second.now()
 		places := a.placesBeside(first, leaving)
@@ -159,7 +156,7 @@ func (a *Agent) keepSecond(ctx context.Context) {
 		case time.Now().Before(due):
 			wait = time.Until(due)
 		default:
-			err := a.openSecond(ctx, places[at%len(places)])
+			err := a.openSecond(ctx, ctx, places[at%len(places)].Addr)
 			if err == nil {
 				leaving, due = "", time.Time{}
 				continue
@@ -192,8 +189,8 @@ func (a *Agent) keepSecond(ctx context.Context) {
 			due = time.Now().Add(max(retry.next(), a.secondIn()))
 		case d := <-drain:
 			leaving, due = h.relay, time.Now().Add(between(0, min(max(d.Within, 0), maxHint)+1))
-		case <-home:
-			leaving, due, at = h.relay, time.Now(), 0 // the list begins with where it should be
+		case to := <-home:
+			a.goHomeSecond(ctx, h, to, &last)
 		case <-t.C:
 		}
 		t.Stop()
@@ -226,9 +223,10 @@ next:
 	return out
 }
 
-// openSecond makes one attempt. The tunnel there was is let go afterwards.
-func (a *Agent) openSecond(ctx context.Context, p tunnel.Place) error {
-	l, err := a.line.dialSecond(ctx, p.Addr, a.passes.identity().Pass.Token)
+// openSecond makes one attempt, within a context. The tunnel there was is let go
+// afterwards.
+func (a *Agent) openSecond(ctx, within context.Context, addr string) error {
+	l, err := a.line.dialSecond(within, addr, a.passes.identity().Pass.Token)
 	if err != nil {
 		a.met.failed(err)
 		return err
@@ -238,7 +236,7 @@ func (a *Agent) openSecond(ctx context.Context, p tunnel.Place) error {
 		a.hangUp(ctx, l)
 		return fault.New(fault.VersionMismatch, "The relay %s holds the first tunnel, or knows of no second ones.", w.Relay)
 	}
-	if old := a.startSecond(ctx, l); old != nil {
+	if old := a.startSecond(ctx, l, addr); old != nil {
 		a.endSecond(ctx, old)
 	}
 	return nil

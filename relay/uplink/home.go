@@ -7,9 +7,13 @@ import (
 	"trunkline/internal/tunnel"
 )
 
-// homeEvery is between two words to an agent of where its tunnel should be: that it
-// has stayed is because it does not get there.
-const homeEvery = time.Hour
+const (
+	// homeEvery is between two words to an agent of where its tunnel should be: that it
+	// has stayed is because it does not get there.
+	homeEvery = time.Hour
+	// homeTime is how long an agent that was told may take to be there.
+	homeTime = time.Minute
+)
 
 // wishes notes where the tunnel should be; "": anywhere. It is one of the tunnel's
 // callbacks, which come one at a time.
@@ -35,6 +39,12 @@ func (l *link) region() string {
 	return ""
 }
 
+// wasSent reports whether the agent was told so in the time up to now.
+func (l *link) wasSent(within time.Duration) bool {
+	sent := l.sent.Load()
+	return sent > 0 && time.Since(l.since)-time.Duration(sent) < within
+}
+
 // Away is how many tunnels should be in another region than this relay's.
 func (u *Uplink) Away() int { return int(u.away.Load()) }
 
@@ -44,15 +54,15 @@ func (u *Uplink) Away() int { return int(u.away.Load()) }
 // until deadline from then. It is not called twice at once.
 func (u *Uplink) Home(n int, deadline time.Duration, to func(d id.Device, region string, second bool) []string) (told int) {
 	u.links.Range(func(_ id.Device, l *link) bool {
-		region, age := l.region(), time.Since(l.since)
-		if region == "" || age < u.o.Settle || l.sent > 0 && age-l.sent < homeEvery || l.leaving.Load() || l.asked.Load() || l.relay.Streams() > 0 {
+		region := l.region()
+		if region == "" || time.Since(l.since) < u.o.Settle || l.wasSent(homeEvery) || l.leaving.Load() || l.asked.Load() || l.relay.Streams() > 0 {
 			return true
 		}
 		relays := to(l.device, region, l.second.Load())
 		if len(relays) == 0 {
 			return true
 		}
-		l.sent = age
+		l.sent.Store(int64(max(time.Since(l.since), 1)))
 		if l.relay.Home(tunnel.Home{Deadline: deadline, Relays: relays}) == nil { // else its pings see to it
 			told++
 		}

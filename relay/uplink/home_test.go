@@ -2,6 +2,7 @@ package uplink_test
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/tunnel"
 	"trunkline/relay/uplink"
@@ -104,6 +106,41 @@ trunkline_relay_tunnels_sent_home_total 2
 	}
 	_ = toAsia.Stop(w.ctx)
 	w.eventually("none is away", func() bool { return w.Away() == 0 })
+}
+
+// What runs on a tunnel whose agent has gone home comes to its end, and that is no fight
+// of two agents.
+func TestGoneHome(t *testing.T) {
+	w := newWorld(t, func(c *uplink.Config) { c.Settle = 0 })
+	d, a := w.wishing("us")
+	if n := w.Home(1, time.Minute, func(id.Device, string, bool) []string { return []string{"relay-us.example.com:8443"} }); n != 1 {
+		t.Fatalf("%d were told", n)
+	}
+	<-a.home
+	s, err := w.Dial(w.ctx, d, tunnel.Header{Service: "portal"}) // before the new tunnel is heard of
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Superseded(d, "relay-us")
+	if _, err := w.Dial(w.ctx, d, tunnel.Header{Service: "portal"}); fault.CodeOf(err) != fault.NotConnected {
+		t.Errorf("a new stream: %v", err)
+	}
+	if _, err := s.Write([]byte("x")); err != nil { // the agent waits for that, and closes
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(s); err != nil {
+		t.Errorf("what ran was cut: %v", err)
+	}
+	if err := a.Stop(w.ctx); err != nil {
+		t.Error(err)
+	}
+	const metrics = `# HELP trunkline_relay_tunnels_replaced_total Tunnels closed because their device opened a newer one here. A steady rate means two agents with one key.
+# TYPE trunkline_relay_tunnels_replaced_total counter
+trunkline_relay_tunnels_replaced_total 0
+`
+	if err := testutil.GatherAndCompare(w.reg, strings.NewReader(metrics), "trunkline_relay_tunnels_replaced_total"); err != nil {
+		t.Error(err)
+	}
 }
 
 // Who has just come is left alone.

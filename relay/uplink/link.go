@@ -40,7 +40,7 @@ type link struct {
 	drained bool        // asked so by Drain, which alone looks at it
 
 	away atomic.Pointer[string] // the region where it should be; nil: it is there, or may be anywhere
-	sent time.Duration          // home, after since; Home's own
+	sent atomic.Int64           // home: how long after since, in ns; 0: never
 
 	words words // of visits, for the agent
 }

@@ -136,7 +136,9 @@ func (u *Uplink) Serve(ctx context.Context, c *tls.Conn, gone func()) {
 			}
 			if err == nil && h.Second {
 				l.second.Store(true)
-				err = u.besideFirst(pass.Device)
+				if f := u.besideFirst(pass.Device); f != nil {
+					err = f
+				}
 			}
 			return tunnel.Welcome{Relay: u.o.Relay, Tunnel: id.NewTunnel(), Ping: u.o.Ping, Second: h.Second}, err
 		})
@@ -158,9 +160,17 @@ func (u *Uplink) Serve(ctx context.Context, c *tls.Conn, gone func()) {
 }
 
 // take makes l the device's tunnel. The newest wins; an older one is closed
-// without being waited for: its socket may be stuck.
+// without being waited for: its socket may be stuck. But a second one does not win over
+// the first, which came while that was being admitted.
 func (u *Uplink) take(l *link) {
 	u.words.Lock()
+	if l.second.Load() {
+		if err := u.besideFirst(l.device); err != nil {
+			u.words.Unlock()
+			l.end(err)
+			return
+		}
+	}
 	old, loaded := u.links.LoadAndStore(l.device, l) // what was announced stands until l says otherwise, or has ended
 	u.words.Unlock()
 	if loaded {
@@ -170,7 +180,7 @@ func (u *Uplink) take(l *link) {
 
 // besideFirst refuses a second tunnel where the first one is: it would be lost
 // with it.
-func (u *Uplink) besideFirst(d id.Device) error {
+func (u *Uplink) besideFirst(d id.Device) *fault.Error {
 	if l, ok := u.links.Load(d); ok && !l.second.Load() {
 		return fault.New(fault.TooMany, "The PBX's first tunnel is at this relay; a second one belongs elsewhere.")
 	}
@@ -187,7 +197,7 @@ func (u *Uplink) Superseded(d id.Device, at id.Relay) {
 // supersede closes a tunnel that the device no longer speaks through. One that
 // was asked to move, or is taking its leave, ends with its last stream.
 func (u *Uplink) supersede(l *link, why string) {
-	if l.asked.Load() || l.leaving.Load() {
+	if l.asked.Load() || l.leaving.Load() || l.wasSent(homeTime) {
 		l.leave()
 		return
 	}
