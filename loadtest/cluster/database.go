@@ -87,8 +87,10 @@ func (b *standby) members() []*member {
 
 // start copies the database, follows it, and has it wait for that from now on.
 func (b *standby) start(ctx context.Context) (err error) {
-	from := "host=" + b.c.net.addr(b.c.db.node) + " port=" + portDatabase + " user=" + pgserver.User
-	b.member, b.server, err = b.c.databaseNode(b.node.name, b.node.n, b.of.Copy, "-c", "primary_conninfo="+from)
+	// Without times of its own a standby that was cut off tries on for as long as TCP
+	// does, minutes, and the primary waits for it.
+	from := "host=" + b.c.net.addr(b.c.db.node) + " port=" + portDatabase + " user=" + pgserver.User + " connect_timeout=3"
+	b.member, b.server, err = b.c.databaseNode(b.node.name, b.node.n, b.of.Copy, "-c", "primary_conninfo="+from, "-c", "wal_receiver_timeout=10s")
 	if err != nil {
 		return err
 	}

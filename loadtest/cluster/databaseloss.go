@@ -9,7 +9,7 @@ import (
 // databaseRestarted is a database that ends: every connection does, and soon it is
 // there again.
 var databaseRestarted = Failure{
-	Name: "database-restarted", About: "PostgreSQL ends at once (SIGQUIT) and is started again, in the middle of activations",
+	Name: "database-restarted", About: "PostgreSQL ends at once (SIGQUIT) and is started again, in the middle of activations", Mute: true,
 	Do: func(ctx context.Context, s *Scene) error {
 		return s.activating(ctx, func() error {
 			s.now()
@@ -25,12 +25,19 @@ var databaseRestarted = Failure{
 var databaseAway = Failure{
 	Name: "database-away", About: "PostgreSQL's network is cut, and comes back after a while", Cuts: true, Mute: true,
 	Do: func(ctx context.Context, s *Scene) error {
+		revoked, err := s.endedVisit(ctx)
+		if err != nil {
+			return err
+		}
 		s.now()
 		if err := s.net.cut(s.db.node, true); err != nil {
 			return err
 		}
 		s.wait(ctx, s.Scale.DatabaseAway)
-		return s.net.cut(s.db.node, false)
+		if err := s.net.cut(s.db.node, false); err != nil {
+			return err
+		}
+		return s.stillHolds(ctx, revoked, "PostgreSQL was reached again")
 	},
 	Judge: nothingLost,
 }
@@ -42,7 +49,7 @@ const noticedAfter = 5 * time.Second
 // databaseFailsOver is the loss of the machine of the database, for good. It is the
 // last that happens: there is no standby after it.
 var databaseFailsOver = Failure{
-	Name: "database-fails-over", About: "PostgreSQL's machine is lost in the middle of activations, and its standby is made the database",
+	Name: "database-fails-over", About: "PostgreSQL's machine is lost in the middle of activations, and its standby is made the database", Mute: true,
 	Do: func(ctx context.Context, s *Scene) error {
 		return s.activating(ctx, func() error {
 			s.now()
