@@ -15,6 +15,7 @@ import (
 // A relay that is added gets its part of the tunnels that are up, and who visits a PBX
 // meanwhile notices nothing.
 func TestANewRelayIsFilled(t *testing.T) {
+	t.Parallel()
 	more := &testnet.More{Names: []id.Relay{"relay-2"}}
 	const pbxs = 40
 	licensed := connections(t, pbxs)

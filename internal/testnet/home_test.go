@@ -19,6 +19,7 @@ const streamIdle = 50 * time.Millisecond
 // A PBX goes to the region that its account wishes for once a relay is there, and to
 // another one when the wish is another; who visits it meanwhile notices nothing.
 func TestAPBXGoesHome(t *testing.T) {
+	t.Parallel()
 	more := &testnet.More{Names: []id.Relay{"relay-2"}}
 	w := testnet.Start(t, func(c *up.Config) {
 		more.WithRelays(c)
