@@ -21,6 +21,7 @@ of() { systemctl show -p "$2" --value "$1"; } # a property of a unit
 # anew unit pid: it runs as another process
 anew() { [ "$(of "$1" ActiveState)" = active ] && [ "$(of "$1" MainPID)" != "$2" ] && [ "$(of "$1" MainPID)" != 0 ]; }
 
+# begins unit
 begins() {
   systemctl enable --now "$1"
   is "$1 starts" 0 $?
@@ -63,7 +64,7 @@ lives() {
   comes "the journal says why" sh -c "journalctl -u $u --no-pager -o cat | grep -i watchdog"
 }
 
-# ends unit [result]
+# ends unit
 ends() {
   systemctl stop "$1"
   is "$1 stops" 0 $?
