@@ -99,6 +99,35 @@ func hasten(t *testing.T, ctx context.Context) {
 	}
 }
 
+// A page that was fetched before a device changed, and comes after the news of it,
+// does not leave the row as it was before.
+func TestBrowserLatePage(t *testing.T) {
+	f := liveFake()
+	w := newWorld(t, f)
+	ctx := browse(t)
+	const script = `{
+		const real = fetch
+		window.pages = 0
+		window.fetch = async (...args) => {
+			const page = await real(...args)
+			if (++window.pages === 1) await new Promise((go) => (window.go = go))
+			return page
+		}
+	}`
+	if _, err := chromedp.Call(ctx, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
+		t.Fatal(err)
+	}
+	signIn(t, ctx, w, "/")
+	becomes(t, ctx, `window.go != null`)
+	d := f.devices[0]
+	d.Presence = fleet.Presence{Status: fleet.StatusDisconnected, Since: time.Now()}
+	f.set(d)
+	pill := `document.querySelector("` + row(1) + ` .pill").textContent`
+	becomes(t, ctx, pill+` == "Not connected"`)
+	read(t, ctx, `window.go(), ""`)
+	becomes(t, ctx, `window.pages == 2 && `+pill+` == "Not connected"`)
+}
+
 // Pages that hear of nothing look again, and leave alone what somebody types or
 // has come to by keyboard; also when the session is over.
 func TestBrowserLooksAgain(t *testing.T) {

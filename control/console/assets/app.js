@@ -146,6 +146,7 @@
 
   // rowChanged puts a device's new row in place of the old one.
   function rowChanged(e) {
+    if (refreshing) again = true; // what is being fetched may be older than this
     const row = document.getElementById(e.id);
     if (!row || row.nodeName !== "TR") {
       refresh();
