@@ -32,6 +32,7 @@ var notes = map[string]note{
 	"trunkline_build_info": {do: "Several versions at once for longer than a rolling update takes: one node was forgotten."},
 
 	"trunkline_bus_bytes_total":                       {do: "Traffic follows devices that come and go. Much of it in quiet hours: devices that flap."},
+	"trunkline_bus_buckets_remade_total":              {do: "A nats-server was lost while another had not its copies yet. Visits that were being opened are opened again; nothing else is lost. Have [each back whole](upgrades.md) before the next goes. A relay's is 0."},
 	"trunkline_bus_call_failures_total":               {do: "Relays repeat calls, so a few do no harm. See [TrunklineReportsWaiting](runbooks/TrunklineReportsWaiting.md) when they go on."},
 	"trunkline_bus_call_seconds":                      {do: "Slow: control's database is, or control is short of CPU."},
 	"trunkline_bus_certificate_reload_failures_total": {do: "See [TrunklineCertificateNotRenewed](runbooks/TrunklineCertificateNotRenewed.md). Of bus.cert_file or bus.ca_file."},

@@ -135,11 +135,13 @@ func walk(t *testing.T) {
 	lb.run("/", doc.within("haproxy -c"))
 
 	// 4. Check.
+	copies := doc.within("curl -fsS http://127.0.0.1")
 	whole := func() {
 		t.Helper()
 		testnet.Eventually(t, "the check of step 4", func() error { return checked(lb, check) })
 		for m, addr := range addresses {
 			testnet.Eventually(t, "links of "+m, func() error { return hasLinks(t.Context(), addr) })
+			testnet.Eventually(t, "copies of "+m, func() error { _, err := machines[m].try("/", copies); return err })
 		}
 	}
 	whole()

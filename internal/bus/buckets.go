@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,19 +33,27 @@ var maxRecords = map[string]int64{
 // buckets are those that relays read.
 func buckets() []string { return []string{Routes, Relays, Keys, Revocations, Handovers} }
 
-// EnsureBuckets creates what is missing of all buckets and brings the
-// others to the present settings. Any control may call it at any time, and has
-// to after the server came back empty.
+// EnsureBuckets creates what is missing of all buckets, brings the others to the
+// present settings, and makes those anew that have been without a leader for long.
+// Any control may call it at any time, and has to every few seconds: after the server
+// came back empty, and for the replicas that a smaller cluster had no room for.
+//
+// Each bucket is asked for by itself: one that does not answer holds up no other.
 func (b *Bus) EnsureBuckets(ctx context.Context) error {
-	for _, name := range append(buckets(), Alive) {
-		if !b.Connected() {
-			return b.fail("create bucket "+name, errAway)
-		}
-		if err := b.ensureBucket(ctx, name); err != nil {
-			return b.fail("create bucket "+name, err)
-		}
+	names := append(buckets(), Alive)
+	errs := make([]error, len(names))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() {
+			err := errAway
+			if b.Connected() {
+				err = b.ensureBucket(ctx, name)
+			}
+			errs[i] = b.fail("create bucket "+name, err)
+		})
 	}
-	return nil
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // clusterReplicas is how many nodes of a cluster hold each bucket, so that one of
@@ -52,6 +61,9 @@ func (b *Bus) EnsureBuckets(ctx context.Context) error {
 const clusterReplicas = 3
 
 func (b *Bus) ensureBucket(ctx context.Context, name string) error {
+	if err := b.dropLeaderless(ctx, name); err != nil {
+		return err
+	}
 	c := b.stream(name)
 	if b.nc.ConnectedClusterName() != "" {
 		c.Replicas = clusterReplicas
@@ -111,9 +123,13 @@ func (b *Bus) ttl(name string) time.Duration {
 	}
 }
 
-// bucket is one with its state as the server has it now.
+// bucket is one with its state as the server has it now. The error is errLeaderless
+// where each server would tell of what it has itself.
 func (b *Bus) bucket(ctx context.Context, name string) (jetstream.Stream, error) {
 	s, err := b.js.Stream(ctx, streamOf(name))
+	if err == nil && isLeaderless(s) {
+		err = errLeaderless
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read state of bucket %s: %w", name, err)
 	}

@@ -41,11 +41,13 @@ type Bus struct {
 
 	metrics *metrics
 
-	leaseTTL   time.Duration
-	checkEvery time.Duration
-	pageTime   time.Duration // for one page of what a bucket holds
+	leaseTTL      time.Duration
+	checkEvery    time.Duration
+	pageTime      time.Duration // for one page of what a bucket holds
+	leaderlessFor time.Duration
 
-	whole sync.Map // bucket -> time.Time, when a watch last had all of it
+	whole      sync.Map // bucket -> time.Time, when a watch last had all of it
+	leaderless sync.Map // bucket -> time.Time, since when it has no leader
 
 	mu     sync.Mutex
 	isUp   bool
@@ -65,7 +67,8 @@ func Open(ctx context.Context, c Config, log *zap.Logger) (*Bus, error) {
 		return nil, err
 	}
 	b := &Bus{
-		log: log.With(zap.String("part", "bus")), metrics: newMetrics(), leaseTTL: LeaseTTL, checkEvery: checkEvery, pageTime: requestTimeout,
+		log: log.With(zap.String("part", "bus")), metrics: newMetrics(),
+		leaseTTL: LeaseTTL, checkEvery: checkEvery, pageTime: requestTimeout, leaderlessFor: leaderlessFor,
 		up: make(chan struct{}), down: make(chan struct{}),
 	}
 	opts := b.clientOptions()

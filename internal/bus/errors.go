@@ -23,7 +23,7 @@ var errAway = errors.New("not connected")
 
 // away are the errors that say nothing about the request.
 var away = []error{
-	errAway, context.DeadlineExceeded,
+	errAway, errLeaderless, context.DeadlineExceeded,
 	nats.ErrConnectionClosed, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded,
 	nats.ErrTimeout, nats.ErrNoResponders, nats.ErrNoServers, nats.ErrStaleConnection,
 	jetstream.ErrNoStreamResponse, jetstream.ErrBucketNotFound, jetstream.ErrStreamNotFound, jetstream.ErrJetStreamNotEnabled,

@@ -38,3 +38,6 @@ var ParseRecordForTest = func(m *nats.Msg, prefix, subject string) (key string, 
 
 // MaxRunningForTest is how many handlers of one subject run at a time.
 const MaxRunningForTest = maxRunning
+
+// SetLeaderlessForTest shortens the time that a bucket may be without a leader.
+func (b *Bus) SetLeaderlessForTest(d time.Duration) { b.leaderlessFor = d }

@@ -15,6 +15,7 @@ import (
 type metrics struct {
 	losses   prometheus.Counter
 	restarts *prometheus.CounterVec
+	remade   *prometheus.CounterVec
 	calls    *prometheus.HistogramVec
 	failures *prometheus.CounterVec
 	renewals prometheus.Counter // that failed
@@ -29,6 +30,10 @@ func newMetrics() *metrics {
 			Name: "trunkline_bus_watch_restarts_total",
 			Help: "Watches of a bucket that began anew: the connection was lost, or the bucket came back empty.",
 		}, []string{"bucket"}),
+		remade: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "trunkline_bus_buckets_remade_total",
+			Help: "Buckets that control made anew because the servers of NATS had chosen no leader for them.",
+		}, []string{"bucket"}),
 		calls: prometheus.NewHistogramVec(metric.Seconds("trunkline_bus_call_seconds",
 			"Calls to another plane that were answered, by subject.", .001, .005, .025, .1, .5, 2.5, 10), []string{"subject"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -38,6 +43,7 @@ func newMetrics() *metrics {
 	}
 	for _, name := range buckets() {
 		m.restarts.WithLabelValues(name)
+		m.remade.WithLabelValues(name)
 	}
 	m.calls.WithLabelValues(SubjectVisitEvent)
 	m.failures.WithLabelValues(SubjectVisitEvent, string(fault.Unavailable))
@@ -71,7 +77,7 @@ func (b *Bus) Metrics() prometheus.Collector { return collector{b} }
 
 func (c collector) Describe(out chan<- *prometheus.Desc) {
 	m := c.b.metrics
-	for _, own := range []prometheus.Collector{m.losses, m.restarts, m.calls, m.failures, m.renewals} {
+	for _, own := range []prometheus.Collector{m.losses, m.restarts, m.remade, m.calls, m.failures, m.renewals} {
 		own.Describe(out)
 	}
 	for _, d := range []*prometheus.Desc{connectedDesc, messagesDesc, bytesDesc} {
@@ -86,7 +92,7 @@ func (c collector) Describe(out chan<- *prometheus.Desc) {
 
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	m := c.b.metrics
-	for _, own := range []prometheus.Collector{m.losses, m.restarts, m.calls, m.failures, m.renewals} {
+	for _, own := range []prometheus.Collector{m.losses, m.restarts, m.remade, m.calls, m.failures, m.renewals} {
 		own.Collect(out)
 	}
 	gauge := func(d *prometheus.Desc, v float64) { out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }

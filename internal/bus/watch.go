@@ -82,8 +82,8 @@ func (b *Bus) watch(ctx context.Context, name string, emit func(record)) error {
 			return nil
 		case b.isClosed():
 			return ErrClosed
-		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, errNew):
-			b.log.Debug("bucket does not exist yet", zap.String("bucket", name))
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, errNew), errors.Is(err, errLeaderless):
+			b.log.Debug("bucket is not there yet", zap.String("bucket", name), zap.Error(err))
 		default:
 			b.metrics.restarts.WithLabelValues(name).Inc()
 			b.log.Warn("watch begins anew", zap.String("bucket", name), zap.Uint64("at", s.last), zap.Error(err))
@@ -235,6 +235,9 @@ func (s *session) isNewLife(r record) bool {
 func (s *session) check(ctx context.Context) error {
 	asked := time.Now()
 	bucket, err := s.b.bucket(ctx, s.name)
+	if errors.Is(err, errLeaderless) {
+		return nil // what there was still holds, until there is a leader or another bucket
+	}
 	if err != nil {
 		// A server that is too busy to answer is not helped by watchers that
 		// ask for everything again.

@@ -115,6 +115,28 @@ var natsMinority = Failure{
 	Judge: nothingLost,
 }
 
+// natsInHaste takes one node when another was started and has none of its copies yet, as
+// who upgrades them too fast does. The two that are there cannot choose leaders for what
+// the lost one led; control has to make that anew.
+var natsInHaste = Failure{
+	Name: "nats-in-haste", About: "kill -9 of two nats-servers of three; one is started again, and the other when visits can be opened without it",
+	Blind: true,
+	Do: func(ctx context.Context, s *Scene) error {
+		revoked, err := s.endedVisit(ctx)
+		if err != nil {
+			return err
+		}
+		s.now()
+		_ = all(s.nats[:2], func(m *member) error { m.Kill(); return nil })
+		if err = s.nats[0].Start(ctx); err == nil {
+			s.fact("the one that was started had all its copies after %.1f s", time.Since(s.hit).Seconds())
+			err = s.stillHolds(ctx, revoked, "it had them, and the other was away")
+		}
+		return errors.Join(err, s.nats[1].Start(ctx), s.stillHolds(ctx, revoked, "NATS was whole"))
+	},
+	Judge: nothingLost,
+}
+
 // notKnown waits until control says of every PBX that its status is not known.
 func (s *Scene) notKnown(ctx context.Context) error {
 	q := controlapi.DeviceQuery{PageQuery: controlapi.PageQuery{Limit: 1}}

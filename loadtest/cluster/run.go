@@ -35,7 +35,7 @@ func Failures() []Failure {
 	return []Failure{
 		relaysRolling, relayKilled, secondWished, relayKilledSecond, relayFrozen, relayFrozenSecond, relayCut, relayTwin, agentReturns,
 		controlsRolling, controlKilled, controlFrozen,
-		natsNodeKilled, natsNodeFrozen, natsMinority, natsFrozen, natsGone, natsNew,
+		natsNodeKilled, natsNodeFrozen, natsInHaste, natsMinority, natsFrozen, natsGone, natsNew,
 		databaseRestarted, databaseAway, databaseFailsOver,
 	}
 }
