@@ -45,7 +45,7 @@ type site struct {
 func newSite(t *testing.T, users ...string) *site {
 	t.Helper()
 	s := &site{
-		dir: t.TempDir(), ports: freePorts(t, "443", "8444", "9701", "9702", "4222", "6222"),
+		dir: t.TempDir(), ports: freePorts(t, "443", "8444", "9701", "9702", "4222", "6222", "8222"),
 		names: map[string]string{"relay-a": "a", "relay-b": "b", "relay-c": "c"},
 		log:   zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)),
 	}

@@ -63,7 +63,8 @@ func TestThreeMachines(t *testing.T) {
 	s := newSite(t, "control", "relay-a", "relay-b", "relay-c")
 	for _, m := range machines {
 		s.install(t, m, "three-machines/accounts.conf")
-		startNATS(t, s.install(t, m, "three-machines/"+m+"/nats-server.conf", "/var/lib/nats", filepath.Join(s.dir, m, "nats")))
+		startNATS(t, s.install(t, m, "three-machines/"+m+"/nats-server.conf", "/var/lib/nats", filepath.Join(s.dir, m, "nats"),
+			`"127.0.0.1:8222"`, fmt.Sprintf("%q", s.own(m, "8222"))))
 	}
 	var ready []func() error
 	for _, m := range machines {
