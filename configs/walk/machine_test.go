@@ -110,16 +110,18 @@ func (m *machine) lose() error {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	for _, name := range []string{"nats", "trunkline-control", "trunkline-relay"} {
-		b, err := os.ReadFile(filepath.Join(m.root, "run", name+".pid"))
-		if err != nil {
-			return err
-		}
-		pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
-		if err != nil {
-			return err
-		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			return fmt.Errorf("kill %s: %w", name, err)
+		for _, who := range []string{"supervisor", "pid"} { // nobody starts it again
+			b, err := os.ReadFile(filepath.Join(m.root, "run", name+"."+who))
+			if err != nil {
+				return err
+			}
+			pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+			if err != nil {
+				return err
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				return fmt.Errorf("kill %s's %s: %w", name, who, err)
+			}
 		}
 	}
 	return nil
