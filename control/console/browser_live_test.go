@@ -107,10 +107,9 @@ func TestBrowserLatePage(t *testing.T) {
 	ctx := browse(t)
 	const script = `{
 		const real = fetch
-		window.pages = 0
 		window.fetch = async (...args) => {
 			const page = await real(...args)
-			if (++window.pages === 1) await new Promise((go) => (window.go = go))
+			if (!window.go) await new Promise((go) => (window.go = go))
 			return page
 		}
 	}`
@@ -124,8 +123,9 @@ func TestBrowserLatePage(t *testing.T) {
 	f.set(d)
 	pill := `document.querySelector("` + row(1) + ` .pill").textContent`
 	becomes(t, ctx, pill+` == "Not connected"`)
-	read(t, ctx, `window.go(), ""`)
-	becomes(t, ctx, `window.pages == 2 && `+pill+` == "Not connected"`)
+	const used = `document.querySelector("#usage b").textContent`
+	read(t, ctx, used+` = "?", window.go(), ""`)
+	becomes(t, ctx, used+` != "?" && `+pill+` == "Not connected"`)
 }
 
 // Pages that hear of nothing look again, and leave alone what somebody types or

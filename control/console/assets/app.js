@@ -101,6 +101,7 @@
   // while it does so may have come too late for it: then it does so once more.
   let refreshing = null;
   let again = false;
+  const meanwhile = []; // rows that changed while it does so, which the page may be too old for
   function refresh() {
     if (refreshing) again = true;
     refreshing ??= (async () => {
@@ -127,6 +128,7 @@
         // Away for a moment: the stream's return brings the next refresh.
       } finally {
         refreshing = null;
+        for (const e of meanwhile.splice(0)) rowChanged(e);
         if (again) {
           again = false;
           refresh();
@@ -146,7 +148,6 @@
 
   // rowChanged puts a device's new row in place of the old one.
   function rowChanged(e) {
-    if (refreshing) again = true; // what is being fetched may be older than this
     const row = document.getElementById(e.id);
     if (!row || row.nodeName !== "TR") {
       refresh();
@@ -157,6 +158,7 @@
       refresh();
       return;
     }
+    if (refreshing) meanwhile.push(e);
     const before = row.querySelector(".pill")?.textContent;
     const t = document.createElement("template");
     t.innerHTML = e.row; // made and escaped by the same template as the page
