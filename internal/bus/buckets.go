@@ -123,15 +123,15 @@ func (b *Bus) ttl(name string) time.Duration {
 	}
 }
 
-// bucket is one with its state as the server has it now. The error is errLeaderless
-// where each server would tell of what it has itself.
+// bucket is one with its state as the server has it now. With errLeaderless it is as
+// some server has it.
 func (b *Bus) bucket(ctx context.Context, name string) (jetstream.Stream, error) {
 	s, err := b.js.Stream(ctx, streamOf(name))
-	if err == nil && isLeaderless(s) {
-		err = errLeaderless
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read state of bucket %s: %w", name, err)
+	}
+	if isLeaderless(s) {
+		return s, fmt.Errorf("read state of bucket %s: %w", name, errLeaderless)
 	}
 	return s, nil
 }

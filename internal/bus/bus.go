@@ -46,8 +46,8 @@ type Bus struct {
 	pageTime      time.Duration // for one page of what a bucket holds
 	leaderlessFor time.Duration
 
-	whole      sync.Map // bucket -> time.Time, when a watch last had all of it
-	leaderless sync.Map // bucket -> time.Time, since when it has no leader
+	whole sync.Map // bucket -> time.Time, when a watch last had all of it
+	leads sync.Map // bucket -> lead
 
 	mu     sync.Mutex
 	isUp   bool

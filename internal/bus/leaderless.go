@@ -9,12 +9,30 @@ import (
 	"go.uber.org/zap"
 )
 
-// leaderlessFor is how long a bucket is found without a leader before it is made anew.
-// A cluster that can choose one has done so within 10 s.
-const leaderlessFor = 15 * time.Second
+const (
+	// leaderlessFor is how long a bucket is found without a leader, time after time,
+	// before it is made anew. A cluster that can choose one has done so within 10 s.
+	leaderlessFor = 15 * time.Second
+	// lookGap is how long ago the last look may be. Whoever stood still for longer has
+	// seen two elections, and not one that does not end.
+	lookGap = 11 * time.Second
+	// remadeApart is from one remaking to the next: servers that are too busy to choose
+	// a leader are not helped by it.
+	remadeApart = time.Minute
+)
 
 // errLeaderless is of the time until then, too.
 var errLeaderless = errors.New("bucket has no leader")
+
+// codeOffline is a server's "stream is offline": all servers of a bucket are away.
+const codeOffline = 10118
+
+// lead is what control saw of a bucket when it looked for its leader.
+type lead struct {
+	created     time.Time // of the bucket; zero where it is offline
+	since, last time.Time // it was found without a leader; zero: not lately
+	remade      time.Time // by us
+}
 
 // dropLeaderless deletes a bucket that would have no leader for as long as one of its
 // servers is away, though most of them are there: where one of these was started and
@@ -22,43 +40,84 @@ var errLeaderless = errors.New("bucket has no leader")
 // server/raft.go, runAsCandidate: all have to vote then), for the leader may have had
 // what no copy has. Ours are put again by their owners, so we need not wait for it.
 func (b *Bus) dropLeaderless(ctx context.Context, name string) error {
-	since, err := b.leaderlessSince(ctx, name)
-	switch {
-	case err != nil || since.IsZero():
+	led, err := b.look(ctx, name)
+	if !errors.Is(err, errLeaderless) {
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil
+		}
 		return err
-	case time.Since(since) < b.leaderlessFor:
+	}
+	now := time.Now()
+	if now.Sub(led.since) < b.leaderlessFor || now.Sub(led.remade) < remadeApart {
 		return errLeaderless
 	}
-	if err := b.js.DeleteStream(ctx, streamOf(name)); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+	// Another control may just have done it.
+	if again, err := b.leaderless(ctx, name); !errors.Is(err, errLeaderless) || !again.Equal(led.created) {
+		return errLeaderless
+	}
+	// Control puts revocations and handovers again when the bucket of keys is new, and
+	// keys last: until then a relay that was just started admits nobody.
+	if name == Revocations || name == Handovers {
+		if err := b.drop(ctx, Keys); err != nil {
+			return err
+		}
+	}
+	if err := b.drop(ctx, name); err != nil {
 		return err
 	}
-	b.leaderless.Delete(name)
+	b.leads.Store(name, lead{remade: now})
 	b.metrics.remade.WithLabelValues(name).Inc()
 	b.log.Warn("bucket had no leader, and is made anew: a server of NATS was lost while another had not its copies yet",
-		zap.String("bucket", name), zap.Duration("after", time.Since(since)))
+		zap.String("bucket", name), zap.Duration("after", now.Sub(led.since)))
 	return nil
 }
 
-// leaderlessSince is when the bucket was first found so, zero if it has a leader, or
-// is not there. It counts only while the cluster's own leader answers: what a server
-// says that is cut off from the others is no reason to delete anything.
-func (b *Bus) leaderlessSince(ctx context.Context, name string) (time.Time, error) {
-	_, err := b.bucket(ctx, name)
-	if errors.Is(err, errLeaderless) {
-		if _, err := b.js.AccountInfo(ctx); err != nil {
-			b.leaderless.Delete(name)
-			return time.Time{}, err
-		}
-		at, _ := b.leaderless.LoadOrStore(name, time.Now())
-		return at.(time.Time), nil
-	}
+func (b *Bus) drop(ctx context.Context, name string) error {
+	err := b.js.DeleteStream(ctx, streamOf(name))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		err = nil
+		return nil
 	}
-	if err == nil {
-		b.leaderless.Delete(name)
+	return err
+}
+
+// look finds out since when a bucket has no leader: errLeaderless. It counts only
+// while the cluster's own leader answers: what a server says that is cut off from the
+// others is no reason to delete anything.
+func (b *Bus) look(ctx context.Context, name string) (lead, error) {
+	was, _ := b.leads.Load(name)
+	led, _ := was.(lead)
+	created, err := b.leaderless(ctx, name)
+	if errors.Is(err, errLeaderless) {
+		if _, unasked := b.js.AccountInfo(ctx); unasked != nil {
+			err = unasked
+		}
 	}
-	return time.Time{}, err
+	if !errors.Is(err, errLeaderless) {
+		led = lead{remade: led.remade}
+		b.leads.Store(name, led)
+		return led, err
+	}
+	now := time.Now()
+	if led.since.IsZero() || !led.created.Equal(created) || now.Sub(led.last) > lookGap {
+		led.since, led.created = now, created
+	}
+	led.last = now
+	b.leads.Store(name, led)
+	return led, errLeaderless
+}
+
+// leaderless is when a bucket was made that has no leader now: errLeaderless.
+func (b *Bus) leaderless(ctx context.Context, name string) (created time.Time, err error) {
+	s, err := b.bucket(ctx, name)
+	api := (*jetstream.APIError)(nil)
+	switch {
+	case errors.Is(err, errLeaderless):
+		return s.CachedInfo().Created, err
+	case errors.As(err, &api) && api.ErrorCode == codeOffline:
+		return time.Time{}, errLeaderless
+	default:
+		return time.Time{}, err
+	}
 }
 
 func isLeaderless(s jetstream.Stream) bool {

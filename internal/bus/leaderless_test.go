@@ -128,7 +128,8 @@ func remade(t *testing.T, b *bus.Bus) (n float64) {
 }
 
 // A server that was lost before another had its copies again leaves buckets that the
-// two cannot choose a leader for. They are made anew, and watchers are told so. When
+// two cannot choose a leader for. They are made anew, and watchers are told so; where
+// revocations are, the keys are new too, for control puts all of them again then. When
 // the lost one is back all three have copies again, so that any of them may fall.
 func TestALeaderlessBucketIsMadeAnew(t *testing.T) {
 	t.Parallel() // it waits for elections
@@ -137,34 +138,61 @@ func TestALeaderlessBucketIsMadeAnew(t *testing.T) {
 	eventually(t, "connected", b.Connected)
 	ensured := func() bool { return b.EnsureBuckets(t.Context()) == nil }
 	eventually(t, "buckets", ensured)
-	routes := bus.NewBucket[string](b, bus.Routes)
-	put(t, routes, "r.dev", "up")
-	v := watch(t, b, bus.Routes)
-	eventually(t, "the snapshot", func() bool { return v.is(map[string]string{"r.dev": "up"}) })
+	revocations := bus.NewBucket[string](b, bus.Revocations)
+	put(t, revocations, "visit.a", "ended")
+	put(t, bus.NewBucket[string](b, bus.Keys), "pass.k", "key")
+	v, keys := watch(t, b, bus.Revocations), watch(t, b, bus.Keys)
+	eventually(t, "the snapshots", func() bool {
+		return v.is(map[string]string{"visit.a": "ended"}) && keys.is(map[string]string{"pass.k": "key"})
+	})
 
-	lead := c.leader(bus.Routes)
+	lead := c.leader(bus.Revocations)
 	empty := (lead + 1) % 3
 	c.stop(empty)
 	c.stop(lead)
 	c.start(empty)
 	b.SetLeaderlessForTest(time.Second)
-	eventually(t, "a new bucket", func() bool { return ensured() && v.is(map[string]string{}) })
-	if r := v.resets(); r[0] == r[len(r)-1] {
-		t.Errorf("its epoch is that of the old one, %s", r[0])
+	eventually(t, "new buckets", func() bool { return ensured() && v.is(map[string]string{}) && keys.is(map[string]string{}) })
+	for _, w := range []*view{v, keys} {
+		if r := w.resets(); r[0] == r[len(r)-1] {
+			t.Errorf("the epoch is that of the old bucket, %s", r[0])
+		}
 	}
 	if n := remade(t, b); n == 0 {
 		t.Error("no bucket is counted as made anew")
 	}
-	put(t, routes, "r.dev", "again")
-	eventually(t, "the route", func() bool { return v.is(map[string]string{"r.dev": "again"}) })
+	put(t, revocations, "visit.a", "again")
+	eventually(t, "the revocation", func() bool { return v.is(map[string]string{"visit.a": "again"}) })
 
 	c.start(lead)
-	eventually(t, "three copies", func() bool { return ensured() && copies(t, b, bus.Routes) == 3 })
-	c.stop(c.leader(bus.Routes))
-	eventually(t, "a leader after that", func() bool { return copies(t, b, bus.Routes) == 2 })
-	if s, _, err := routes.Get(t.Context(), "r.dev"); err != nil || s != "again" {
-		t.Errorf("the route is %q, %v", s, err)
+	eventually(t, "three copies", func() bool { return ensured() && copies(t, b, bus.Revocations) == 3 })
+	c.stop(c.leader(bus.Revocations))
+	eventually(t, "a leader after that", func() bool { return copies(t, b, bus.Revocations) == 2 })
+	if s, _, err := revocations.Get(t.Context(), "visit.a"); err != nil || s != "again" {
+		t.Errorf("the revocation is %q, %v", s, err)
 	}
+}
+
+// A bucket on one server, as it is made where there is no room for three, is made anew
+// when that is gone.
+func TestABucketWhoseOnlyServerIsGoneIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	c := newNATSCluster(t)
+	b := open(t, bus.Config{URL: c.url()})
+	eventually(t, "connected", b.Connected)
+	js, err := jetstream.New(b.ConnForTest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := jetstream.StreamConfig{Name: "KV_routes", Subjects: []string{"$KV.routes.>"}, Storage: jetstream.MemoryStorage, MaxMsgsPerSubject: 1, AllowDirect: true}
+	eventually(t, "the bucket", func() bool { _, err := js.CreateStream(t.Context(), one); return err == nil })
+	c.stop(c.leader(bus.Routes))
+	b.SetLeaderlessForTest(time.Second)
+	eventually(t, "all buckets of the two", func() bool { return b.EnsureBuckets(t.Context()) == nil })
+	if n := remade(t, b); n != 1 {
+		t.Errorf("%v buckets are counted as made anew, want 1", n)
+	}
+	put(t, bus.NewBucket[string](b, bus.Routes), "r.dev", "up")
 }
 
 // One server that is lost is no reason to make anything anew.

@@ -24,6 +24,7 @@ const maxMisses = 3
 var (
 	errLost      = errors.New("connection lost")
 	errRecreated = errors.New("bucket recreated")
+	errForgot    = errors.New("bucket was not heard of for so long that deletions are forgotten there")
 )
 
 // record is an Event before its value is decoded.
@@ -55,6 +56,7 @@ type session struct {
 	epoch    string             // of its Reset
 	begun    time.Time          // when Reset was emitted
 	quiet    uint64             // the bucket's last number then
+	heard    time.Time          // when the bucket's state last came
 	synced   bool
 	last     uint64 // all up to this number was emitted
 	misses   int    // checks in a row that got no answer
@@ -148,6 +150,7 @@ func (s *session) snapshot(ctx context.Context) error {
 	if !s.goesOn(info, epoch) {
 		s.begin(info, epoch)
 	}
+	s.replicas = info.Config.Replicas
 	if err := s.catchUp(ctx, s.last+1, s.quiet, info.State.LastSeq); err != nil {
 		return err
 	}
@@ -172,7 +175,7 @@ func (s *session) goesOn(info *jetstream.StreamInfo, epoch string) bool {
 }
 
 func (s *session) begin(info *jetstream.StreamInfo, epoch string) {
-	s.created, s.replicas = info.Created, info.Config.Replicas
+	s.created, s.heard = info.Created, time.Now()
 	s.epoch, s.begun, s.quiet, s.last = epoch, time.Now(), info.State.LastSeq, 0
 	if info.Config.MaxAge > 0 {
 		s.expiring = make(map[string]uint64)
@@ -251,6 +254,10 @@ func (s *session) check(ctx context.Context) error {
 	if !info.Created.Equal(s.created) || info.State.LastSeq < s.last {
 		return errRecreated
 	}
+	if time.Since(s.heard) > deletedFor/2 {
+		return errForgot
+	}
+	s.heard, s.replicas = asked, info.Config.Replicas // which grow when there is room
 	if info.State.LastSeq > s.last && len(s.live) == 0 {
 		if err := s.catchUp(ctx, s.last+1, 0, info.State.LastSeq); err != nil {
 			return err

@@ -132,7 +132,16 @@ var natsInHaste = Failure{
 			s.fact("the one that was started had all its copies after %.1f s", time.Since(s.hit).Seconds())
 			err = s.stillHolds(ctx, revoked, "it had them, and the other was away")
 		}
-		return errors.Join(err, s.nats[1].Start(ctx), s.stillHolds(ctx, revoked, "NATS was whole"))
+		if err := errors.Join(err, s.nats[1].Start(ctx)); err != nil {
+			return err
+		}
+		// One that was told again all that control knows, and nothing else.
+		relay := s.relays[0]
+		if err := errors.Join(relay.Stop(s.Scale.Drain.Deadline+startPatience), relay.Start(ctx)); err != nil {
+			return err
+		}
+		s.wait(ctx, s.Scale.Apart)
+		return s.stillHolds(ctx, revoked, "NATS was whole, and a relay was started")
 	},
 	Judge: nothingLost,
 }
