@@ -79,6 +79,8 @@ func controlBoard() dashboard {
 			{"Bus", []panel{
 				{kind: timeseries, title: "Connected", unit: "bool_on_off", link: "runbooks/TrunklineBusDown.md", about: "By node.",
 					queries: []query{{`min by (instance) (trunkline_bus_connected{SEL})`, "{{instance}}"}}},
+				{kind: timeseries, title: "Silent for", unit: "s", link: "runbooks/TrunklineBusSilent.md", about: "Since control and NATS last reached each other, both ways. More than 6: PBXs are Not known.",
+					queries: []query{{`max by (instance) (trunkline_control_bus_silence_seconds{SEL})`, "{{instance}}"}}},
 				{kind: timeseries, title: "Connections lost", unit: "ops", link: "runbooks/TrunklineBusDown.md", about: "To NATS.",
 					queries: []query{{`sum by (instance) (rate(trunkline_bus_connection_losses_total{SEL}[$__rate_interval]))`, "{{instance}}"}}},
 				{kind: timeseries, title: "Messages", unit: "ops", link: "metrics.md#trunkline_bus_messages_total", about: "From and to NATS.",

@@ -10,6 +10,7 @@ const busDoubt = 6 * time.Second
 // then on the statuses of devices are known; when that is too long ago they are
 // not, and who watches is sent to look again.
 func (f *Fleet) SetHeard(at time.Time) {
+	f.metrics.busSilence.Set(max(0, f.now().Sub(at).Seconds()))
 	if f.presence.setHeard(at) {
 		f.watchers.dismiss(func(*watcher) bool { return true })
 	}

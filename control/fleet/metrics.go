@@ -18,6 +18,7 @@ type metrics struct {
 	hashes         prometheus.Histogram
 	devices        *prometheus.GaugeVec
 	silent         prometheus.Gauge
+	busSilence     prometheus.Gauge
 	watchers       prometheus.Gauge
 	watchersLagged prometheus.Counter
 	republishes    *prometheus.CounterVec
@@ -88,6 +89,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m.silent = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "trunkline_control_devices_portal_silent", Help: "Devices that are connected and whose portals do not answer.",
 	})
+	m.busSilence = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "trunkline_control_bus_silence_seconds",
+		Help: "How long ago control and NATS last reached each other, both ways: NATS took a word, and told all that is in its buckets.",
+	})
 	m.pairs = counted("pairs", "Hot-standby pairs of the installation.")
 	m.alarms = counted("pair_alarms", "Pairs with an alarm: two active, or none.")
 	m.overCapacity = counted("sites_over_capacity", "Sites without a connection of the licence: their visits are refused.")
@@ -116,7 +121,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		m.republishes.WithLabelValues(o)
 	}
 	for _, c := range []prometheus.Collector{
-		m.decisions, m.throttled, m.hashes, m.devices, m.silent, m.watchers, m.watchersLagged, m.republishes, m.presenceWrites, m.connections, m.licenceEnd, m.licenceValid,
+		m.decisions, m.throttled, m.hashes, m.devices, m.silent, m.busSilence, m.watchers, m.watchersLagged, m.republishes, m.presenceWrites, m.connections, m.licenceEnd, m.licenceValid,
 		m.pairs, m.alarms, m.overCapacity, m.visits, m.operations, m.transactions, m.storeErrors,
 	} {
 		if err := reg.Register(c); err != nil {
