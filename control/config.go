@@ -148,7 +148,6 @@ func (c Config) sitePort() string {
 
 const (
 	ensureEvery = 5 * time.Second
-	rpcTime     = 5 * time.Second
 
 	minAuditKeep = 24 * time.Hour // so that a slip of a unit deletes no evidence of today
 )

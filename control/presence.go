@@ -24,9 +24,7 @@ func (c *Control) ensureBuckets(ctx context.Context) error {
 	defer tick.Stop()
 	away := false
 	for {
-		wctx, cancel := context.WithTimeout(ctx, rpcTime)
-		err := c.o.Bus.EnsureBuckets(wctx)
-		cancel()
+		err := c.o.Bus.EnsureBuckets(ctx)
 		if gone := err != nil && ctx.Err() == nil; gone != away {
 			away = gone
 			c.log.Warn("bus", zap.Bool("away", away), zap.Error(err))

@@ -38,22 +38,30 @@ func buckets() []string { return []string{Routes, Relays, Keys, Revocations, Han
 // Any control may call it at any time, and has to every few seconds: after the server
 // came back empty, and for the replicas that a smaller cluster had no room for.
 //
-// Each bucket is asked for by itself: one that does not answer holds up no other.
+// Each bucket is asked for by itself: one that does not answer holds up no other. But
+// revocations come first, since the keys have to be new where they are.
 func (b *Bus) EnsureBuckets(ctx context.Context) error {
-	names := append(buckets(), Alive)
-	errs := make([]error, len(names))
+	first := b.tryBucket(ctx, Revocations)
+	others := []string{Routes, Relays, Keys, Handovers, Alive}
+	errs := make([]error, len(others))
 	var wg sync.WaitGroup
-	for i, name := range names {
-		wg.Go(func() {
-			err := errAway
-			if b.Connected() {
-				err = b.ensureBucket(ctx, name)
-			}
-			errs[i] = b.fail("create bucket "+name, err)
-		})
+	for i, name := range others {
+		wg.Go(func() { errs[i] = b.tryBucket(ctx, name) })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, first)...)
+}
+
+func (b *Bus) tryBucket(ctx context.Context, name string) error {
+	err := errAway
+	if b.Connected() {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		err = b.ensureBucket(ctx, name)
+	} else {
+		b.leads.Delete(name) // this is no look
+	}
+	return b.fail("create bucket "+name, err)
 }
 
 // clusterReplicas is how many nodes of a cluster hold each bucket, so that one of

@@ -38,10 +38,33 @@ func (b *Bus) ensureIncarnation(ctx context.Context, name string) error {
 	if _, err = kv.Get(ctx, incarnationKey); !errors.Is(err, jetstream.ErrKeyNotFound) {
 		return err
 	}
+	// Control puts revocations again, and keys after them, when the bucket of keys is
+	// new. Watchers wait for the incarnation, and relays that know no revocations wait
+	// with the keys: so they see no keys that are older than the revocations.
+	if name == Revocations {
+		if err := b.dropKeys(ctx); err != nil {
+			return err
+		}
+	}
 	if _, err = kv.Create(ctx, incarnationKey, []byte(rand.Text())); errors.Is(err, jetstream.ErrKeyExists) {
 		return nil
 	}
 	return err
+}
+
+// dropKeys deletes the bucket of keys, if that of revocations has no incarnation
+// indeed: a copy that lags behind may have said so.
+func (b *Bus) dropKeys(ctx context.Context) error {
+	s, err := b.bucket(ctx, Revocations)
+	if err != nil {
+		return err
+	}
+	key := kvPrefix + Revocations + "." + incarnationKey
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(key))
+	if err != nil || info.State.Subjects[key] > 0 {
+		return err
+	}
+	return b.drop(ctx, Keys)
 }
 
 // incarnation is what tells this life of a bucket from others.

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 
@@ -65,5 +66,28 @@ func TestEnsureBucketsKeepsTheIncarnation(t *testing.T) {
 	}
 	if again := epoch(); again != first {
 		t.Errorf("epoch %s, then %s", first, again)
+	}
+}
+
+// Where revocations are lost the keys are taken from the bus, so that control puts
+// both again, the keys last.
+func TestKeysAreNewWhereRevocationsAre(t *testing.T) {
+	b := control(t, bus.Config{})
+	keys := bus.NewBucket[string](b, bus.Keys)
+	put(t, keys, "pass.k", "key")
+	if err := b.EnsureBuckets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s, _, err := keys.Get(t.Context(), "pass.k"); err != nil || s != "key" {
+		t.Fatalf("with all revocations there the key is %q, %v", s, err)
+	}
+	if err := b.DropBucketForTest(t.Context(), bus.Revocations); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.EnsureBuckets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s, _, err := keys.Get(t.Context(), "pass.k"); !errors.Is(err, bus.ErrNotFound) {
+		t.Errorf("the key is %q, %v", s, err)
 	}
 }

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// leaderlessFor is how long a bucket is found without a leader, time after time,
+	// leaderlessFor is how long a bucket is found without a leader, look after look,
 	// before it is made anew. A cluster that can choose one has done so within 10 s.
 	leaderlessFor = 15 * time.Second
 	// lookGap is how long ago the last look may be. Whoever stood still for longer has
 	// seen two elections, and not one that does not end.
 	lookGap = 11 * time.Second
-	// remadeApart is from one remaking to the next: servers that are too busy to choose
-	// a leader are not helped by it.
-	remadeApart = time.Minute
+	// youngFor is how many times as old a bucket has to be: servers that are too busy to
+	// choose a leader are not helped by another bucket.
+	youngFor = 4
 )
 
 // errLeaderless is of the time until then, too.
@@ -27,11 +27,11 @@ var errLeaderless = errors.New("bucket has no leader")
 // codeOffline is a server's "stream is offline": all servers of a bucket are away.
 const codeOffline = 10118
 
-// lead is what control saw of a bucket when it looked for its leader.
+// lead is what control saw of a bucket when it looked for its leader, and there was
+// none.
 type lead struct {
 	created     time.Time // of the bucket; zero where it is offline
-	since, last time.Time // it was found without a leader; zero: not lately
-	remade      time.Time // by us
+	since, last time.Time // it was found so
 }
 
 // dropLeaderless deletes a bucket that would have no leader for as long as one of its
@@ -48,28 +48,17 @@ func (b *Bus) dropLeaderless(ctx context.Context, name string) error {
 		return err
 	}
 	now := time.Now()
-	if now.Sub(led.since) < b.leaderlessFor || now.Sub(led.remade) < remadeApart {
+	if now.Sub(led.since) < b.leaderlessFor || now.Sub(led.created) < youngFor*b.leaderlessFor {
 		return errLeaderless
 	}
 	// Another control may just have done it.
 	if again, err := b.leaderless(ctx, name); !errors.Is(err, errLeaderless) || !again.Equal(led.created) {
 		return errLeaderless
 	}
-	// Control puts revocations and handovers again when the bucket of keys is new, and
-	// keys last: until then a relay that was just started admits nobody.
-	if name == Revocations || name == Handovers {
-		if err := b.drop(ctx, Keys); err != nil {
-			return err
-		}
-	}
-	if err := b.drop(ctx, name); err != nil {
-		return err
-	}
-	b.leads.Store(name, lead{remade: now})
 	b.metrics.remade.WithLabelValues(name).Inc()
-	b.log.Warn("bucket had no leader, and is made anew: a server of NATS was lost while another had not its copies yet",
+	b.log.Warn("bucket has no leader, and is made anew: a server of NATS was lost while another had not its copies yet",
 		zap.String("bucket", name), zap.Duration("after", now.Sub(led.since)))
-	return nil
+	return b.drop(ctx, name)
 }
 
 func (b *Bus) drop(ctx context.Context, name string) error {
@@ -84,8 +73,6 @@ func (b *Bus) drop(ctx context.Context, name string) error {
 // while the cluster's own leader answers: what a server says that is cut off from the
 // others is no reason to delete anything.
 func (b *Bus) look(ctx context.Context, name string) (lead, error) {
-	was, _ := b.leads.Load(name)
-	led, _ := was.(lead)
 	created, err := b.leaderless(ctx, name)
 	if errors.Is(err, errLeaderless) {
 		if _, unasked := b.js.AccountInfo(ctx); unasked != nil {
@@ -93,13 +80,14 @@ func (b *Bus) look(ctx context.Context, name string) (lead, error) {
 		}
 	}
 	if !errors.Is(err, errLeaderless) {
-		led = lead{remade: led.remade}
-		b.leads.Store(name, led)
-		return led, err
+		b.leads.Delete(name)
+		return lead{}, err
 	}
+	was, _ := b.leads.Load(name)
+	led, _ := was.(lead)
 	now := time.Now()
-	if led.since.IsZero() || !led.created.Equal(created) || now.Sub(led.last) > lookGap {
-		led.since, led.created = now, created
+	if !led.created.Equal(created) || now.Sub(led.last) > lookGap {
+		led = lead{created: created, since: now}
 	}
 	led.last = now
 	b.leads.Store(name, led)

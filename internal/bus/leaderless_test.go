@@ -79,7 +79,7 @@ func (c *natsCluster) url() string {
 func (c *natsCluster) leader(bucket string) int {
 	c.t.Helper()
 	found := -1
-	eventually(c.t, "a leader of "+bucket, func() bool {
+	inTime(c.t, "a leader of "+bucket, func() bool {
 		found = slices.IndexFunc(c.nodes[:], func(s *server.Server) bool {
 			return s != nil && s.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, "KV_"+bucket)
 		})
@@ -135,24 +135,27 @@ func TestALeaderlessBucketIsMadeAnew(t *testing.T) {
 	t.Parallel() // it waits for elections
 	c := newNATSCluster(t)
 	b := open(t, bus.Config{URL: c.url()})
-	eventually(t, "connected", b.Connected)
+	inTime(t, "connected", b.Connected)
 	ensured := func() bool { return b.EnsureBuckets(t.Context()) == nil }
-	eventually(t, "buckets", ensured)
+	inTime(t, "buckets", ensured)
 	revocations := bus.NewBucket[string](b, bus.Revocations)
 	put(t, revocations, "visit.a", "ended")
 	put(t, bus.NewBucket[string](b, bus.Keys), "pass.k", "key")
 	v, keys := watch(t, b, bus.Revocations), watch(t, b, bus.Keys)
-	eventually(t, "the snapshots", func() bool {
+	inTime(t, "the snapshots", func() bool {
 		return v.is(map[string]string{"visit.a": "ended"}) && keys.is(map[string]string{"pass.k": "key"})
 	})
 
+	inTime(t, "three copies of each", func() bool {
+		return copies(t, b, bus.Revocations) == 3 && copies(t, b, bus.Keys) == 3
+	})
 	lead := c.leader(bus.Revocations)
 	empty := (lead + 1) % 3
 	c.stop(empty)
 	c.stop(lead)
 	c.start(empty)
 	b.SetLeaderlessForTest(time.Second)
-	eventually(t, "new buckets", func() bool { return ensured() && v.is(map[string]string{}) && keys.is(map[string]string{}) })
+	inTime(t, "new buckets", func() bool { return ensured() && v.is(map[string]string{}) && keys.is(map[string]string{}) })
 	for _, w := range []*view{v, keys} {
 		if r := w.resets(); r[0] == r[len(r)-1] {
 			t.Errorf("the epoch is that of the old bucket, %s", r[0])
@@ -162,33 +165,33 @@ func TestALeaderlessBucketIsMadeAnew(t *testing.T) {
 		t.Error("no bucket is counted as made anew")
 	}
 	put(t, revocations, "visit.a", "again")
-	eventually(t, "the revocation", func() bool { return v.is(map[string]string{"visit.a": "again"}) })
+	inTime(t, "the revocation", func() bool { return v.is(map[string]string{"visit.a": "again"}) })
 
 	c.start(lead)
-	eventually(t, "three copies", func() bool { return ensured() && copies(t, b, bus.Revocations) == 3 })
+	inTime(t, "three copies", func() bool { return ensured() && copies(t, b, bus.Revocations) == 3 })
 	c.stop(c.leader(bus.Revocations))
-	eventually(t, "a leader after that", func() bool { return copies(t, b, bus.Revocations) == 2 })
+	inTime(t, "a leader after that", func() bool { return copies(t, b, bus.Revocations) == 2 })
 	if s, _, err := revocations.Get(t.Context(), "visit.a"); err != nil || s != "again" {
 		t.Errorf("the revocation is %q, %v", s, err)
 	}
 }
 
 // A bucket on one server, as it is made where there is no room for three, is made anew
-// when that is gone.
+// when that has stopped, and has told the others.
 func TestABucketWhoseOnlyServerIsGoneIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	c := newNATSCluster(t)
 	b := open(t, bus.Config{URL: c.url()})
-	eventually(t, "connected", b.Connected)
+	inTime(t, "connected", b.Connected)
 	js, err := jetstream.New(b.ConnForTest())
 	if err != nil {
 		t.Fatal(err)
 	}
 	one := jetstream.StreamConfig{Name: "KV_routes", Subjects: []string{"$KV.routes.>"}, Storage: jetstream.MemoryStorage, MaxMsgsPerSubject: 1, AllowDirect: true}
-	eventually(t, "the bucket", func() bool { _, err := js.CreateStream(t.Context(), one); return err == nil })
+	inTime(t, "the bucket", func() bool { _, err := js.CreateStream(t.Context(), one); return err == nil })
 	c.stop(c.leader(bus.Routes))
 	b.SetLeaderlessForTest(time.Second)
-	eventually(t, "all buckets of the two", func() bool { return b.EnsureBuckets(t.Context()) == nil })
+	inTime(t, "all buckets of the two", func() bool { return b.EnsureBuckets(t.Context()) == nil })
 	if n := remade(t, b); n != 1 {
 		t.Errorf("%v buckets are counted as made anew, want 1", n)
 	}
@@ -200,19 +203,29 @@ func TestBucketsOutliveTheirLeader(t *testing.T) {
 	t.Parallel()
 	c := newNATSCluster(t)
 	b := open(t, bus.Config{URL: c.url()})
-	eventually(t, "connected", b.Connected)
+	inTime(t, "connected", b.Connected)
 	ensured := func() bool { return b.EnsureBuckets(t.Context()) == nil }
-	eventually(t, "buckets", ensured)
+	inTime(t, "buckets", ensured)
 	routes := bus.NewBucket[string](b, bus.Routes)
 	put(t, routes, "r.dev", "up")
-	eventually(t, "three copies", func() bool { return copies(t, b, bus.Routes) == 3 })
+	inTime(t, "three copies", func() bool { return copies(t, b, bus.Routes) == 3 })
 	c.stop(c.leader(bus.Routes))
-	eventually(t, "buckets of the two", func() bool { return ensured() && copies(t, b, bus.Routes) == 2 })
+	inTime(t, "buckets of the two", func() bool { return ensured() && copies(t, b, bus.Routes) == 2 })
 	if n := remade(t, b); n != 0 {
 		t.Errorf("%v buckets were made anew", n)
 	}
 	if s, _, err := routes.Get(t.Context(), "r.dev"); err != nil || s != "up" {
 		t.Errorf("the route is %q, %v", s, err)
+	}
+}
+
+// inTime is eventually, for what takes several elections one after the other.
+func inTime(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(3 * testTimeout); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("timed out: %s", what)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func (s *session) catchUp(ctx context.Context, seq, quiet, to uint64) error {
 		if err := s.replay(ctx, seq, quiet); err != nil {
 			return err
 		}
-		if s.last >= to || s.replicas < 2 || beat == lagBeats {
+		if s.last >= to || s.b.nc.ConnectedClusterName() == "" || beat == lagBeats {
 			return nil
 		}
 		seq = s.last + 1

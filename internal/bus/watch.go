@@ -48,18 +48,17 @@ type session struct {
 	name string
 	emit func(record)
 
-	live     chan *nats.Msg
-	answers  *nats.Subscription // to replay's requests
-	created  time.Time          // of the bucket
-	life     string             // its incarnation; "" if it has none
-	replicas int                // that may answer
-	epoch    string             // of its Reset
-	begun    time.Time          // when Reset was emitted
-	quiet    uint64             // the bucket's last number then
-	heard    time.Time          // when the bucket's state last came
-	synced   bool
-	last     uint64 // all up to this number was emitted
-	misses   int    // checks in a row that got no answer
+	live    chan *nats.Msg
+	answers *nats.Subscription // to replay's requests
+	created time.Time          // of the bucket
+	life    string             // its incarnation; "" if it has none
+	epoch   string             // of its Reset
+	begun   time.Time          // when Reset was emitted
+	quiet   uint64             // the bucket's last number then
+	heard   time.Time          // when the bucket's state last came
+	synced  bool
+	last    uint64 // all up to this number was emitted
+	misses  int    // checks in a row that got no answer
 	// expiring has the number of each key in a bucket whose records expire, and
 	// is nil for others. Expiry is not announced, but it is by age, so what is
 	// older than the bucket's first number is gone.
@@ -150,7 +149,6 @@ func (s *session) snapshot(ctx context.Context) error {
 	if !s.goesOn(info, epoch) {
 		s.begin(info, epoch)
 	}
-	s.replicas = info.Config.Replicas
 	if err := s.catchUp(ctx, s.last+1, s.quiet, info.State.LastSeq); err != nil {
 		return err
 	}
@@ -257,7 +255,7 @@ func (s *session) check(ctx context.Context) error {
 	if time.Since(s.heard) > deletedFor/2 {
 		return errForgot
 	}
-	s.heard, s.replicas = asked, info.Config.Replicas // which grow when there is room
+	s.heard = asked
 	if info.State.LastSeq > s.last && len(s.live) == 0 {
 		if err := s.catchUp(ctx, s.last+1, 0, info.State.LastSeq); err != nil {
 			return err

@@ -140,8 +140,7 @@ var natsInHaste = Failure{
 		if err := errors.Join(relay.Stop(s.Scale.Drain.Deadline+startPatience), relay.Start(ctx)); err != nil {
 			return err
 		}
-		s.wait(ctx, s.Scale.Apart)
-		return s.stillHolds(ctx, revoked, "NATS was whole, and a relay was started")
+		return errors.Join(s.refusedBy(ctx, relay, revoked), s.stillHolds(ctx, revoked, "NATS was whole, and a relay was started"))
 	},
 	Judge: nothingLost,
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -55,9 +56,22 @@ func look(ctx context.Context, v *visitor.Visitor) (status int, err error) {
 	return resp.StatusCode, nil
 }
 
-// asked is how often an ended visit is tried, each time at whatever relay the balancer
-// takes.
-const asked = 12
+// refusedBy is that of one relay, which is ready and knows why.
+func (s *Scene) refusedBy(ctx context.Context, m *member, ended *visitor.Visitor) error {
+	there, err := visitor.New(s.TLS, ended.Origin)
+	if err != nil {
+		return err
+	}
+	there.Jar = ended.Jar
+	there.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, s.at(m.node, portSites))
+	}
+	defer there.CloseIdleConnections()
+	if status, err := look(ctx, there); err != nil || status != http.StatusUnauthorized {
+		return fmt.Errorf("%s answers a visit that was ended before: status %d: %w", m.name, status, cmp.Or(err, errServed))
+	}
+	return nil
+}
 
 // stillHolds is asked after something that could have made nodes forget, and that
 // when names: a visit that was ended stays so, and a new one can be opened.
@@ -74,11 +88,8 @@ func (s *Scene) stillHolds(ctx context.Context, ended *visitor.Visitor, when str
 	if err := s.API.EndVisit(ctx, start); err != nil {
 		return err
 	}
-	for range asked {
-		if status, err := look(ctx, ended); err != nil || status == http.StatusOK {
-			return fmt.Errorf("a visit that was ended before: status %d: %w", status, cmp.Or(err, errServed))
-		}
-		ended.CloseIdleConnections()
+	if status, err := look(ctx, ended); err != nil || status == http.StatusOK {
+		return fmt.Errorf("a visit that was ended before: status %d: %w", status, cmp.Or(err, errServed))
 	}
 	s.fact("a new visit could be opened within %.1f s when %s; one that was ended before is still refused", took.Seconds(), when)
 	return nil

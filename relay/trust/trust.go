@@ -53,6 +53,7 @@ type Trust struct {
 	metrics   *metrics
 	began     time.Time     // what instants are counted from
 	told      atomic.Bool   // of all revocations, once
+	allTold   chan struct{} // closed then
 	leave     chan struct{} // some are leaving
 
 	mu          sync.Mutex
@@ -71,6 +72,7 @@ func New(o Options) *Trust {
 		metrics:     newMetrics(o.Registerer),
 		opened:      newOpened(),
 		leave:       make(chan struct{}, 1),
+		allTold:     make(chan struct{}),
 		revocations: make(map[string]revoked), began: o.Now(),
 		seats: make(map[id.Visit]*seat),
 	}
@@ -81,7 +83,16 @@ func New(o Options) *Trust {
 // Run follows the bus until ctx ends.
 func (t *Trust) Run(ctx context.Context) error {
 	g, life := errgroup.WithContext(ctx)
-	g.Go(func() error { return t.watchKeys(life) })
+	g.Go(func() error {
+		// Keys that are on the bus after revocations were read are not older than
+		// these, for where revocations were lost the keys are taken from it first.
+		select {
+		case <-t.allTold:
+			return t.watchKeys(life)
+		case <-life.Done():
+			return nil
+		}
+	})
 	g.Go(func() error {
 		return bus.NewBucket[bus.Revocation](t.o.Bus, bus.Revocations).Watch(life, t.applyRevocation)
 	})

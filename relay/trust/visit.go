@@ -293,8 +293,8 @@ func (t *Trust) overdue() map[id.Visit]fault.Code {
 // applyRevocation keeps revocations over the loss of the bucket: they only
 // ever expire.
 func (t *Trust) applyRevocation(e bus.Event[bus.Revocation]) {
-	if e.Kind == bus.Synced {
-		t.told.Store(true)
+	if e.Kind == bus.Synced && t.told.CompareAndSwap(false, true) {
+		close(t.allTold)
 	}
 	if e.Kind != bus.Put {
 		return
