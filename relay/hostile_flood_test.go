@@ -192,9 +192,8 @@ func TestHostileStalledDownloads(t *testing.T) {
 	settled(t)
 	grown := heap() - base
 	t.Logf("%d stalled downloads: %.0f MiB of heap, that is %.2f MiB each, of relay, agent, portal and browsers", stalled, grown, grown/stalled)
-	// A segment is held by what is left of any of the streams that share it, and
-	// pools, which forget under the race detector, hold some whatever comes.
-	if most := 16 + stalled*(2*window+320<<10)/float64(1<<20); grown > most {
+	// A segment is held by what is left of any of the streams that share it.
+	if most := pooled + stalled*(2*window+320<<10)/float64(1<<20); grown > most {
 		t.Errorf("more than windows and buffers: %.0f MiB", most)
 	}
 	fetchesOn(t, neighbour, 50)

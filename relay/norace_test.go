@@ -5,4 +5,5 @@ package relay_test
 const (
 	raceDetector                         = false
 	tunnels, downloads, stalledDownloads = 1000, 1000, 200
+	pooled                               = 16 // MiB
 )
