@@ -88,6 +88,9 @@ func (s *site) own(machine, name string) string {
 // leftOver is what would be somebody else's.
 var leftOver = regexp.MustCompile(`(?m)^[^#\n]*(10\.0\.0\.|example\.com|/etc/|/var/).*$`)
 
+// aPort is a whole one: another's may begin as ours does.
+var aPort = regexp.MustCompile(`(:| port )[0-9]+\b`)
+
 // install writes an example to a machine, more of it replaced: old and new in
 // turn.
 func (s *site) install(t *testing.T, machine, example string, more ...string) (file string) {
@@ -103,10 +106,14 @@ func (s *site) install(t *testing.T, machine, example string, more ...string) (f
 		"/etc/trunkline/tls/fullchain.pem", crt, "/etc/trunkline/tls/privkey.pem", key, "/etc/trunkline", dir,
 		"port: 443", "port: " + s.ports["443"],
 	}
-	for name, port := range s.ports {
-		oldNew = append(oldNew, ":"+name, ":"+port, " port "+name, " port "+port)
-	}
 	text := strings.NewReplacer(oldNew...).Replace(replace(t, example, readFile(t, example), more...))
+	text = aPort.ReplaceAllStringFunc(text, func(found string) string {
+		name := strings.TrimLeft(found, ": port")
+		if port, ok := s.ports[name]; ok {
+			return strings.TrimSuffix(found, name) + port
+		}
+		return found
+	})
 	if left := leftOver.FindString(text); left != "" {
 		t.Fatalf("%s is not replaced whole: %s", example, left)
 	}
