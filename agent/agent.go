@@ -33,6 +33,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"time"
 	"trunkline/agent/coding"
 	"trunkline/agent/manage"
 	"trunkline/agent/page"
@@ -58,8 +59,9 @@ type Agent struct {
 	line   line
 	portal *portal
 	relays relays
-	tried  string  // where the last attempt went
-	old    []*held // finish their streams beside the current one
+	tried  string    // where the last attempt went
+	old    []*held   // finish their streams beside the current one
+	left   time.Time // when the last of them was left
 	second *second
 
 	wg sync.WaitGroup // of the tunnels

@@ -168,6 +168,7 @@ func (h *held) stop(ctx context.Context, grace time.Duration, why *fault.Error) 
 
 // retire lets h finish its streams beside its successor.
 func (a *Agent) retire(ctx context.Context, h *held, within time.Duration) {
+	a.left = time.Now()
 	a.old = slices.DeleteFunc(append(a.old, h), func(h *held) bool { return !h.alive() })
 	if len(a.old) > maxOld {
 		a.old[0].cut()

@@ -23,6 +23,8 @@ const (
 	// doubted is how long a tunnel whose relay did not answer is kept beside its
 	// successor: longer than its own patience is.
 	doubted = time.Minute
+	// ownMove is how long after a move "another agent" may be this one.
+	ownMove = time.Minute
 )
 
 // hold keeps a tunnel up until ctx ends. Whatever can end an attempt or a
@@ -162,6 +164,11 @@ func (a *Agent) afterFailure(ctx context.Context, err error, retry *backoff, els
 		return 0
 	}
 	v := judge(err)
+	if v.code == fault.Replaced && time.Since(a.left) < ownMove {
+		// It was ours. Where NATS has lost all and relays tell it anew, the tunnel that
+		// was just left may be taken for the newer one.
+		v.state, v.slow, v.reason = Connecting, false, "a relay took the tunnel that this one followed for the newer"
+	}
 	if v.moved {
 		a.passes.spent()
 	}

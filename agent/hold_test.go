@@ -254,6 +254,27 @@ func TestDrainMakesBeforeItBreaks(t *testing.T) {
 	})
 }
 
+// A relay that takes the tunnel that was just left for the newer one, as it may when
+// NATS has lost all, ends the new one. There is no other agent, so that is no reason to
+// stay away; one that comes later is.
+func TestItsOwnOldTunnelIsNoOtherAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.run(identity())
+		time.Sleep(time.Hour)
+		w.latest().drain(tunnel.Drain{Deadline: 30 * time.Second})
+		time.Sleep(5 * time.Second)
+		w.latest().end(fault.Replaced)
+		time.Sleep(2 * time.Second)
+		w.wantState(agent.Connected)
+		time.Sleep(time.Hour)
+		w.latest().end(fault.Replaced)
+		time.Sleep(time.Minute)
+		w.wantState(agent.Rejected)
+		w.stop()
+	})
+}
+
 // The old tunnel dies while no other relay can be had: that is no connection.
 func TestDrainWithNowhereToGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
