@@ -145,7 +145,7 @@ func (r *Relay) wire() error {
 		Leaving: r.leaving, Arrived: r.guests.tell, EndVisit: r.endVisit, Log: r.log.Named("uplink"), Registerer: o.Registerer,
 	})
 	r.peers = peer.New(peer.Options{
-		Config: o.Peer, Relay: o.Name, Certify: r.certify, Admit: r.admitPeer, Connected: o.Bus.Connected,
+		Config: o.Peer, Relay: o.Name, Alone: r.namesake.alone, Certify: r.certify, Admit: r.admitPeer, Connected: o.Bus.Connected,
 		Holder: r.holder, Besides: r.besides, Heard: r.heard, Lost: r.guests.lost, Poller: r.poller,
 		Log: r.log.Named("peer"), Registerer: o.Registerer,
 	})
@@ -249,6 +249,9 @@ func (r *Relay) Ready() error {
 	}
 	if !r.peers.Known() { // nor could it forward to those that it does not know
 		return fault.New(fault.NotReady, "not all relays from the bus yet")
+	}
+	if !r.namesake.isAlone() {
+		return fault.New(fault.NotReady, "not known yet whether another relay has this one's name")
 	}
 	return nil
 }

@@ -24,6 +24,9 @@ import (
 type Options struct {
 	Config
 	Relay id.Relay // this one
+	// Alone is closed when no other relay has this one's name. Until then none is
+	// dialled: it would ask this relay for what the other has.
+	Alone <-chan struct{}
 	// Certify has control sign a certificate request, in this relay's name.
 	Certify func(ctx context.Context, request []byte) ([]byte, error)
 	// Admit opens a stream to a device here, for another relay. Its faults reach
@@ -85,7 +88,15 @@ func (p *Peers) Run(ctx context.Context) error {
 	defer wg.Wait()
 	g, life := errgroup.WithContext(ctx)
 	p.mu.Lock()
-	p.run = func(q *peer) { wg.Go(func() { q.keep(life) }) }
+	p.run = func(q *peer) {
+		wg.Go(func() {
+			select {
+			case <-p.o.Alone:
+				q.keep(life)
+			case <-life.Done():
+			}
+		})
+	}
 	for _, q := range p.all {
 		p.run(q)
 	}

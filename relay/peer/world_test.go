@@ -51,6 +51,13 @@ type relay struct {
 
 func start(t testing.TB, a peercert.Authority, name id.Relay) *relay {
 	t.Helper()
+	alone := make(chan struct{})
+	close(alone)
+	return startAs(t, a, name, alone)
+}
+
+func startAs(t testing.TB, a peercert.Authority, name id.Relay, alone <-chan struct{}) *relay {
+	t.Helper()
 	r := &relay{t: t, name: name, reg: prometheus.NewRegistry(), issue: a}
 	var err error
 	if r.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -58,7 +65,7 @@ func start(t testing.TB, a peercert.Authority, name id.Relay) *relay {
 	}
 	poller := evtls.New(0)
 	r.Peers = peer.New(peer.Options{
-		Config: peer.Default(), Relay: name, Log: zaptest.NewLogger(t), Registerer: r.reg,
+		Config: peer.Default(), Relay: name, Alone: alone, Log: zaptest.NewLogger(t), Registerer: r.reg,
 		Certify: func(_ context.Context, q []byte) ([]byte, error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
