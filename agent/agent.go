@@ -29,11 +29,11 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"time"
 	"trunkline/agent/coding"
 	"trunkline/agent/manage"
 	"trunkline/agent/page"

@@ -45,7 +45,7 @@ var notes = map[string]note{
 	"trunkline_bus_server_slow_consumers_total":       {do: "A relay that could not read in time: its CPU or its network. It connects again and reads what it missed."},
 	"trunkline_bus_watch_restarts_total":              {do: "One for each bucket after a lost connection. More: see `trunkline_bus_connection_losses_total`."},
 
-	"trunkline_control_bus_silence_seconds":                  {do: "A few at most. More than 6: PBXs are *Not known*. More than 60: [TrunklineBusSilent](runbooks/TrunklineBusSilent.md)."},
+	"trunkline_control_bus_silence_seconds":                  {do: "A few at most. More than 6: PBXs are *Not known*. For a minute: [TrunklineBusSilent](runbooks/TrunklineBusSilent.md)."},
 	"trunkline_control_certificate_expiry_timestamp_seconds": {do: "See [TrunklineCertificateExpiresSoon](runbooks/TrunklineCertificateExpiresSoon.md). Only where control has a port of its own."},
 	"trunkline_control_certificate_reload_failures_total":    {do: "See [TrunklineCertificateNotRenewed](runbooks/TrunklineCertificateNotRenewed.md)."},
 	"trunkline_control_connections":                          {do: "used near licensed: [TrunklineCapacityNearlyUsed](runbooks/TrunklineCapacityNearlyUsed.md).", labels: values("kind", "`licensed`, `used`"), kind: "gauge"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ func buckets() []string { return []string{Routes, Relays, Keys, Revocations, Han
 // revocations come first, since the keys have to be new where they are.
 func (b *Bus) EnsureBuckets(ctx context.Context) error {
 	first := b.tryBucket(ctx, Revocations)
-	others := []string{Routes, Relays, Keys, Handovers, Alive}
+	others := slices.DeleteFunc(append(buckets(), Alive), func(name string) bool { return name == Revocations })
 	errs := make([]error, len(others))
 	var wg sync.WaitGroup
 	for i, name := range others {

@@ -21,7 +21,7 @@ const (
 	youngFor = 4
 )
 
-// errLeaderless is of the time until then, too.
+// errLeaderless is what readers and writers get until there is a leader, or another bucket.
 var errLeaderless = errors.New("bucket has no leader")
 
 // codeOffline is a server's "stream is offline": all servers of a bucket are away.

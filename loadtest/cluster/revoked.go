@@ -58,19 +58,28 @@ func look(ctx context.Context, v *visitor.Visitor) (status int, err error) {
 
 // refusedBy is that of one relay, which is ready and knows why.
 func (s *Scene) refusedBy(ctx context.Context, m *member, ended *visitor.Visitor) error {
-	there, err := visitor.New(s.TLS, ended.Origin)
+	there, err := s.visitorAt(m, ended.Origin)
 	if err != nil {
 		return err
 	}
 	there.Jar = ended.Jar
-	there.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, s.at(m.node, portSites))
-	}
 	defer there.CloseIdleConnections()
 	if status, err := look(ctx, there); err != nil || status != http.StatusUnauthorized {
 		return fmt.Errorf("%s answers a visit that was ended before: status %d: %w", m.name, status, cmp.Or(err, errServed))
 	}
 	return nil
+}
+
+// visitorAt is one who comes to a relay whatever the balancer thinks of it.
+func (s *Scene) visitorAt(m *member, origin string) (*visitor.Visitor, error) {
+	v, err := visitor.New(s.TLS, origin)
+	if err != nil {
+		return nil, err
+	}
+	v.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, s.at(m.node, portSites))
+	}
+	return v, nil
 }
 
 // stillHolds is asked after something that could have made nodes forget, and that

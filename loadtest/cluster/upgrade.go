@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"path/filepath"
 
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
-	"trunkline/internal/visitor"
 	"trunkline/loadtest/clock"
 	"trunkline/loadtest/target"
 )
@@ -84,12 +81,9 @@ func (s *Scene) visitBy(ctx context.Context, by, at *member) error {
 		return err
 	}
 	defer func() { _ = s.API.EndVisit(context.WithoutCancel(ctx), start.Visit.ID) }() // else it ends as idle
-	v, err := visitor.New(s.TLS, "https://"+string(start.Visit.Site)+"."+zone+":"+portSites)
+	v, err := s.visitorAt(by, "https://"+string(start.Visit.Site)+"."+zone+":"+portSites)
 	if err != nil {
 		return err
-	}
-	v.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, s.at(by.node, portSites))
 	}
 	defer v.CloseIdleConnections()
 	resp, err := v.Redeem(ctx, s.Server, start.URL, start.Handover)
