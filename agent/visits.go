@@ -206,11 +206,16 @@ func (v *visits) overLocked(g *guest, at time.Time, code fault.Code) {
 	v.past = slices.Insert(v.past, 0, g.Visit)
 	v.past = v.past[:min(len(v.past), maxVisitsPast)]
 	v.log.Info("visit ended", zap.String("visit", string(g.ID)), zap.String("who", g.Who), zap.String("method", g.Method), zap.String("code", string(code)))
-	for cut := range v.streams[g.ID] {
-		(*cut)()
+	if !isLoss(code) { // of that visit: what streams of it there still are go on by another relay
+		for cut := range v.streams[g.ID] {
+			(*cut)()
+		}
 	}
 	v.saveLocked()
 }
+
+// isLoss: nobody has ended the visit, only nobody tells of it any more.
+func isLoss(code fault.Code) bool { return code == fault.RelayLost || code == fault.ConnectionLost }
 
 // enter counts a stream of a visit in. cut ends it, when the visit is ended
 // here; it must not block.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"trunkline/internal/service"
+	"trunkline/relay/edge"
 )
 
 // drains is whether and since when a relay drains.
@@ -49,7 +50,8 @@ func (d *drains) begun() bool { return !d.began().IsZero() }
 //     that the next request goes elsewhere.
 //  2. After drain.linger the listeners are closed, and connections on which
 //     nothing runs.
-//  3. What runs has its time, until drain.deadline. Then it is cut.
+//  3. What runs has its time, until drain.deadline. Then WebSockets say goodbye,
+//     those too that come through other relays, and the rest is cut.
 //  4. The bus is told of the last routes.
 func (r *Relay) drain(ctx context.Context, shutPlain func()) {
 	began, cfg := r.drains.began(), r.drainAs.Load()
@@ -58,9 +60,12 @@ func (r *Relay) drain(ctx context.Context, shutPlain func()) {
 	r.edge.Retire()
 	until, cancel := context.WithDeadline(ctx, began.Add(cfg.Deadline))
 	defer cancel()
+	defer context.AfterFunc(until, r.peers.TellClosing)()
+	tunnels, cancelTunnels := context.WithDeadline(ctx, began.Add(cfg.Deadline+edge.Farewell))
+	defer cancelTunnels()
 	unneeded := make(chan struct{})
 	var g errgroup.Group
-	g.Go(func() error { r.uplink.Drain(until, cfg.Spread, unneeded); return nil })
+	g.Go(func() error { r.uplink.Drain(tunnels, cfg.Spread, unneeded); return nil })
 	g.Go(func() error {
 		defer close(unneeded)
 		pause(until, cfg.Linger)

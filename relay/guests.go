@@ -23,25 +23,25 @@ type guests struct {
 	came    func(id.Device, tunnel.Visit)
 	went    func(id.Device, id.Visit, fault.Code)
 
-	mu   sync.Mutex
-	of   map[id.Device]map[id.Visit]tunnel.Visit
-	at   map[id.Visit][]id.Device
-	from map[id.Visit]id.Relay // of visits that another relay serves, through this one
+	mu sync.Mutex
+	of map[id.Device]map[id.Visit]tunnel.Visit
+	at map[id.Visit][]id.Device
+	by map[id.Visit][]id.Relay // that serve it; "": this one. It is over when it is at all of them
 }
 
 func newGuests() *guests {
-	return &guests{of: make(map[id.Device]map[id.Visit]tunnel.Visit), at: make(map[id.Visit][]id.Device), from: make(map[id.Visit]id.Relay)}
+	return &guests{of: make(map[id.Device]map[id.Visit]tunnel.Visit), at: make(map[id.Visit][]id.Device), by: make(map[id.Visit][]id.Relay)}
 }
 
 // serve notes that a stream of visit goes to d.
 func (g *guests) serve(d id.Device, visit id.Visit) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.roomLocked(d, visit) {
+	if g.toldLocked(d, visit, "") {
 		return
 	}
 	if v, ok := g.running(visit); ok {
-		g.addLocked(d, tunnel.Visit{ID: v.ID, Who: v.Who, Method: v.Method, Started: v.Started, Idle: v.Idle})
+		g.addLocked(d, tunnel.Visit{ID: v.ID, Who: v.Who, Method: v.Method, Started: v.Started, Idle: v.Idle}, "")
 	}
 }
 
@@ -49,23 +49,29 @@ func (g *guests) serve(d id.Device, visit id.Visit) {
 func (g *guests) lodge(from id.Relay, d id.Device, v tunnel.Visit) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if v.ID == "" || !g.roomLocked(d, v.ID) {
+	if v.ID != "" && !g.toldLocked(d, v.ID, from) {
+		g.addLocked(d, v, from)
+	}
+}
+
+// toldLocked reports whether there is nothing to be told of d's visit by a relay.
+func (g *guests) toldLocked(d id.Device, visit id.Visit, by id.Relay) bool {
+	_, known := g.of[d][visit]
+	return known && slices.Contains(g.by[visit], by)
+}
+
+func (g *guests) addLocked(d id.Device, v tunnel.Visit, by id.Relay) {
+	of := g.of[d]
+	_, known := of[v.ID]
+	if !known && len(of) >= maxGuests {
 		return
 	}
-	if len(g.at[v.ID]) == 0 {
-		g.from[v.ID] = from
+	if !slices.Contains(g.by[v.ID], by) {
+		g.by[v.ID] = append(g.by[v.ID], by)
 	}
-	g.addLocked(d, v)
-}
-
-func (g *guests) roomLocked(d id.Device, visit id.Visit) bool {
-	of := g.of[d]
-	_, known := of[visit]
-	return !known && len(of) < maxGuests
-}
-
-func (g *guests) addLocked(d id.Device, v tunnel.Visit) {
-	of := g.of[d]
+	if known {
+		return
+	}
 	if of == nil {
 		of = make(map[id.Visit]tunnel.Visit)
 		g.of[d] = of
@@ -80,10 +86,21 @@ func (g *guests) addLocked(d id.Device, v tunnel.Visit) {
 func (g *guests) ended(e bus.VisitEvent) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.endLocked(e.Visit, e.Code)
+	g.endLocked(e.Visit, e.Code, "")
 }
 
-func (g *guests) endLocked(v id.Visit, code fault.Code) {
+// endLocked is for a visit that a relay serves no more. Where it is idle at that one
+// its visitor may be busy at another.
+func (g *guests) endLocked(v id.Visit, code fault.Code, at id.Relay) {
+	by := g.by[v]
+	i := slices.Index(by, at)
+	if i < 0 {
+		return
+	}
+	if by = slices.Delete(by, i, i+1); len(by) > 0 {
+		g.by[v] = by
+		return
+	}
 	for _, d := range g.at[v] {
 		if delete(g.of[d], v); len(g.of[d]) == 0 {
 			delete(g.of, d)
@@ -91,26 +108,42 @@ func (g *guests) endLocked(v id.Visit, code fault.Code) {
 		g.went(d, v, code)
 	}
 	delete(g.at, v)
-	delete(g.from, v)
+	delete(g.by, v)
 }
 
 // endedAt takes another relay's word that a visit which it serves is over.
 func (g *guests) endedAt(from id.Relay, v id.Visit, code fault.Code) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.from[v] == from {
-		g.endLocked(v, code)
-	}
+	g.endLocked(v, code, from)
 }
 
-// lost ends here what a relay served that cannot be heard any more. Visits that
+// lost ends here what a relay alone served that cannot be heard any more. Visits that
 // go on elsewhere come again.
 func (g *guests) lost(r id.Relay) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for v, from := range g.from {
-		if from == r {
-			g.endLocked(v, fault.RelayLost)
+	for v := range g.by {
+		g.endLocked(v, fault.RelayLost, r)
+	}
+}
+
+// moved forgets what other relays serve of a device that has its tunnel elsewhere now:
+// they tell that relay how it ends.
+func (g *guests) moved(d id.Device) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for v := range g.of[d] {
+		if slices.Contains(g.by[v], "") {
+			continue
+		}
+		if delete(g.of[d], v); len(g.of[d]) == 0 {
+			delete(g.of, d)
+		}
+		g.at[v] = slices.DeleteFunc(g.at[v], func(x id.Device) bool { return x == d })
+		if len(g.at[v]) == 0 {
+			delete(g.at, v)
+			delete(g.by, v)
 		}
 	}
 }
@@ -129,11 +162,13 @@ func (g *guests) tell(d id.Device) {
 	}
 }
 
-// visits reports whether visit is one to d, and which other relay serves it; ""
-// if this one does.
+// visits reports whether visit is one to d, and a relay that serves it; "" if this one
+// does.
 func (g *guests) visits(d id.Device, visit id.Visit) (from id.Relay, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	_, ok = g.of[d][visit]
-	return g.from[visit], ok
+	if _, ok = g.of[d][visit]; !ok || slices.Contains(g.by[visit], "") {
+		return "", ok
+	}
+	return g.by[visit][0], ok
 }

@@ -148,7 +148,66 @@ func TestLodgedVisitsAreTold(t *testing.T) {
 	if !slices.Equal(x.words, want) {
 		t.Errorf("told %v, want %v", x.words, want)
 	}
-	if len(x.of)+len(x.at)+len(x.from) > 0 {
-		t.Error("something is kept of what is over")
+	x.empty(t)
+}
+
+func (x *told) empty(t *testing.T) {
+	t.Helper()
+	if len(x.of)+len(x.at)+len(x.by) > 0 {
+		t.Errorf("kept of what is over: %v %v %v", x.of, x.at, x.by)
 	}
+}
+
+// A visit goes through several relays. It is over when it is at the last of them: one
+// that is lost, or has heard nothing of its visitor for long, says nothing of the
+// others.
+func TestAVisitIsOverAtTheLastOfItsRelays(t *testing.T) {
+	x := newTold()
+	v := tunnel.Visit{ID: "v1", Who: "Ann", Method: "account", Started: time.Unix(1, 0)}
+	x.lodge("relay-2", "d1", v)
+	x.lodge("relay-3", "d1", v)
+	x.begin("v1")
+	x.serve("d1", "v1")
+	x.lodge("relay-2", "d1", v)
+	x.want(t, "d1 v1")
+	x.lost("relay-2")
+	x.endedAt("relay-2", "v1", fault.VisitIdle)
+	x.want(t)
+	if from, ok := x.visits("d1", "v1"); !ok || from != "" {
+		t.Errorf("its staff may end it through %q, known %v", from, ok)
+	}
+	x.end("v1", fault.VisitIdle)
+	x.want(t)
+	if from, ok := x.visits("d1", "v1"); !ok || from != "relay-3" {
+		t.Errorf("its staff may end it through %q, known %v", from, ok)
+	}
+	x.endedAt("relay-3", "v1", fault.VisitEnded)
+	x.want(t, "d1 v1 visit_ended")
+	x.empty(t)
+}
+
+// Who serves a visit to a device that has moved tells the relay that has it now how it
+// ends, and no other.
+func TestWhatIsLodgedMovesWithItsDevice(t *testing.T) {
+	x := newTold()
+	lodge := func(d id.Device, v id.Visit) {
+		x.lodge("relay-2", d, tunnel.Visit{ID: v, Who: "Ann", Method: "account", Started: time.Unix(1, 0)})
+	}
+	lodge("d1", "v1")
+	lodge("d1", "v2")
+	lodge("d2", "v2") // of a pair
+	x.begin("v3")
+	x.serve("d1", "v3")
+	x.want(t, "d1 v1", "d1 v2", "d2 v2", "d1 v3")
+	x.moved("d1")
+	x.moved("d3")
+	if x.has("d1", "v1") || x.has("d1", "v2") || !x.has("d2", "v2") || !x.has("d1", "v3") {
+		t.Errorf("kept: %v", x.of)
+	}
+	lodge("d1", "v1") // it is back
+	x.endedAt("relay-2", "v1", fault.VisitEnded)
+	x.endedAt("relay-2", "v2", fault.VisitEnded)
+	x.end("v3", fault.VisitEnded)
+	x.want(t, "d1 v1", "d1 v1 visit_ended", "d2 v2 visit_ended", "d1 v3 visit_ended")
+	x.empty(t)
 }

@@ -129,6 +129,7 @@ func (r *Relay) wire() error {
 	r.reports = newReporter(o.Bus, r.log.Named("reports"))
 	r.table = route.NewTable(o.Name, func(d id.Device, at bus.Route) {
 		r.uplink.Superseded(d, at.Relay)
+		r.guests.moved(d)
 	}, func(s id.Site, serves id.Device) { r.edge.Swapped(s, serves) })
 	r.announce = route.NewAnnouncer(o.Bus, r.table, r.log.Named("route"))
 	r.guests = newGuests()

@@ -110,6 +110,7 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	row.Seconds, row.Facts, row.Late = time.Since(l.began).Seconds(), s.facts, s.late
 	row.count(kinds)
 	row.see(w, s.hit)
+	row.Closed, row.Abrupt = l.losses.closed, l.losses.abrupt
 	row.lose(l.losses.all, s.hit, still, s.part, s.relayAt)
 	f.Judge(&row)
 	if !f.Blind && row.Dark > unknown.Seconds() {
@@ -142,7 +143,7 @@ func calm(ctx context.Context, l *load, w *watch) bool {
 
 // nothingLost is the goal of most failures.
 func nothingLost(r *Row) {
-	if n := r.lost(); n > 0 {
+	if n := r.lost() - r.Crossed; n > 0 {
 		r.fault("%d requests of open visits were lost, and none may be", n)
 	}
 	rightBytes(r)

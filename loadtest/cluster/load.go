@@ -21,8 +21,9 @@ const (
 	list   = "list"
 )
 
-// readRate is how fast a long download is read, in bytes a second.
-const readRate = 32 << 10
+// readRate is how fast a long download is read, in bytes a second: so fast that most of
+// it fits into no buffer on its way.
+const readRate = 512 << 10
 
 // step is how finely it is told when something went wrong.
 const step = 500 * time.Millisecond
@@ -56,7 +57,7 @@ func startLoad(ctx context.Context, s *Scene) *load {
 	l.recorder = result.NewRecorder(l.began, step)
 	ctx, l.stop = context.WithCancel(ctx)
 	meter := traffic.NewMeter(l.recorder, prometheus.NewRegistry())
-	meter.Lost = l.losses.add
+	meter.Lost, meter.Closed = l.losses.add, l.losses.close
 	work := &traffic.Load{Sites: g.Sites(), Timeout: timeout, Meter: meter, Log: s.o.Log, Activate: g.Activate}
 	hard := context.WithoutCancel(ctx) // what is under way comes to its end
 	l.done.Go(func() { work.Run(ctx, hard, streams(len(g.PBXs()), s.Scale.Download), l.began.Add(time.Hour)) })

@@ -33,6 +33,17 @@ const (
 type losses struct {
 	mu  sync.Mutex
 	all []traffic.Loss
+
+	closed, abrupt int64 // WebSockets that the relays ended, and of them those without a 1012
+}
+
+func (l *losses) close(restart bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed++
+	if !restart {
+		l.abrupt++
+	}
 }
 
 func (l *losses) add(x traffic.Loss) {
@@ -55,6 +66,9 @@ func (r *Row) lose(all []traffic.Loss, hit time.Time, still time.Duration, p par
 		l := Loss{x.Kind, x.Due.Sub(hit).Seconds(), x.Begun.Sub(hit).Seconds(), x.Seen.Sub(hit).Seconds(), name(x.Entry), p.holds[x.Content], x.Code, x.Answer}
 		if l.Begun <= 0 {
 			r.Before++
+		}
+		if l.isCrossed(unseen(still)) {
+			r.Crossed++
 		}
 		r.Healthy = max(r.Healthy, l.Due)
 		r.sort(l, p, !x.Open.IsZero() && x.Open.Before(hit), unseen(still), r.All+spread)
@@ -85,6 +99,12 @@ func (r *Row) sort(l Loss, p part, kept bool, seen, back float64) {
 // isRepeatable: whoever takes it may ask for it again.
 func (l Loss) isRepeatable() bool {
 	return (l.Kind == scenario.Page || l.Kind == scenario.Slow) && l.Code != traffic.CodeCut
+}
+
+// isCrossed: a message was sent while the 1012 was on its way to who sent it. A relay
+// says that in a pause, and nobody was told of the message that it was taken.
+func (l Loss) isCrossed(seen float64) bool {
+	return l.Code == traffic.CodeRestart && l.Seen-l.Begun < seen
 }
 
 // printLosses writes them one by one, those that were due first.

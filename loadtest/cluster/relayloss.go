@@ -91,5 +91,10 @@ var relaysRolling = Failure{
 		}
 		return nil
 	},
-	Judge: nothingLost,
+	Judge: func(r *Row) {
+		nothingLost(r)
+		if r.Abrupt > 0 {
+			r.fault("%d WebSockets ended without a word from their relay, of %d that ended", r.Abrupt, r.Closed)
+		}
+	},
 }

@@ -142,6 +142,28 @@ func TestWhatSaysNothingLosesOnlyWhatWentThere(t *testing.T) {
 	f("a page into a broken tunnel", scenario.Page, "no_answer", "RELAY-2", here, time.Second, broken, repeatable)
 }
 
+// A message that met the 1012 of a relay that restarts on its way is not held against
+// the relay, and any other is.
+func TestAMessageMayMeetARestart(t *testing.T) {
+	for code, within := range map[string]map[time.Duration]bool{
+		traffic.CodeRestart: {50 * time.Millisecond: true, 250 * time.Millisecond: true, 400 * time.Millisecond: false},
+		"no_answer":         {50 * time.Millisecond: false},
+	} {
+		for took, good := range within {
+			r := Row{Lost: map[string]map[string]int64{scenario.WebSocket: {code: 1}}, Closed: 1}
+			at := time.Now()
+			r.lose([]traffic.Loss{{Kind: scenario.WebSocket, Due: at, Begun: at, Seen: at.Add(took), Code: code}}, at, 200*time.Millisecond, part{}, strings.ToUpper)
+			if relaysRolling.Judge(&r); (len(r.Faults) == 0) != good {
+				t.Errorf("%s after %v: %v", code, took, r.Faults)
+			}
+		}
+	}
+	r := Row{Closed: 2, Abrupt: 1}
+	if relaysRolling.Judge(&r); len(r.Faults) != 1 {
+		t.Errorf("a WebSocket that ended without a word: %v", r.Faults)
+	}
+}
+
 // What people read says where losses were, if a part failed.
 func TestTheTableTellsWhereLossesWere(t *testing.T) {
 	r := Row{Failure: "x", Lost: map[string]map[string]int64{scenario.Page: {"x": 10}}, There: 5, Through: 2, Repeatable: 1}

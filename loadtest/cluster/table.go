@@ -32,7 +32,13 @@ func Print(w io.Writer, rows []Row) error {
 				fmt.Fprintf(w, "  of these %d came to %s or were under way there, %d were for PBXs whose tunnel was there, %d only read, %d were elsewhere\n",
 					r.There, r.Part, r.Through, r.Repeatable, r.elsewhere())
 			}
+			if r.Crossed > 0 {
+				fmt.Fprintf(w, "  %d were messages sent while a relay's 1012 was on its way to who sent them\n", r.Crossed)
+			}
 			r.printLosses(w)
+		}
+		if r.Closed > 0 {
+			fmt.Fprintf(w, "  %d WebSockets were ended, %d of them without a 1012\n", r.Closed, r.Abrupt)
 		}
 		if sum(r.Console) > 0 {
 			fmt.Fprintf(w, "  control: %s\n", codes(r.Console))

@@ -24,6 +24,7 @@ const (
 	codeTLS       = "tls_failed"    // or the certificate is not believed
 	codeLost      = "no_answer"     // the connection was lost before there was any
 	CodeCut       = "answer_cut"    // in the middle of one; a Loss of another code brought nothing
+	CodeRestart   = "relay_restart" // of a message: instead of its echo came a close frame with 1012
 	codeHandshake = "bad_handshake" // a WebSocket's, which is answered 101 and wrong
 	codeBytes     = "wrong_bytes"   // see the result's checked bytes
 )

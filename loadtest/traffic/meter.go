@@ -17,6 +17,9 @@ type Meter struct {
 	// Lost is told of each operation that failed, by many goroutines at once; nil:
 	// they are only counted. It is set before there is any load.
 	Lost func(Loss)
+	// Closed is told of each WebSocket that the other side has ended, and whether it
+	// said before that it restarts; nil: nobody wants to know.
+	Closed func(restart bool)
 
 	recorder *result.Recorder
 	requests *prometheus.CounterVec

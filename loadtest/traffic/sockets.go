@@ -110,7 +110,17 @@ func (k *socket) talk(ctx context.Context, ws *websocket.Conn, entry string, due
 	}
 	_ = ws.CloseNow()
 	<-over
-	e.missing(codeLost, e.end)
+	if ctx.Err() == nil {
+		k.load.Log.Info("WebSocket ended", zap.String("entry", entry), zap.Uint32("content", k.site.Content), zap.String("by", e.end))
+		if k.load.Meter.Closed != nil {
+			k.load.Meter.Closed(e.restart)
+		}
+	}
+	if e.restart {
+		e.missing(CodeRestart, e.end)
+	} else {
+		e.missing(codeLost, e.end)
+	}
 	return due
 }
 
@@ -133,7 +143,9 @@ type echoes struct {
 	id    content.ID
 	entry string // see Loss
 	since time.Time
-	end   string // of the connection, in words; read leaves it
+
+	end     string // of the connection, in words; read leaves it
+	restart bool   // and whether that was a close frame with 1012
 
 	mu   sync.Mutex
 	next uint64 // the echo that is due next
@@ -152,7 +164,7 @@ func (e *echoes) read(ctx context.Context, ws *websocket.Conn) {
 	for {
 		_, b, err := ws.Read(ctx)
 		if err != nil {
-			e.end = err.Error()
+			e.end, e.restart = err.Error(), websocket.CloseStatus(err) == websocket.StatusServiceRestart
 			return
 		}
 		e.came(b, time.Now())

@@ -18,8 +18,8 @@ func (e *Edge) Retire() {
 
 // Drain ends an edge that has been retired and to which nobody connects any
 // more: idle connections at once, others after the request they are at,
-// upgraded ones (WebSockets, with 1012) when ctx ends, and the rest a moment
-// later. It returns an error if it had to cut any.
+// upgraded ones (WebSockets, with 1012) in a pause of theirs when ctx ends, and
+// the rest after Farewell. It returns an error if it had to cut any.
 func (e *Edge) Drain(ctx context.Context) error {
 	empty := e.startDrain()
 	defer e.pool.close()
@@ -32,7 +32,7 @@ func (e *Edge) Drain(ctx context.Context) error {
 	select {
 	case <-empty:
 		return nil
-	case <-time.After(lastMoment):
+	case <-time.After(Farewell):
 	}
 	close(e.cut) // who waits for a portal does not see its browser's connection end
 	n := 0
@@ -41,9 +41,16 @@ func (e *Edge) Drain(ctx context.Context) error {
 	return fmt.Errorf("edge: cut %d connections at the end of the drain", n)
 }
 
-// lastMoment is more than the second after which x/net ends a connection of
-// HTTP/2 that has nothing under way when it learns that it must leave.
-const lastMoment = 1500 * time.Millisecond
+const (
+	// Farewell is how long upgraded connections take to end, one that never pauses
+	// too, and then the second after which x/net ends a connection of HTTP/2 that
+	// has nothing under way when it learns that it must leave.
+	Farewell = lastWords + 1500*time.Millisecond
+	// lastWords is how long a farewell waits for a pause, in which nothing has moved
+	// for so long that nothing that was asked is without its answer.
+	lastWords = 2 * time.Second
+	pause     = 500 * time.Millisecond
+)
 
 // startDrain may be called once.
 func (e *Edge) startDrain() <-chan struct{} {

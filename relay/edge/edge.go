@@ -129,7 +129,7 @@ type Edge struct {
 
 	retiring atomic.Bool   // every answer is its connection's last
 	draining atomic.Bool   // and no connection waits for a request
-	goAway   chan struct{} // closed when upgraded connections must end
+	goAway   chan struct{} // closed when upgraded connections must end, in a pause
 	cut      chan struct{} // closed when all must
 
 	mu    sync.Mutex // guards conns and empty

@@ -43,6 +43,17 @@ type events interface {
 // tunnel were lost, if what was sent on it can be sent elsewhere.
 type repeater interface{ Repeatable(bool) }
 
+// closer is a Stream through another relay, which says when that is about to end it.
+type closer interface{ Closing() <-chan struct{} }
+
+// closing is closed when l is about to end; nil if nobody would say so.
+func (l *link) closing() <-chan struct{} {
+	if c, ok := l.Stream.(closer); ok {
+		return c.Closing()
+	}
+	return nil
+}
+
 // lender is a Stream that has use look at what came where it is, at most size
 // bytes, instead of copying it out.
 type lender interface {

@@ -265,7 +265,13 @@ func TestDrain(t *testing.T) {
 	if _, b, err := socket.Read(t.Context()); err != nil || string(b) != "still here" {
 		t.Errorf("the WebSocket before the deadline: %q %v", b, err)
 	}
+	if err := socket.Write(t.Context(), websocket.MessageText, []byte("last words")); err != nil {
+		t.Fatal(err)
+	}
 	cancel()
+	if _, b, err := socket.Read(t.Context()); err != nil || string(b) != "last words" {
+		t.Errorf("what it asked just before the deadline: %q %v", b, err)
+	}
 	if _, _, err := socket.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusServiceRestart {
 		t.Errorf("the WebSocket at the deadline: %v", err)
 	}

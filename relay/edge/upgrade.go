@@ -198,13 +198,38 @@ const (
 // watch ends the connection for reasons of ours.
 func (p *pump) watch(stop <-chan struct{}) {
 	select {
+	case <-p.x.e.goAway:
+	case <-p.l.closing():
 	case <-p.x.guest.Ended:
 		p.bye(closePolicy, "visit ended", p.x.endedBy())
-	case <-p.x.e.goAway:
-		p.bye(closeRestart, "relay restarts", fault.Draining)
+		return
 	case <-p.swapped:
 		p.bye(closeRestart, "roles swapped", fault.RolesSwapped)
+		return
 	case <-stop:
+		return
+	}
+	if p.pauses(stop) {
+		p.bye(closeRestart, "relay restarts", fault.Draining)
+	}
+}
+
+// pauses waits for a moment in which nothing that was said is without its answer, as
+// far as can be seen, but not for long. It reports false if p has ended by then.
+func (p *pump) pauses(stop <-chan struct{}) bool {
+	end := time.Now().Add(lastWords)
+	for {
+		left := min(pause-since(p.moved.Load()), time.Until(end))
+		if left <= 0 {
+			return true
+		}
+		t := time.NewTimer(left)
+		select {
+		case <-t.C:
+		case <-stop:
+			t.Stop()
+			return false
+		}
 	}
 }
 

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"trunkline/internal/id"
+	"trunkline/relay/edge"
 )
 
 // wsPortal echoes messages; "quit" makes it close, "die" makes it break off.
@@ -80,3 +83,53 @@ func TestWebSocket(t *testing.T) {
 		t.Errorf("a portal that declines: %v", err)
 	}
 }
+
+// A WebSocket by another relay ends in the same way when that one is about to end its
+// stream, and the next one goes on.
+func TestWebSocketByARelayThatCloses(t *testing.T) {
+	closing := make(chan chan struct{}, 1)
+	w := newWorld(t, wsPortal(t), func(o *edge.Options) {
+		dial := o.Dial
+		o.Dial = func(ctx context.Context, d id.Device, h edge.Header) (edge.Stream, error) {
+			s, err := dial(ctx, d, h)
+			if err != nil {
+				return nil, err
+			}
+			c := make(chan struct{})
+			closing <- c
+			return closer{s, c}, nil
+		}
+	})
+	first, _, err := w.websocket("/ws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closes := <-closing
+	second, _, err := w.websocket("/ws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Write(t.Context(), websocket.MessageText, []byte("last words")); err != nil {
+		t.Fatal(err)
+	}
+	close(closes)
+	if _, b, err := first.Read(t.Context()); err != nil || string(b) != "last words" {
+		t.Errorf("what it asked before: %q, %v", b, err)
+	}
+	if _, _, err := first.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusServiceRestart {
+		t.Errorf("it ended with %v", err)
+	}
+	if err := second.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, b, err := second.Read(t.Context()); err != nil || string(b) != "hello" {
+		t.Errorf("by another link: %q, %v", b, err)
+	}
+}
+
+type closer struct {
+	edge.Stream
+	closing chan struct{}
+}
+
+func (c closer) Closing() <-chan struct{} { return c.closing }

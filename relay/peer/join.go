@@ -32,7 +32,7 @@ func (l *link) serve(s *mux.Stream) {
 	_ = s.SetReadDeadline(time.Now().Add(headerTime))
 	h, err := readHeader(s, l.relay)
 	if err == nil && h.Notice != "" {
-		l.peers.o.Heard(l.relay, h.notice())
+		l.hear(h.notice())
 		_ = s.Close()
 		return
 	}

@@ -32,6 +32,8 @@ type link struct {
 	heard   atomic.Bool    // something came since the last ping
 	doubted atomic.Bool    // the last pings brought nothing
 	ending  atomic.Bool
+	closing chan struct{} // closed when the other relay is about to end what it serves
+	close   sync.Once
 
 	mu      sync.Mutex           // guards what follows
 	users   map[id.Device]int    // how many of the other side's streams go to each device
@@ -42,7 +44,7 @@ var errLost = fault.New(fault.RelayLost, "The connection to the relay that holds
 
 func newLink(ctx context.Context, p *Peers, r id.Relay, c *tls.Conn, dialled bool) *link {
 	l := &link{
-		peers: p, relay: r, conn: c, raw: c.NetConn().(*evtls.Conn), over: make(chan error, 1),
+		peers: p, relay: r, conn: c, raw: c.NetConn().(*evtls.Conn), over: make(chan error, 1), closing: make(chan struct{}),
 		users: make(map[id.Device]int), streams: make(map[*Stream]struct{}),
 	}
 	l.ctx, l.stop = context.WithCancel(ctx)

@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"slices"
+
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 )
@@ -20,6 +22,7 @@ const (
 	VisitEnded = "visit_ended" // of a visit that came from here, and why
 	Doubt      = "doubt"       // a request of a visit to the device there gets no answer: its portal should be asked
 	EndVisit   = "end_visit"   // the staff of the device here want a visit to end
+	closing    = "closing"     // of the link it comes on: the streams that the relay here serves on it end in moments
 )
 
 func (n Notice) header(from id.Relay) header {
@@ -31,6 +34,9 @@ func (h header) notice() Notice {
 }
 
 func (n Notice) valid() error {
+	if n.Kind == closing {
+		return nil
+	}
 	if n.Device == "" || n.Kind != Leaving && n.Visit == "" || n.Kind == VisitEnded && !validCode(n.Code) {
 		return fault.New(fault.Protocol, "The notice between relays lacks its device, visit or code.")
 	}
@@ -62,6 +68,28 @@ func (p *Peers) TellUsers(d id.Device, n Notice) {
 			l.tell(n)
 		}
 	})
+}
+
+// TellClosing tells the others that the streams which are served here end in moments:
+// those that wait for no answer should say goodbye. See Stream.Closing.
+func (p *Peers) TellClosing() {
+	p.each(func(q *peer) {
+		q.mu.Lock()
+		links := slices.Clone(q.links)
+		q.mu.Unlock()
+		for _, l := range links {
+			l.tell(Notice{Kind: closing})
+		}
+	})
+}
+
+// hear takes a notice.
+func (l *link) hear(n Notice) {
+	if n.Kind == closing {
+		l.close.Do(func() { close(l.closing) })
+		return
+	}
+	l.peers.o.Heard(l.relay, n)
 }
 
 func (l *link) tell(n Notice) {

@@ -229,6 +229,38 @@ func TestNoticesArrive(t *testing.T) {
 	}
 }
 
+// Who is about to end what it serves says so, to those whose streams it serves, and
+// what it has opened itself goes on.
+func TestClosingIsTold(t *testing.T) {
+	_, first, second := pair(t)
+	first.admits(device(t, echo))
+	second.admits(device(t, echo))
+	theirs := first.open(question())
+	ours, err := second.Open(t.Context(), "relay-1", question())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	second.TellClosing()
+	second.TellClosing() // a second time changes nothing
+	select {
+	case <-theirs.Closing():
+	case <-time.After(patience):
+		t.Fatal("it was not told")
+	}
+	if _, err := theirs.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(theirs, make([]byte, 1)); err != nil {
+		t.Errorf("what was told to close did not go on: %v", err)
+	}
+	select {
+	case <-ours.Closing():
+		t.Error("it takes what the other side serves for about to end")
+	default:
+	}
+}
+
 // When control has another authority, relays get certificates of it, and links
 // that are made then are good.
 func TestAuthoritiesAreExchanged(t *testing.T) {

@@ -115,6 +115,10 @@ func (s *Stream) Alive() bool {
 	return waiting == 0 && s.Open() && !s.link.ending.Load() && !s.link.doubted.Load() && s.link.peers.o.Holder(s.device) == s.link.relay
 }
 
+// Closing is closed when the other relay is about to end s, in the seconds of its
+// edge.Farewell.
+func (s *Stream) Closing() <-chan struct{} { return s.link.closing }
+
 // Reset ends the stream at once. For the device it is the same as a close:
 // HTTP's own framing says that something is missing.
 func (s *Stream) Reset() { _ = s.Close() }

@@ -34,7 +34,7 @@ type Request struct {
 type header struct {
 	Hop     int       `json:"hop"`  // 1: it comes from the relay that the browser reached
 	From    id.Relay  `json:"from"` // that relay
-	Device  id.Device `json:"device"`
+	Device  id.Device `json:"device,omitempty"`
 	Service string    `json:"service,omitempty"`
 	Visit   id.Visit  `json:"visit,omitempty"`
 	Who     string    `json:"who,omitempty"`
