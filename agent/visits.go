@@ -146,14 +146,28 @@ func (v *visits) came(h *held, t tunnel.Visit) bool {
 func (v *visits) went(h *held, which id.Visit, code fault.Code) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	ended := !isLoss(code) && code != fault.VisitIdle // by somebody, whichever tunnels brought it up
 	g := v.now[which]
 	if g == nil {
+		if ended {
+			v.cutLocked(which)
+		}
 		return
 	}
-	if delete(g.at, h); len(g.at) == 0 {
+	switch delete(g.at, h); {
+	case ended:
+		v.overLocked(g, time.Now(), code)
+	case len(g.at) > 0:
+	case isLoss(code) && len(v.streams[which]) > 0: // it goes on by another relay
+		g.lost = time.Now()
+		v.pruneSoon()
+	default:
 		v.overLocked(g, time.Now(), code)
 	}
 }
+
+// pruneSoon looks whether somebody has brought up again what is in doubt.
+func (v *visits) pruneSoon() { time.AfterFunc(lostAfter+time.Second, func() { v.list() }) }
 
 // lost: h is none any more, and what was known by it is in doubt.
 func (v *visits) lost(h *held) {
@@ -169,13 +183,13 @@ func (v *visits) lost(h *held) {
 		}
 	}
 	if doubt {
-		time.AfterFunc(lostAfter+time.Second, func() { v.list() })
+		v.pruneSoon()
 	}
 }
 
 func (v *visits) pruneLocked(now time.Time) {
 	for _, g := range v.now {
-		if !g.lost.IsZero() && now.Sub(g.lost) > lostAfter {
+		if !g.lost.IsZero() && now.Sub(g.lost) > lostAfter && len(v.streams[g.ID]) == 0 {
 			v.overLocked(g, g.lost, fault.ConnectionLost)
 		}
 	}
@@ -206,15 +220,20 @@ func (v *visits) overLocked(g *guest, at time.Time, code fault.Code) {
 	v.past = slices.Insert(v.past, 0, g.Visit)
 	v.past = v.past[:min(len(v.past), maxVisitsPast)]
 	v.log.Info("visit ended", zap.String("visit", string(g.ID)), zap.String("who", g.Who), zap.String("method", g.Method), zap.String("code", string(code)))
-	if !isLoss(code) { // of that visit: what streams of it there still are go on by another relay
-		for cut := range v.streams[g.ID] {
-			(*cut)()
-		}
+	if !isLoss(code) {
+		v.cutLocked(g.ID)
 	}
 	v.saveLocked()
 }
 
-// isLoss: nobody has ended the visit, only nobody tells of it any more.
+func (v *visits) cutLocked(which id.Visit) {
+	for cut := range v.streams[which] {
+		(*cut)()
+	}
+}
+
+// isLoss: nobody has ended the visit, only nobody tells of it any more. What streams of
+// it there still are go on by another relay.
 func isLoss(code fault.Code) bool { return code == fault.RelayLost || code == fault.ConnectionLost }
 
 // enter counts a stream of a visit in. cut ends it, when the visit is ended
@@ -239,6 +258,7 @@ func (v *visits) enter(which id.Visit, cut func()) (leave func(), f *fault.Error
 		defer v.mu.Unlock()
 		if delete(of, &cut); len(of) == 0 {
 			delete(v.streams, which)
+			v.pruneLocked(time.Now())
 		}
 	}, nil
 }

@@ -99,6 +99,9 @@ func (r *Relay) dialAt(ctx context.Context, at bus.Route, d id.Device, h tunnel.
 	if err != nil {
 		return nil, err
 	}
+	if _, on := r.trust.Running(h.Visit); !on && q.Visit.ID != "" { // it was told before the other relay knew of the visit
+		r.peers.Tell(at.Relay, peer.Notice{Kind: peer.VisitEnded, Device: d, Visit: h.Visit, Code: fault.VisitEnded})
+	}
 	return s, nil
 }
 
@@ -215,6 +218,7 @@ func (r *Relay) admitPeerTraced(ctx context.Context, from id.Relay, q peer.Reque
 	if err != nil {
 		return nil, err
 	}
+	r.guests.lodge(from, q.Device, q.Visit) // before the other relay can say that it is over
 	ctx, cancel := context.WithTimeout(ctx, r.o.Edge.Limits.Dial)
 	defer cancel()
 	s, err := r.uplink.Dial(ctx, q.Device, q.Header)
@@ -225,7 +229,6 @@ func (r *Relay) admitPeerTraced(ctx context.Context, from id.Relay, q peer.Reque
 		}
 		return nil, err
 	}
-	r.guests.lodge(from, q.Device, q.Visit)
 	if l.Limited() {
 		return paying{lodged{s, l}}, nil
 	}
@@ -279,15 +282,6 @@ func (r *Relay) leaving(d id.Device) {
 	r.peers.TellUsers(d, peer.Notice{Kind: peer.Leaving, Device: d})
 }
 
-// visitEnded has a device told that a visit of ours is over, wherever it is.
-func (r *Relay) visitEnded(d id.Device, v id.Visit, code fault.Code) {
-	if at := r.holder(d); at != "" && at != r.o.Name {
-		r.peers.Tell(at, peer.Notice{Kind: peer.VisitEnded, Device: d, Visit: v, Code: code})
-		return
-	}
-	r.uplink.VisitEnded(d, v, code)
-}
-
 // heard takes a notice from another relay.
 func (r *Relay) heard(from id.Relay, n peer.Notice) {
 	switch n.Kind {
@@ -298,7 +292,7 @@ func (r *Relay) heard(from id.Relay, n peer.Notice) {
 	case peer.VisitEnded:
 		r.guests.endedAt(from, n.Visit, n.Code)
 	case peer.EndVisit:
-		if _, ok := r.guests.visits(n.Device, n.Visit); ok && r.holder(n.Device) == from {
+		if len(r.guests.visits(n.Device, n.Visit)) > 0 && r.holder(n.Device) == from {
 			r.trust.End(n.Visit, fault.EndedByPBX)
 		}
 	}

@@ -82,25 +82,44 @@ func (g *guests) addLocked(d id.Device, v tunnel.Visit, by id.Relay) {
 }
 
 // ended takes a report of trust's. A visit has ended there before it is
-// reported, so serve cannot bring it back.
-func (g *guests) ended(e bus.VisitEvent) {
+// reported, so serve cannot bring it back. It returns a device that was visited, if there
+// is one: other relays know of the visit then, wherever its tunnel was meanwhile.
+func (g *guests) ended(e bus.VisitEvent) (visited id.Device, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if at := g.at[e.Visit]; len(at) > 0 {
+		visited, ok = at[0], true
+	}
 	g.endLocked(e.Visit, e.Code, "")
+	return visited, ok
 }
 
-// endLocked is for a visit that a relay serves no more. Where it is idle at that one
-// its visitor may be busy at another.
+// over is of a visit that control has ended, whoever serves it.
+func (g *guests) over(v id.Visit, code fault.Code) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.endAllLocked(v, code)
+}
+
+// endLocked is for a visit that a relay serves no more. Where that one lost sight of
+// its visitor another may see them; what somebody has ended is over at all.
 func (g *guests) endLocked(v id.Visit, code fault.Code, at id.Relay) {
 	by := g.by[v]
 	i := slices.Index(by, at)
 	if i < 0 {
 		return
 	}
-	if by = slices.Delete(by, i, i+1); len(by) > 0 {
-		g.by[v] = by
-		return
+	switch code {
+	case fault.VisitIdle, fault.VisitExpired, fault.RelayLost, fault.ConnectionLost:
+		if by = slices.Delete(by, i, i+1); len(by) > 0 {
+			g.by[v] = by
+			return
+		}
 	}
+	g.endAllLocked(v, code)
+}
+
+func (g *guests) endAllLocked(v id.Visit, code fault.Code) {
 	for _, d := range g.at[v] {
 		if delete(g.of[d], v); len(g.of[d]) == 0 {
 			delete(g.of, d)
@@ -128,26 +147,6 @@ func (g *guests) lost(r id.Relay) {
 	}
 }
 
-// moved forgets what other relays serve of a device that has its tunnel elsewhere now:
-// they tell that relay how it ends.
-func (g *guests) moved(d id.Device) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for v := range g.of[d] {
-		if slices.Contains(g.by[v], "") {
-			continue
-		}
-		if delete(g.of[d], v); len(g.of[d]) == 0 {
-			delete(g.of, d)
-		}
-		g.at[v] = slices.DeleteFunc(g.at[v], func(x id.Device) bool { return x == d })
-		if len(g.at[v]) == 0 {
-			delete(g.at, v)
-			delete(g.by, v)
-		}
-	}
-}
-
 // tell tells of d's visits again, the oldest first.
 func (g *guests) tell(d id.Device) {
 	g.mu.Lock()
@@ -162,13 +161,13 @@ func (g *guests) tell(d id.Device) {
 	}
 }
 
-// visits reports whether visit is one to d, and a relay that serves it; "" if this one
-// does.
-func (g *guests) visits(d id.Device, visit id.Visit) (from id.Relay, ok bool) {
+// visits are the relays that serve a visit to d, "" being this one; none if it is not one
+// to d.
+func (g *guests) visits(d id.Device, visit id.Visit) []id.Relay {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, ok = g.of[d][visit]; !ok || slices.Contains(g.by[visit], "") {
-		return "", ok
+	if _, ok := g.of[d][visit]; !ok {
+		return nil
 	}
-	return g.by[visit][0], ok
+	return slices.Clone(g.by[visit])
 }

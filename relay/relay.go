@@ -129,13 +129,14 @@ func (r *Relay) wire() error {
 	r.reports = newReporter(o.Bus, r.log.Named("reports"))
 	r.table = route.NewTable(o.Name, func(d id.Device, at bus.Route) {
 		r.uplink.Superseded(d, at.Relay)
-		r.guests.moved(d)
 	}, func(s id.Site, serves id.Device) { r.edge.Swapped(s, serves) })
 	r.announce = route.NewAnnouncer(o.Bus, r.table, r.log.Named("route"))
 	r.guests = newGuests()
 	r.relays = placement.New()
 	r.trust = trust.New(trust.Options{
 		Bus: o.Bus, Relay: o.Name, Report: r.report, Log: r.log.Named("trust"), Registerer: o.Registerer, Now: o.Now,
+		VisitRevoked:  func(v id.Visit, code fault.Code) { r.guests.over(v, code) },
+		Elsewhere:     func(ctx context.Context, v id.Visit) (time.Duration, bool) { return r.peers.Seen(ctx, v) },
 		Peers:         func(roots []peercert.Root) { r.peers.SetRoots(roots) },
 		Sealing:       func(keys []token.SealKey) { r.public.sealSessions(keys) },
 		DeviceRevoked: func(d id.Device, at time.Time, cause *fault.Error) { r.uplink.End(d, at, cause) },
@@ -147,10 +148,10 @@ func (r *Relay) wire() error {
 	})
 	r.peers = peer.New(peer.Options{
 		Config: o.Peer, Relay: o.Name, Alone: r.namesake.alone, Certify: r.certify, Admit: r.admitPeer, Connected: o.Bus.Connected,
-		Holder: r.holder, Besides: r.besides, Heard: r.heard, Lost: r.guests.lost, Poller: r.poller,
+		Holder: r.holder, Besides: r.besides, Heard: r.heard, Seen: r.trust.Seen, Lost: r.guests.lost, Poller: r.poller,
 		Log: r.log.Named("peer"), Registerer: o.Registerer,
 	})
-	r.guests.running, r.guests.came, r.guests.went = r.trust.Running, r.uplink.VisitStarted, r.visitEnded
+	r.guests.running, r.guests.came, r.guests.went = r.trust.Running, r.uplink.VisitStarted, r.uplink.VisitEnded
 	if r.edge, err = edge.New(r.edgeOptions()); err != nil {
 		return err
 	}
@@ -168,6 +169,7 @@ func (r *Relay) edgeOptions() edge.Options {
 		Log: r.log.Named("edge"), Registerer: o.Registerer,
 		Poller: r.poller, Traces: r.traces,
 		Admit:  r.admitVisit,
+		Revive: r.trust.Revive,
 		Redeem: r.redeem,
 		End:    func(v token.Visit, code fault.Code) { r.trust.End(v.ID, code) },
 		Login:  r.login,

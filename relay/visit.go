@@ -52,19 +52,21 @@ func (r *Relay) report(e bus.VisitEvent) {
 		span.End(fault.New(e.Code, "The handover was refused."))
 	}
 	if e.Kind == "ended" {
-		r.guests.ended(e)
+		if d, ok := r.guests.ended(e); ok {
+			r.peers.TellAll(peer.Notice{Kind: peer.VisitEnded, Device: d, Visit: e.Visit, Code: e.Code})
+		}
 	}
 }
 
 // endVisit is for the PBX's staff, who may end visits to their PBX and no
 // others. Control hears of it by the report, and has it ended everywhere.
 func (r *Relay) endVisit(d id.Device, v id.Visit) {
-	switch from, ok := r.guests.visits(d, v); {
-	case !ok:
-	case from != "":
-		r.peers.Tell(from, peer.Notice{Kind: peer.EndVisit, Device: d, Visit: v})
-	default:
-		r.trust.End(v, fault.EndedByPBX)
+	for _, by := range r.guests.visits(d, v) {
+		if by == "" {
+			r.trust.End(v, fault.EndedByPBX)
+			continue
+		}
+		r.peers.Tell(by, peer.Notice{Kind: peer.EndVisit, Device: d, Visit: v})
 	}
 }
 

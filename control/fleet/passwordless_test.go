@@ -121,11 +121,16 @@ func TestVisitEndedByThePBX(t *testing.T) {
 	if n != 1 {
 		t.Errorf("%d entries of its end", n)
 	}
-	// Any other end is this relay's alone.
-	w2, _, v2 := visited(t)
-	w2.event(v2.Visit.ID, "ended", func(e *bus.VisitEvent) { e.Code = fault.VisitEnded })
-	if len(w2.revocations()) != 0 {
-		t.Errorf("revocations %+v", w2.revocations())
+}
+
+// So it is by its visitor; what ended by itself is that relay's alone.
+func TestVisitEndedByItsVisitor(t *testing.T) {
+	for code, all := range map[fault.Code]bool{fault.EndedByVisitor: true, fault.VisitEnded: false, fault.VisitIdle: false, fault.LoginFailed: false} {
+		w, _, v := visited(t)
+		w.event(v.Visit.ID, "ended", func(e *bus.VisitEvent) { e.Code = code })
+		if r, ok := w.revocations()["visit."+string(v.Visit.ID)]; ok != all || all && r.Code != code {
+			t.Errorf("%s: revocations %+v", code, w.revocations())
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func (f *Fleet) VisitEvent(ctx context.Context, e bus.VisitEvent) error {
 			if err := visitHasEnded(tx, v, e, entry); err != nil {
 				return err
 			}
-			r, err = f.revokedByPBX(tx, v, e.Code)
+			r, err = f.revokedBySomebody(tx, v, e.Code)
 			return err
 		default:
 			entry.Action, entry.Outcome = ActionVisitOpen, string(e.Code)
@@ -62,11 +62,11 @@ func (f *Fleet) VisitEvent(ctx context.Context, e bus.VisitEvent) error {
 	return err
 }
 
-// revokedByPBX makes the wish of the PBX's staff that a visit ends hold
-// everywhere: the relay that reports it may not be the only one that serves it.
-func (f *Fleet) revokedByPBX(tx Tx, v Visit, code fault.Code) (*bus.Revocation, error) {
+// revokedBySomebody makes the wish of the PBX's staff, or of the visitor, that a visit
+// ends hold everywhere: the relay that reports it may not be the only one that serves it.
+func (f *Fleet) revokedBySomebody(tx Tx, v Visit, code fault.Code) (*bus.Revocation, error) {
 	now := f.clock()
-	if code != fault.EndedByPBX || now.After(v.Expires) {
+	if code != fault.EndedByPBX && code != fault.EndedByVisitor || now.After(v.Expires) {
 		return nil, nil
 	}
 	r := &bus.Revocation{Code: code, At: now, Until: v.Expires}

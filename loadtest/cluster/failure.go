@@ -143,11 +143,24 @@ func calm(ctx context.Context, l *load, w *watch) bool {
 
 // nothingLost is the goal of most failures.
 func nothingLost(r *Row) {
-	if n := r.lost() - r.Crossed; n > 0 {
+	nothingLostBut(r, 0)
+}
+
+func nothingLostBut(r *Row, n int64) {
+	if n := r.lost() - n; n > 0 {
 		r.fault("%d requests of open visits were lost, and none may be", n)
 	}
 	rightBytes(r)
 	rightStatuses(r)
+}
+
+// restarted is the goal where relays are restarted in order: a WebSocket ends by their
+// word, and a message may meet that on its way.
+func restarted(r *Row) {
+	nothingLostBut(r, r.Crossed)
+	if r.Abrupt > 0 {
+		r.fault("%d WebSockets ended without a word from their relay, of %d that ended", r.Abrupt, r.Closed)
+	}
 }
 
 func rightBytes(r *Row) {

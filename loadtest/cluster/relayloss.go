@@ -91,10 +91,5 @@ var relaysRolling = Failure{
 		}
 		return nil
 	},
-	Judge: func(r *Row) {
-		nothingLost(r)
-		if r.Abrupt > 0 {
-			r.fault("%d WebSockets ended without a word from their relay, of %d that ended", r.Abrupt, r.Closed)
-		}
-	},
+	Judge: restarted,
 }

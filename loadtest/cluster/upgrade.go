@@ -29,7 +29,7 @@ var upgrade = Failure{
 		}
 		return errors.Join(a.visited(ctx, func() error { return s.upgradeNodes(ctx) }), a.close(ctx))
 	},
-	Judge: nothingLost,
+	Judge: func(r *Row) { nothingLostBut(r, r.Crossed) }, // who was before may say nothing to WebSockets
 }
 
 const oldAgents = 3

@@ -122,7 +122,7 @@ func (x *exchange) endVisit() error {
 	if err := x.postedFrom("https://" + string(x.req.host)); err != nil {
 		return err
 	}
-	if err := x.admit(); err != nil {
+	if err := x.admitOrAsk(); err != nil {
 		return err
 	}
 	x.e.o.End(x.guest.Visit, fault.EndedByVisitor)

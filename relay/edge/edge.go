@@ -82,6 +82,9 @@ type Options struct {
 
 	// Admit checks the visit cookie, which it does not keep; faults visit_needed, visit_for_other_site, and those of fault.Over.
 	Admit func(cookie string, site id.Site, a Activity, key uint64) (Guest, error)
+	// Revive is for a cookie that Admit takes for idle: whether it has found out from
+	// others that the visit goes on. It may take seconds. nil: there are no others.
+	Revive func(ctx context.Context, cookie string) bool
 	// Redeem turns a handover into a visit; faults handover_invalid, handover_used, unavailable.
 	Redeem func(ctx context.Context, handover string, site id.Site, remote netip.Addr) (Guest, error)
 	// End ends a visit at its visitor's wish, or because it cannot begin; nil if

@@ -112,7 +112,7 @@ func (x *exchange) descend() error {
 		}
 		return x.door()
 	}
-	if err := x.admit(); err != nil {
+	if err := x.admitOrAsk(); err != nil {
 		return err
 	}
 	x.trace()
@@ -196,14 +196,28 @@ func methodOf(m []byte) string {
 	return string(m)
 }
 
-func (x *exchange) admit() error {
-	cookie := ""
+// admitOrAsk is admit, and takes its time where a visit seems idle that goes on at
+// another relay.
+func (x *exchange) admitOrAsk() error {
+	err := x.admit()
+	if fault.CodeOf(err) == fault.VisitIdle && x.e.o.Revive != nil && x.e.o.Revive(context.Background(), x.cookie()) {
+		return x.admit()
+	}
+	return err
+}
+
+// cookie is the visit's; "" if the request has none.
+func (x *exchange) cookie() string {
 	for _, f := range x.req.fields {
 		if v, ok := visitCookie(f.value); ok && f.kind == kCookie {
-			cookie = v
-			break
+			return v
 		}
 	}
+	return ""
+}
+
+func (x *exchange) admit() error {
+	cookie := x.cookie()
 	if cookie == "" {
 		return fault.New(fault.VisitNeeded, "Open this PBX from the console.")
 	}

@@ -33,7 +33,13 @@ func TestAFarewellWaitsForAPause(t *testing.T) {
 					}
 				}()
 			}
-			if got := p.pauses(stop); got != bye || time.Since(began) != want {
+			got := false
+			select {
+			case <-p.pauses(stop):
+				got = true
+			case <-stop:
+			}
+			if got != bye || time.Since(began) != want {
 				t.Errorf("%s: %v after %v, want %v after %v", what, got, time.Since(began), bye, want)
 			}
 		})

@@ -197,40 +197,51 @@ const (
 
 // watch ends the connection for reasons of ours.
 func (p *pump) watch(stop <-chan struct{}) {
-	select {
-	case <-p.x.e.goAway:
-	case <-p.l.closing():
-	case <-p.x.guest.Ended:
-		p.bye(closePolicy, "visit ended", p.x.endedBy())
-		return
-	case <-p.swapped:
-		p.bye(closeRestart, "roles swapped", fault.RolesSwapped)
-		return
-	case <-stop:
-		return
-	}
-	if p.pauses(stop) {
-		p.bye(closeRestart, "relay restarts", fault.Draining)
+	goAway, closing := p.x.e.goAway, p.l.closing()
+	var last <-chan struct{} // closed when it is time to go
+	for {
+		select {
+		case <-goAway:
+			goAway, closing, last = nil, nil, p.pauses(stop)
+		case <-closing:
+			goAway, closing, last = nil, nil, p.pauses(stop)
+		case <-last:
+			p.bye(closeRestart, "relay restarts", fault.Draining)
+			return
+		case <-p.x.guest.Ended:
+			p.bye(closePolicy, "visit ended", p.x.endedBy())
+			return
+		case <-p.swapped:
+			p.bye(closeRestart, "roles swapped", fault.RolesSwapped)
+			return
+		case <-stop:
+			return
+		}
 	}
 }
 
-// pauses waits for a moment in which nothing that was said is without its answer, as
-// far as can be seen, but not for long. It reports false if p has ended by then.
-func (p *pump) pauses(stop <-chan struct{}) bool {
-	end := time.Now().Add(lastWords)
-	for {
-		left := min(pause-since(p.moved.Load()), time.Until(end))
-		if left <= 0 {
-			return true
+// pauses closes what it returns in a moment in which nothing that was said is without
+// its answer, as far as can be seen, or soon, and not if p has ended by then.
+func (p *pump) pauses(stop <-chan struct{}) <-chan struct{} {
+	now := make(chan struct{})
+	go func() {
+		end := time.Now().Add(lastWords)
+		for {
+			left := min(pause-since(p.moved.Load()), time.Until(end))
+			if left <= 0 {
+				close(now)
+				return
+			}
+			t := time.NewTimer(left)
+			select {
+			case <-t.C:
+			case <-stop:
+				t.Stop()
+				return
+			}
 		}
-		t := time.NewTimer(left)
-		select {
-		case <-t.C:
-		case <-stop:
-			t.Stop()
-			return false
-		}
-	}
+	}()
+	return now
 }
 
 // bye says goodbye in a close frame, if the last frame to the browser is

@@ -4,10 +4,12 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coder/websocket"
 
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/relay/edge"
 )
@@ -109,8 +111,15 @@ func TestWebSocketByARelayThatCloses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := first.Write(t.Context(), websocket.MessageText, []byte("last words")); err != nil {
-		t.Fatal(err)
+	for _, words := range []string{"still here", "last words"} { // after the first there is half a second for the second
+		if words == "last words" {
+			if _, b, err := first.Read(t.Context()); err != nil || string(b) != "still here" {
+				t.Errorf("before: %q, %v", b, err)
+			}
+		}
+		if err := first.Write(t.Context(), websocket.MessageText, []byte(words)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	close(closes)
 	if _, b, err := first.Read(t.Context()); err != nil || string(b) != "last words" {
@@ -133,3 +142,57 @@ type closer struct {
 }
 
 func (c closer) Closing() <-chan struct{} { return c.closing }
+
+// A visit that ends while its WebSocket waits for a pause ends at once, and says so.
+func TestWebSocketOfAVisitThatEndsInAFarewell(t *testing.T) {
+	w := newWorld(t, wsPortal(t))
+	c, _, err := w.websocket("/ws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.drained = true
+	drained := make(chan error, 1)
+	go func() { drained <- w.edge.Drain(gone) }()
+	for n := range 3 { // it never pauses for long
+		if err := c.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+			t.Fatalf("after %d messages: %v", n, err)
+		}
+		if _, _, err := c.Read(t.Context()); err != nil {
+			t.Fatalf("after %d messages: %v", n, err)
+		}
+	}
+	close(w.ended)
+	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+		t.Errorf("it ended with %v", err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+// A cookie that seems idle is asked for elsewhere, once, and its visit goes on.
+func TestAnIdleCookieIsAskedFor(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		var asked atomic.Int64
+		w := newWorld(t, answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), func(o *edge.Options) {
+			admit := o.Admit
+			o.Admit = func(cookie string, site id.Site, a edge.Activity, key uint64) (edge.Guest, error) {
+				if !on || asked.Load() == 0 {
+					return edge.Guest{}, fault.Over(fault.VisitIdle)
+				}
+				return admit(cookie, site, a, key)
+			}
+			o.Revive = func(_ context.Context, c string) bool { asked.Add(1); return on && strings.HasSuffix(cookie, "="+c) }
+		})
+		want := http.StatusOK
+		if !on {
+			want = http.StatusUnauthorized
+		}
+		r := w.request("GET", "/", nil)
+		if resp, body := w.do(w.client(), r); resp.StatusCode != want || asked.Load() != 1 {
+			t.Errorf("on elsewhere %v: %s %q, asked %d times", on, resp.Status, body, asked.Load())
+		}
+	}
+}

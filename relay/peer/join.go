@@ -31,6 +31,10 @@ var buffers = sync.Pool{New: func() any { return new([firstRead]byte) }}
 func (l *link) serve(s *mux.Stream) {
 	_ = s.SetReadDeadline(time.Now().Add(headerTime))
 	h, err := readHeader(s, l.relay)
+	if err == nil && h.Notice == seen {
+		l.answerSeen(s, h.Visit)
+		return
+	}
 	if err == nil && h.Notice != "" {
 		l.hear(h.notice())
 		_ = s.Close()

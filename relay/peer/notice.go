@@ -22,6 +22,7 @@ const (
 	VisitEnded = "visit_ended" // of a visit that came from here, and why
 	Doubt      = "doubt"       // a request of a visit to the device there gets no answer: its portal should be asked
 	EndVisit   = "end_visit"   // the staff of the device here want a visit to end
+	seen       = "seen"        // not a notice but a question: when was a visit last busy there? See Peers.Seen
 	closing    = "closing"     // of the link it comes on: the streams that the relay here serves on it end in moments
 )
 
@@ -34,7 +35,8 @@ func (h header) notice() Notice {
 }
 
 func (n Notice) valid() error {
-	if n.Kind == closing {
+	switch {
+	case n.Kind == closing, n.Kind == seen && n.Visit != "":
 		return nil
 	}
 	if n.Device == "" || n.Kind != Leaving && n.Visit == "" || n.Kind == VisitEnded && !validCode(n.Code) {
@@ -65,6 +67,15 @@ func (p *Peers) TellUsers(d id.Device, n Notice) {
 		}
 		q.mu.Unlock()
 		if l != nil {
+			l.tell(n)
+		}
+	})
+}
+
+// TellAll tells every relay that there is a link to.
+func (p *Peers) TellAll(n Notice) {
+	p.each(func(q *peer) {
+		if l, _ := q.best(); l != nil {
 			l.tell(n)
 		}
 	})

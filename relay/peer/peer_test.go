@@ -261,6 +261,59 @@ func TestClosingIsTold(t *testing.T) {
 	}
 }
 
+// Others say for how long a visit has been idle with them: the shortest time counts,
+// and who does not serve it, or does not answer, says nothing.
+func TestOthersAreAskedForAVisit(t *testing.T) {
+	a, first, second := pair(t)
+	third := start(t, a, "relay-3")
+	first.meets(third)
+	second.admits(device(t, echo))
+	third.admits(device(t, echo))
+	first.open(question())
+	if _, err := first.Open(t.Context(), "relay-3", question()); err != nil {
+		t.Fatal(err)
+	}
+	v, other := id.NewVisit(), id.NewVisit()
+	second.idles(v, 90*time.Second)
+	third.idles(other, -time.Second)
+	if d, ok := first.Seen(t.Context(), v); !ok || d != 90*time.Second {
+		t.Errorf("%v, %v", d, ok)
+	}
+	third.idles(v, 60*time.Second)
+	if d, ok := first.Seen(t.Context(), v); !ok || d != 60*time.Second {
+		t.Errorf("the shorter: %v, %v", d, ok)
+	}
+	if d, ok := first.Seen(t.Context(), other); !ok || d != 0 {
+		t.Errorf("seen in the future: %v, %v", d, ok)
+	}
+	if d, ok := first.Seen(t.Context(), id.NewVisit()); ok {
+		t.Errorf("nobody's: %v", d)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d, ok := first.Seen(gone, v); ok {
+		t.Errorf("in no time: %v", d)
+	}
+}
+
+// A relay that was started anew within its lease serves nothing of what it did.
+func TestARelayThatIsStartedAnewIsLost(t *testing.T) {
+	_, first, second := pair(t)
+	l := second.lease()
+	first.hears(l)
+	told := func() int { first.mu.Lock(); defer first.mu.Unlock(); return len(first.lost) }
+	before := told() // its first lease had another time
+	first.hears(l)
+	if n := told(); n != before {
+		t.Errorf("lost %d times by a renewal", n-before)
+	}
+	l.Started = l.Started.Add(time.Second)
+	first.hears(l)
+	if n := told(); n != before+1 {
+		t.Errorf("lost %d times when it was started anew", n-before)
+	}
+}
+
 // When control has another authority, relays get certificates of it, and links
 // that are made then are good.
 func TestAuthoritiesAreExchanged(t *testing.T) {

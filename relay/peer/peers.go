@@ -39,7 +39,10 @@ type Options struct {
 	Besides func(d id.Device, r id.Relay) bool
 	// Heard gets what another relay tells; it must not block.
 	Heard func(from id.Relay, n Notice)
-	// Lost is told of a relay that neither has a link here nor a lease.
+	// Seen is for how long a visit that this relay serves has been idle here.
+	Seen func(id.Visit) (idle time.Duration, ok bool)
+	// Lost is told of a relay that neither has a link here nor a lease, or was started
+	// anew: nothing that it served goes on there.
 	Lost func(id.Relay)
 	// Connected says whether leases can be renewed at the moment.
 	Connected func() bool
@@ -133,6 +136,13 @@ func (p *Peers) Apply(e bus.Event[bus.Lease]) {
 func (p *Peers) Known() bool { return p.known.Load() }
 
 func (p *Peers) renew(l bus.Lease) {
+	if p.renewed(l) {
+		p.o.Lost(l.Relay)
+	}
+}
+
+// renewed reports whether the relay was started anew since its last lease.
+func (p *Peers) renewed(l bus.Lease) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q := p.all[l.Relay]
@@ -145,8 +155,10 @@ func (p *Peers) renew(l bus.Lease) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	again := !q.lease.Started.IsZero() && !q.lease.Started.Equal(l.Started)
 	q.lease, q.heard, q.gone = l, time.Now(), false
 	q.tellLocked()
+	return again
 }
 
 func (p *peer) touch(now time.Time) {

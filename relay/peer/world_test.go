@@ -43,6 +43,7 @@ type relay struct {
 	admit func(peer.Request) (peer.Device, error)
 	conns []net.Conn // accepted
 	heard []peer.Notice
+	idle  map[id.Visit]time.Duration
 	lost  []id.Relay
 	// What is known of devices beyond that they are at relay-2.
 	besides bool // they have another way in
@@ -85,9 +86,15 @@ func startAs(t testing.TB, a peercert.Authority, name id.Relay, alone <-chan str
 			defer r.mu.Unlock()
 			return cmp.Or(r.moved[d], "relay-2")
 		},
-		Besides:   func(id.Device, id.Relay) bool { r.mu.Lock(); defer r.mu.Unlock(); return r.besides },
-		Poller:    poller,
-		Heard:     func(_ id.Relay, n peer.Notice) { r.mu.Lock(); defer r.mu.Unlock(); r.heard = append(r.heard, n) },
+		Besides: func(id.Device, id.Relay) bool { r.mu.Lock(); defer r.mu.Unlock(); return r.besides },
+		Poller:  poller,
+		Heard:   func(_ id.Relay, n peer.Notice) { r.mu.Lock(); defer r.mu.Unlock(); r.heard = append(r.heard, n) },
+		Seen: func(v id.Visit) (time.Duration, bool) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			d, ok := r.idle[v]
+			return d, ok
+		},
 		Lost:      func(x id.Relay) { r.mu.Lock(); defer r.mu.Unlock(); r.lost = append(r.lost, x) },
 		Connected: func() bool { return true },
 	})
@@ -305,3 +312,12 @@ func certificate(t testing.TB, a peercert.Authority, name id.Relay) *tls.Certifi
 }
 
 var errOther = errors.New("other bytes came than were sent")
+
+func (r *relay) idles(v id.Visit, d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.idle == nil {
+		r.idle = make(map[id.Visit]time.Duration)
+	}
+	r.idle[v] = d
+}

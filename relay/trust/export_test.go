@@ -1,6 +1,8 @@
 package trust
 
 import (
+	"context"
+
 	"trunkline/internal/bus"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
@@ -36,8 +38,4 @@ func (t *Trust) Remembered() (n int) {
 }
 
 // Sweep is what is done every few seconds.
-func (t *Trust) Sweep() {
-	for v, code := range t.overdue() {
-		t.End(v, code)
-	}
-}
+func (t *Trust) Sweep() { t.endOverdue(context.Background()) }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
@@ -36,6 +37,12 @@ type Options struct {
 	// Peers is told whose certificates of other relays are believed, when that
 	// changes; may be nil.
 	Peers func([]peercert.Root)
+	// VisitRevoked is told of a visit that control has ended, also if this relay does
+	// not serve it; it must not block, and may be nil.
+	VisitRevoked func(id.Visit, fault.Code)
+	// Elsewhere asks the other relays for how long a visit has been idle with them;
+	// false if none serves it. nil: there are none.
+	Elsewhere func(context.Context, id.Visit) (idle time.Duration, ok bool)
 	// Report takes a visit's opening or end; it must not block.
 	Report     func(bus.VisitEvent)
 	Relay      id.Relay
@@ -55,11 +62,13 @@ type Trust struct {
 	told      atomic.Bool   // of all revocations, once
 	allTold   chan struct{} // closed then
 	leave     chan struct{} // some are leaving
+	asking    singleflight.Group
 
 	mu          sync.Mutex
-	revocations map[string]revoked // by the bucket's key
-	seats       map[id.Visit]*seat // visits this relay has seen lately
-	leaving     []id.Visit         // whose key was withdrawn
+	revocations map[string]revoked   // by the bucket's key
+	seats       map[id.Visit]*seat   // visits this relay has seen lately
+	leaving     []id.Visit           // whose key was withdrawn
+	unknown     map[id.Visit]instant // asked for, and served by nobody
 }
 
 func New(o Options) *Trust {
@@ -74,7 +83,7 @@ func New(o Options) *Trust {
 		leave:       make(chan struct{}, 1),
 		allTold:     make(chan struct{}),
 		revocations: make(map[string]revoked), began: o.Now(),
-		seats: make(map[id.Visit]*seat),
+		seats: make(map[id.Visit]*seat), unknown: make(map[id.Visit]instant),
 	}
 	t.keys.Store(&keyring{})
 	return t

@@ -3,11 +3,14 @@ package trust
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
@@ -237,8 +240,12 @@ func (t *Trust) End(v id.Visit, code fault.Code) {
 		delete(t.seats, v)
 		s.end(code)
 		t.opened.forget(s) // after that: who still opens a cookie of it sees that it is over
-		// Until control's own revocation arrives, the cookie must not open it again.
-		t.revokeLocked("visit."+string(v), bus.Revocation{Code: code, At: t.o.Now(), Until: s.visit.Expires})
+		// Until control's own revocation arrives, the cookie must not open it again. One
+		// of a visit that was idle opens nothing by itself, and a newer one says that it
+		// was busy elsewhere.
+		if code != fault.VisitIdle {
+			t.revokeLocked("visit."+string(v), bus.Revocation{Code: code, At: t.o.Now(), Until: s.visit.Expires})
+		}
 	}
 	t.metrics.visits.Set(float64(len(t.seats)))
 	t.mu.Unlock()
@@ -264,11 +271,28 @@ func (t *Trust) sweepSeats(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
-			for v, code := range t.overdue() {
-				t.End(v, code)
-			}
+			t.endOverdue(ctx)
 		}
 	}
+}
+
+// endOverdue ends what is over. What is idle here may be busy at another relay.
+func (t *Trust) endOverdue(ctx context.Context) {
+	var asking errgroup.Group
+	asking.SetLimit(maxAsking)
+	for v, code := range t.overdue() {
+		if code != fault.VisitIdle || t.o.Elsewhere == nil {
+			t.End(v, code)
+			continue
+		}
+		asking.Go(func() error {
+			if !t.isBusyElsewhere(ctx, v) {
+				t.End(v, code)
+			}
+			return nil
+		})
+	}
+	_ = asking.Wait()
 }
 
 // overdue are the visits whose time is over, and which time.
@@ -281,6 +305,7 @@ func (t *Trust) overdue() map[id.Visit]fault.Code {
 			delete(t.revocations, k)
 		}
 	}
+	maps.DeleteFunc(t.unknown, func(_ id.Visit, at instant) bool { return now-at > instant(askAgain) })
 	out := make(map[id.Visit]fault.Code)
 	for v, s := range t.seats {
 		if c := s.overdue(now); c != "" {
@@ -306,6 +331,9 @@ func (t *Trust) applyRevocation(e bus.Event[bus.Revocation]) {
 	switch kind {
 	case "visit":
 		t.End(id.Visit(name), e.Value.Code)
+		if t.o.VisitRevoked != nil {
+			t.o.VisitRevoked(id.Visit(name), e.Value.Code)
+		}
 	case "device":
 		t.o.DeviceRevoked(id.Device(name), e.Value.At, fault.New(e.Value.Code, "%s", fault.Reason(e.Value.Code)))
 	}

@@ -1,0 +1,95 @@
+package trust
+
+import (
+	"context"
+	"time"
+
+	"trunkline/internal/fault"
+	"trunkline/internal/id"
+	"trunkline/internal/token"
+)
+
+// A visit goes through several relays, and each sees a part of what its visitor does.
+// Cookies carry what was seen, but are sealed anew with an answer only: who writes by a
+// WebSocket for long has an old one, and who comes here no more says nothing here. So
+// before a relay takes a visit for idle it asks the others.
+const (
+	maxAsking = 32 // visits at once
+	// askAgain is how soon others are asked anew for a visit that none of them served:
+	// a stale cookie in a page that polls costs them no more.
+	askAgain = 5 * time.Second
+)
+
+// Seen is for how long a visit that this relay serves has been idle here.
+func (t *Trust) Seen(v id.Visit) (idle time.Duration, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.seats[v]
+	if !ok {
+		return 0, false
+	}
+	return time.Duration(t.instant(t.o.Now()) - instant(s.seen.Load())), true
+}
+
+// Revive asks the other relays for the visit of a cookie that is too old, and reports
+// whether AdmitVisit takes it now. It waits.
+func (t *Trust) Revive(ctx context.Context, cookie string) bool {
+	if t.o.Elsewhere == nil || !t.told.Load() {
+		return false
+	}
+	now := t.o.Now()
+	v, err := token.OpenVisit(cookie, t.keys.Load().sealKey, now)
+	if fault.CodeOf(err) != fault.VisitIdle || t.endOf(v.ID) != nil {
+		return false
+	}
+	t.mu.Lock()
+	at, asked := t.unknown[v.ID]
+	t.mu.Unlock()
+	if asked && t.instant(now)-at < instant(askAgain) {
+		return false
+	}
+	idle, ok := t.ask(ctx, v.ID)
+	if !ok || idle >= v.Idle {
+		t.mu.Lock()
+		t.unknown[v.ID] = t.instant(t.o.Now())
+		t.mu.Unlock()
+		return false
+	}
+	s, f := t.seat(v)
+	if f != nil {
+		return false
+	}
+	s.sawAt(t.instant(t.o.Now()) - instant(idle))
+	return true
+}
+
+// isBusyElsewhere asks the other relays for a visit that is idle here, and notes what
+// they saw.
+func (t *Trust) isBusyElsewhere(ctx context.Context, v id.Visit) bool {
+	idle, ok := t.ask(ctx, v)
+	if !ok {
+		return false
+	}
+	t.mu.Lock()
+	s := t.seats[v]
+	t.mu.Unlock()
+	if s == nil {
+		return true // it has ended meanwhile
+	}
+	now := t.instant(t.o.Now())
+	s.sawAt(now - instant(idle))
+	return s.overdue(now) == ""
+}
+
+// ask is Elsewhere, once for all who ask at a time.
+func (t *Trust) ask(ctx context.Context, v id.Visit) (time.Duration, bool) {
+	type answer struct {
+		idle time.Duration
+		ok   bool
+	}
+	a, _, _ := t.asking.Do(string(v), func() (any, error) {
+		idle, ok := t.o.Elsewhere(context.WithoutCancel(ctx), v)
+		return answer{idle, ok}, nil
+	})
+	return a.(answer).idle, a.(answer).ok
+}
