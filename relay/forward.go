@@ -96,11 +96,11 @@ func (r *Relay) dialAt(ctx context.Context, at bus.Route, d id.Device, h tunnel.
 	there, stop := r.whileThere(ctx, d)
 	defer stop()
 	s, err := r.peers.Open(there, at.Relay, q)
+	if _, on := r.trust.Running(h.Visit); !on && q.Visit.ID != "" {
+		r.overAt(at.Relay, d, h.Visit) // it was told before the other relay knew of the visit
+	}
 	if err != nil {
 		return nil, err
-	}
-	if _, on := r.trust.Running(h.Visit); !on && q.Visit.ID != "" { // it was told before the other relay knew of the visit
-		r.peers.Tell(at.Relay, peer.Notice{Kind: peer.VisitEnded, Device: d, Visit: h.Visit, Code: fault.VisitEnded})
 	}
 	return s, nil
 }
@@ -282,6 +282,11 @@ func (r *Relay) leaving(d id.Device) {
 	r.peers.TellUsers(d, peer.Notice{Kind: peer.Leaving, Device: d})
 }
 
+// overAt tells another relay that a visit to d is not served here any more.
+func (r *Relay) overAt(there id.Relay, d id.Device, v id.Visit) {
+	r.peers.Tell(there, peer.Notice{Kind: peer.VisitEnded, Device: d, Visit: v, Code: r.trust.WhyOver(v)})
+}
+
 // heard takes a notice from another relay.
 func (r *Relay) heard(from id.Relay, n peer.Notice) {
 	switch n.Kind {
@@ -292,7 +297,10 @@ func (r *Relay) heard(from id.Relay, n peer.Notice) {
 	case peer.VisitEnded:
 		r.guests.endedAt(from, n.Visit, n.Code)
 	case peer.EndVisit:
-		if len(r.guests.visits(n.Device, n.Visit)) > 0 && r.holder(n.Device) == from {
+		switch _, on := r.trust.Running(n.Visit); {
+		case !on:
+			r.overAt(from, n.Device, n.Visit) // it has not heard
+		case len(r.guests.visits(n.Device, n.Visit)) > 0 && r.holder(n.Device) == from:
 			r.trust.End(n.Visit, fault.EndedByPBX)
 		}
 	}

@@ -135,8 +135,10 @@ func (r *Relay) wire() error {
 	r.relays = placement.New()
 	r.trust = trust.New(trust.Options{
 		Bus: o.Bus, Relay: o.Name, Report: r.report, Log: r.log.Named("trust"), Registerer: o.Registerer, Now: o.Now,
-		VisitRevoked:  func(v id.Visit, code fault.Code) { r.guests.over(v, code) },
-		Elsewhere:     func(ctx context.Context, v id.Visit) (time.Duration, bool) { return r.peers.Seen(ctx, v) },
+		VisitRevoked: func(v id.Visit, code fault.Code) { r.guests.over(v, code) },
+		Elsewhere: func(ctx context.Context, v id.Visit, limit time.Duration) (time.Duration, bool) {
+			return r.peers.Seen(ctx, v, limit)
+		},
 		Peers:         func(roots []peercert.Root) { r.peers.SetRoots(roots) },
 		Sealing:       func(keys []token.SealKey) { r.public.sealSessions(keys) },
 		DeviceRevoked: func(d id.Device, at time.Time, cause *fault.Error) { r.uplink.End(d, at, cause) },

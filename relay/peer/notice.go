@@ -1,10 +1,13 @@
 package peer
 
 import (
+	"context"
 	"slices"
+	"time"
 
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
+	"trunkline/internal/mux"
 )
 
 // Notice is a word from one relay to another that asks for no answer. Like a
@@ -103,6 +106,10 @@ func (l *link) hear(n Notice) {
 	l.peers.o.Heard(l.relay, n)
 }
 
+// patience is how long the end of a visit waits for room on a link: nobody else would
+// say it.
+const patience = 10 * time.Second
+
 func (l *link) tell(n Notice) {
 	b, err := n.header(l.peers.o.Relay).encode()
 	if err != nil {
@@ -110,10 +117,20 @@ func (l *link) tell(n Notice) {
 	}
 	noWait := make(chan struct{})
 	close(noWait)
-	s, err := l.mux.Open(noWait)
-	if err != nil {
-		return // the link is about to end, or full
+	if s, err := l.mux.Open(noWait); err == nil {
+		l.post(s, b)
+	} else if n.Kind == VisitEnded && !l.ending.Load() { // full
+		l.served.Go(func() {
+			ctx, cancel := context.WithTimeout(l.ctx, patience)
+			defer cancel()
+			if s, err := l.mux.Open(ctx.Done()); err == nil {
+				l.post(s, b)
+			}
+		})
 	}
+}
+
+func (l *link) post(s *mux.Stream, b []byte) {
 	s.Post(b) // if it does not get there, neither would anything else
 	_ = s.Close()
 }

@@ -276,22 +276,25 @@ func TestOthersAreAskedForAVisit(t *testing.T) {
 	v, other := id.NewVisit(), id.NewVisit()
 	second.idles(v, 90*time.Second)
 	third.idles(other, -time.Second)
-	if d, ok := first.Seen(t.Context(), v); !ok || d != 90*time.Second {
+	if d, ok := first.Seen(t.Context(), v, 0); !ok || d != 90*time.Second {
 		t.Errorf("%v, %v", d, ok)
 	}
 	third.idles(v, 60*time.Second)
-	if d, ok := first.Seen(t.Context(), v); !ok || d != 60*time.Second {
+	if d, ok := first.Seen(t.Context(), v, 0); !ok || d != 60*time.Second {
 		t.Errorf("the shorter: %v, %v", d, ok)
 	}
-	if d, ok := first.Seen(t.Context(), other); !ok || d != 0 {
+	if d, ok := first.Seen(t.Context(), other, 0); !ok || d != 0 {
 		t.Errorf("seen in the future: %v, %v", d, ok)
 	}
-	if d, ok := first.Seen(t.Context(), id.NewVisit()); ok {
+	if d, ok := first.Seen(t.Context(), v, time.Hour); !ok || d != 60*time.Second && d != 90*time.Second {
+		t.Errorf("any that is short: %v, %v", d, ok)
+	}
+	if d, ok := first.Seen(t.Context(), id.NewVisit(), time.Hour); ok {
 		t.Errorf("nobody's: %v", d)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if d, ok := first.Seen(gone, v); ok {
+	if d, ok := first.Seen(gone, v, 0); ok {
 		t.Errorf("in no time: %v", d)
 	}
 }

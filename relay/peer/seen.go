@@ -17,15 +17,16 @@ import (
 const seenTime = 2 * time.Second
 
 // Seen asks all other relays for how long a visit has been idle there, and returns the
-// shortest time; false if none serves it, or says so in time.
-func (p *Peers) Seen(ctx context.Context, v id.Visit) (idle time.Duration, ok bool) {
+// shortest time, or the first that is below limit; false if none serves it, or says so
+// in time.
+func (p *Peers) Seen(ctx context.Context, v id.Visit, limit time.Duration) (idle time.Duration, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, seenTime)
 	defer cancel()
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	p.each(func(q *peer) {
 		l, _ := q.best()
-		if l == nil {
+		if l == nil || l.doubted.Load() {
 			return
 		}
 		all.Go(func() {
@@ -37,6 +38,9 @@ func (p *Peers) Seen(ctx context.Context, v id.Visit) (idle time.Duration, ok bo
 			defer mu.Unlock()
 			if !ok || d < idle {
 				idle, ok = d, true
+			}
+			if idle < limit {
+				cancel() // nobody is waited for any more
 			}
 		})
 	})
@@ -71,7 +75,7 @@ func (l *link) askSeen(ctx context.Context, v id.Visit) (time.Duration, error) {
 // answerSeen owns s.
 func (l *link) answerSeen(s *mux.Stream, v id.Visit) {
 	if idle, ok := l.peers.o.Seen(v); ok {
-		ms := min(max(idle.Milliseconds(), 0), math.MaxUint32)
+		ms := min(max((idle+time.Millisecond-1).Milliseconds(), 0), math.MaxUint32) // never later than it was
 		s.Post(binary.BigEndian.AppendUint32([]byte{replyAccepted}, uint32(ms)))
 	} else {
 		s.Post(encodeRefusal(fault.New(fault.NotFound, "This relay does not serve that visit.")))

@@ -48,48 +48,59 @@ func (t *Trust) Revive(ctx context.Context, cookie string) bool {
 	if asked && t.instant(now)-at < instant(askAgain) {
 		return false
 	}
-	idle, ok := t.ask(ctx, v.ID)
-	if !ok || idle >= v.Idle {
+	seen, ok := t.ask(ctx, v.ID, v.Idle)
+	if !ok || t.instant(now) > seen+instant(v.Idle) {
 		t.mu.Lock()
 		t.unknown[v.ID] = t.instant(t.o.Now())
 		t.mu.Unlock()
 		return false
 	}
+	v.Seen = t.wall(seen, t.o.Now())
 	s, f := t.seat(v)
 	if f != nil {
 		return false
 	}
-	s.sawAt(t.instant(t.o.Now()) - instant(idle))
+	s.sawAt(seen)
 	return true
 }
 
-// isBusyElsewhere asks the other relays for a visit that is idle here, and notes what
-// they saw.
-func (t *Trust) isBusyElsewhere(ctx context.Context, v id.Visit) bool {
-	idle, ok := t.ask(ctx, v)
-	if !ok {
-		return false
+// WhyOver is what ended a visit that this relay does not serve any more, as far as it
+// knows: where nobody ended it, it was idle here.
+func (t *Trust) WhyOver(v id.Visit) fault.Code {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r, ok := t.revocations["visit."+string(v)]; ok {
+		return r.code
 	}
+	return fault.VisitIdle
+}
+
+// lookElsewhere asks the other relays for a visit that is idle here, and notes what they
+// saw.
+func (t *Trust) lookElsewhere(ctx context.Context, v id.Visit) {
 	t.mu.Lock()
 	s := t.seats[v]
 	t.mu.Unlock()
 	if s == nil {
-		return true // it has ended meanwhile
+		return
 	}
-	now := t.instant(t.o.Now())
-	s.sawAt(now - instant(idle))
-	return s.overdue(now) == ""
+	if seen, ok := t.ask(ctx, v, s.visit.Idle); ok {
+		s.sawAt(seen)
+	}
 }
 
-// ask is Elsewhere, once for all who ask at a time.
-func (t *Trust) ask(ctx context.Context, v id.Visit) (time.Duration, bool) {
+// ask is Elsewhere, once for all who ask at a time. What others saw is rather put too
+// early, by how long the answer took: two relays must not make each other believe that
+// a visit goes on.
+func (t *Trust) ask(ctx context.Context, v id.Visit, limit time.Duration) (seen instant, ok bool) {
 	type answer struct {
-		idle time.Duration
+		seen instant
 		ok   bool
 	}
 	a, _, _ := t.asking.Do(string(v), func() (any, error) {
-		idle, ok := t.o.Elsewhere(context.WithoutCancel(ctx), v)
-		return answer{idle, ok}, nil
+		began := t.instant(t.o.Now())
+		idle, ok := t.o.Elsewhere(context.WithoutCancel(ctx), v, limit)
+		return answer{began - instant(idle), ok}, nil
 	})
-	return a.(answer).idle, a.(answer).ok
+	return a.(answer).seen, a.(answer).ok
 }

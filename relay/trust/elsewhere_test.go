@@ -81,7 +81,7 @@ func TestAnOldCookieIsRevived(t *testing.T) {
 		t.Errorf("asked %d times", w.asked)
 	}
 	w.advance(6 * time.Second)
-	w.idleElsewhere(v.ID, v.Idle)
+	w.idleElsewhere(v.ID, v.Idle+time.Second)
 	if w.Revive(t.Context(), cookie) {
 		t.Error("revived, though it is idle everywhere")
 	}

@@ -41,8 +41,8 @@ type Options struct {
 	// not serve it; it must not block, and may be nil.
 	VisitRevoked func(id.Visit, fault.Code)
 	// Elsewhere asks the other relays for how long a visit has been idle with them;
-	// false if none serves it. nil: there are none.
-	Elsewhere func(context.Context, id.Visit) (idle time.Duration, ok bool)
+	// less than limit is enough to know. False if none serves it. nil: there are none.
+	Elsewhere func(ctx context.Context, v id.Visit, limit time.Duration) (idle time.Duration, ok bool)
 	// Report takes a visit's opening or end; it must not block.
 	Report     func(bus.VisitEvent)
 	Relay      id.Relay

@@ -61,7 +61,7 @@ func newWorldOf(t *testing.T, pass token.SigningKey, seal token.SealKey) *world 
 		Bus: b, Relay: "relay-1", Log: zaptest.NewLogger(t), Registerer: prometheus.NewRegistry(), Now: w.now,
 		Report:       func(e bus.VisitEvent) { w.mu.Lock(); defer w.mu.Unlock(); w.reports = append(w.reports, e) },
 		VisitRevoked: func(v id.Visit, _ fault.Code) { w.mu.Lock(); defer w.mu.Unlock(); w.over = append(w.over, v) },
-		Elsewhere: func(_ context.Context, v id.Visit) (time.Duration, bool) {
+		Elsewhere: func(_ context.Context, v id.Visit, _ time.Duration) (time.Duration, bool) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.asked++

@@ -234,8 +234,17 @@ func (t *Trust) aliveHere(v token.Visit, now time.Time) bool {
 
 // End ends a visit here: its visitor signed out, or the PBX's staff will it.
 func (t *Trust) End(v id.Visit, code fault.Code) {
+	t.endIf(v, func(*seat) (fault.Code, bool) { return code, true })
+}
+
+// endIf ends a visit here if there is a reason.
+func (t *Trust) endIf(v id.Visit, why func(*seat) (fault.Code, bool)) {
 	t.mu.Lock()
 	s, ok := t.seats[v]
+	var code fault.Code
+	if ok {
+		code, ok = why(s)
+	}
 	if ok {
 		delete(t.seats, v)
 		s.end(code)
@@ -276,23 +285,33 @@ func (t *Trust) sweepSeats(ctx context.Context) error {
 	}
 }
 
-// endOverdue ends what is over. What is idle here may be busy at another relay.
+// endOverdue ends what is over. What is idle here may be busy at another relay, and is
+// looked at again once that was asked: it may be busy here by then.
 func (t *Trust) endOverdue(ctx context.Context) {
+	all := t.overdue()
+	for v, code := range all {
+		if code != fault.VisitIdle || t.o.Elsewhere == nil {
+			t.endIf(v, t.overdueNow)
+			delete(all, v)
+		}
+	}
 	var asking errgroup.Group
 	asking.SetLimit(maxAsking)
-	for v, code := range t.overdue() {
-		if code != fault.VisitIdle || t.o.Elsewhere == nil {
-			t.End(v, code)
-			continue
-		}
+	for v := range all {
 		asking.Go(func() error {
-			if !t.isBusyElsewhere(ctx, v) {
-				t.End(v, code)
+			t.lookElsewhere(ctx, v)
+			if ctx.Err() == nil { // without its links this relay knows of no other
+				t.endIf(v, t.overdueNow)
 			}
 			return nil
 		})
 	}
 	_ = asking.Wait()
+}
+
+func (t *Trust) overdueNow(s *seat) (fault.Code, bool) {
+	code := s.overdue(t.instant(t.o.Now()))
+	return code, code != ""
 }
 
 // overdue are the visits whose time is over, and which time.
@@ -330,10 +349,10 @@ func (t *Trust) applyRevocation(e bus.Event[bus.Revocation]) {
 	kind, name, _ := strings.Cut(e.Key, ".")
 	switch kind {
 	case "visit":
-		t.End(id.Visit(name), e.Value.Code)
-		if t.o.VisitRevoked != nil {
+		if t.o.VisitRevoked != nil { // first: other relays have it from control too
 			t.o.VisitRevoked(id.Visit(name), e.Value.Code)
 		}
+		t.End(id.Visit(name), e.Value.Code)
 	case "device":
 		t.o.DeviceRevoked(id.Device(name), e.Value.At, fault.New(e.Value.Code, "%s", fault.Reason(e.Value.Code)))
 	}
