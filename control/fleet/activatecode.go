@@ -128,7 +128,7 @@ func (f *Fleet) mergeRecord(tx Tx, out activated, record, known Device, a Activa
 		return out, err
 	}
 	out.gone = &record
-	vs, err := tx.LiveVisits(known.ID)
+	vs, err := visitsTo(tx, known, e.At)
 	if err != nil {
 		return out, err
 	}

@@ -94,7 +94,7 @@ func (f *Fleet) RemoveGroup(ctx context.Context, p Principal, group id.Group, ma
 		if err := tx.RemoveGroup(g.ID); err != nil {
 			return err
 		}
-		vs, err := accountsVisits(tx, p.Account)
+		vs, err := accountsVisits(tx, p.Account, e.At)
 		if err != nil {
 			return err
 		}

@@ -230,7 +230,7 @@ func (f *Fleet) changeDevice(ctx context.Context, p Principal, device id.Device,
 		if moved = d.Group != was.Group; !moved && (d.Passwordless || !was.Passwordless) {
 			return nil
 		}
-		vs, err := tx.LiveVisits(d.ID)
+		vs, err := visitsTo(tx, d, e.At)
 		if err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func (f *Fleet) SetRoleRights(ctx context.Context, p Principal, r Role, a Access
 		if err := tx.SetRoleRights(p.Account, r, rows); err != nil {
 			return err
 		}
-		vs, err := accountsVisits(tx, p.Account)
+		vs, err := accountsVisits(tx, p.Account, e.At)
 		if err != nil {
 			return err
 		}

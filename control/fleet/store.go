@@ -131,6 +131,8 @@ type visitTx interface {
 	// LiveVisits are the ones not ended, of device d or ("") of all. A visit
 	// that follows whichever of a pair serves is of both.
 	LiveVisits(d id.Device) ([]Visit, error)
+	// LapsedVisits are those begun after since that ended since they were idle.
+	LapsedVisits(account id.Account, since time.Time) ([]Visit, error)
 	// Handovers gives the hashes and visits that nobody has opened yet.
 	Handovers(since time.Time) (map[string]token.Visit, error)
 	// OverdueVisits are on record as running at now, but past their end, or

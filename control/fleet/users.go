@@ -98,7 +98,7 @@ func ceasing(tx Tx, was, is User, e AuditEntry) (revocations, error) {
 	case is.Disabled && !was.Disabled:
 		return void(tx, is, e)
 	case is.Role != was.Role:
-		vs, err := tx.LiveVisitsOf(is.ID)
+		vs, err := visitsBy(tx, is, e.At)
 		if err != nil {
 			return nil, err
 		}
@@ -227,7 +227,7 @@ func void(tx Tx, u User, e AuditEntry) (revocations, error) {
 	if err := tx.DropTokensOf(u.ID); err != nil {
 		return nil, err
 	}
-	vs, err := tx.LiveVisitsOf(u.ID)
+	vs, err := visitsBy(tx, u, e.At)
 	if err != nil {
 		return nil, err
 	}

@@ -12,36 +12,82 @@ import (
 	"trunkline/internal/token"
 )
 
+// entered is a technician's visit.
+type entered struct {
+	*world
+	boss, tech fleet.Principal
+	device     id.Device
+	visit      id.Visit
+}
+
+func newEntered(t *testing.T) entered {
+	t.Helper()
+	w := newWorld(t)
+	w.addUser("tech@example.com", fleet.RoleTechnician, false)
+	x := entered{world: w, boss: w.signIn(owner), tech: w.signIn("tech@example.com")}
+	x.device = w.activate(newPBX("SN-0001").request()).Device
+	w.connect(x.device, 1)
+	v, err := w.StartVisit(t.Context(), x.tech, fleet.VisitRequest{Device: x.device})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.visit = v.Visit.ID
+	w.event(x.visit, "opened", nil)
+	return x
+}
+
+// onRecord is what ended it there.
+func (x entered) onRecord() fault.Code {
+	x.Helper()
+	page, err := x.Visits(x.Context(), x.boss, fleet.VisitQuery{})
+	if err != nil || len(page.Items) != 1 || page.Items[0].Ended.IsZero() {
+		x.Errorf("on record: %+v, %v", page.Items, err)
+		return ""
+	}
+	return page.Items[0].EndCode
+}
+
+// cause is something that the provider does and that ends the visit.
+type cause struct {
+	name string
+	code fault.Code
+	end  func(entered) error
+}
+
+var causes = []cause{
+	{"by staff", fault.EndedByStaff, func(x entered) error { return x.EndVisit(x.Context(), x.boss, x.visit) }},
+	{"all of a person's", fault.EndedByStaff, func(x entered) error {
+		_, err := x.EndVisitsOf(x.Context(), x.boss, x.tech.User)
+		return err
+	}},
+	{"disabled", fault.AccessWithdrawn, func(x entered) error {
+		_, err := x.EditUser(x.Context(), x.boss, x.tech.User, fleet.UserEdit{Disabled: ptr(true)})
+		return err
+	}},
+	{"removed", fault.AccessWithdrawn, func(x entered) error { return x.RemoveUser(x.Context(), x.boss, x.tech.User, "") }},
+	{"another role", fault.AccessWithdrawn, func(x entered) error {
+		_, err := x.EditUser(x.Context(), x.boss, x.tech.User, fleet.UserEdit{Role: ptr(fleet.RoleAuditor)})
+		return err
+	}},
+	{"a right less", fault.AccessWithdrawn, func(x entered) error {
+		_, err := x.SetRoleRights(x.Context(), x.boss, fleet.RoleTechnician, fleet.Access{Default: fleet.See}, "")
+		return err
+	}},
+}
+
 // Each cause of a visit's end has its own code: on record, for the relays, and in
 // the audit, by whoever decided.
 func TestWhatEndedAVisit(t *testing.T) {
-	type at struct {
-		*world
-		boss, tech fleet.Principal
-		device     id.Device
-		visit      id.Visit
-	}
-	f := func(name string, code fault.Code, actor string, end func(at) error) {
+	f := func(name string, code fault.Code, actor string, end func(entered) error) {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.addUser("tech@example.com", fleet.RoleTechnician, false)
-			x := at{world: w, boss: w.signIn(owner), tech: w.signIn("tech@example.com")}
-			x.device = w.activate(newPBX("SN-0001").request()).Device
-			w.connect(x.device, 1)
-			v, err := w.StartVisit(t.Context(), x.tech, fleet.VisitRequest{Device: x.device})
-			if err != nil {
-				t.Fatal(err)
-			}
-			x.visit = v.Visit.ID
-			w.event(x.visit, "opened", nil)
+			x := newEntered(t)
 			if err := end(x); err != nil {
 				t.Fatal(err)
 			}
-			page, err := w.Visits(t.Context(), x.boss, fleet.VisitQuery{})
-			if err != nil || len(page.Items) != 1 || page.Items[0].EndCode != code || page.Items[0].Ended.IsZero() {
-				t.Errorf("on record: %+v, %v", page.Items, err)
+			if got := x.onRecord(); got != code {
+				t.Errorf("on record: %s, want %s", got, code)
 			}
-			log, err := w.Audit(t.Context(), x.boss, fleet.AuditQuery{Action: fleet.ActionVisitEnd, Search: string(x.visit)})
+			log, err := x.Audit(t.Context(), x.boss, fleet.AuditQuery{Action: fleet.ActionVisitEnd, Search: string(x.visit)})
 			if err != nil || len(log.Items) != 1 {
 				t.Fatalf("audit: %+v, %v", log.Items, err)
 			}
@@ -49,32 +95,17 @@ func TestWhatEndedAVisit(t *testing.T) {
 				t.Errorf("audit: %+v", e)
 			}
 			// What relays report themselves is theirs to know.
-			if r, told := w.revocations()["visit."+string(x.visit)]; told && r.Code != code || told != (actor == owner) {
+			if r, told := x.revocations()["visit."+string(x.visit)]; told && r.Code != code || told != (actor == owner) {
 				t.Errorf("the relays are told %+v", r)
 			}
 		})
 	}
-	f("by staff", fault.EndedByStaff, owner, func(x at) error { return x.EndVisit(t.Context(), x.boss, x.visit) })
-	f("all of a person's", fault.EndedByStaff, owner, func(x at) error {
-		_, err := x.EndVisitsOf(t.Context(), x.boss, x.tech.User)
-		return err
-	})
-	f("disabled", fault.AccessWithdrawn, owner, func(x at) error {
-		_, err := x.EditUser(t.Context(), x.boss, x.tech.User, fleet.UserEdit{Disabled: ptr(true)})
-		return err
-	})
-	f("removed", fault.AccessWithdrawn, owner, func(x at) error { return x.RemoveUser(t.Context(), x.boss, x.tech.User, "") })
-	f("another role", fault.AccessWithdrawn, owner, func(x at) error {
-		_, err := x.EditUser(t.Context(), x.boss, x.tech.User, fleet.UserEdit{Role: ptr(fleet.RoleAuditor)})
-		return err
-	})
-	f("a right less", fault.AccessWithdrawn, owner, func(x at) error {
-		_, err := x.SetRoleRights(t.Context(), x.boss, fleet.RoleTechnician, fleet.Access{Default: fleet.See}, "")
-		return err
-	})
-	f("the PBX removed", fault.DeviceRemoved, owner, func(x at) error { return x.RemoveDevice(t.Context(), x.boss, x.device, "") })
-	reported := func(code fault.Code) func(at) error {
-		return func(x at) error {
+	for _, c := range causes {
+		f(c.name, c.code, owner, c.end)
+	}
+	f("the PBX removed", fault.DeviceRemoved, owner, func(x entered) error { return x.RemoveDevice(t.Context(), x.boss, x.device, "") })
+	reported := func(code fault.Code) func(entered) error {
+		return func(x entered) error {
 			x.event(x.visit, "ended", func(e *bus.VisitEvent) { e.Code = code })
 			return nil
 		}
@@ -84,9 +115,41 @@ func TestWhatEndedAVisit(t *testing.T) {
 	f("for a reason of a newer relay", "visit_ended_by_the_moon", who, reported("visit_ended_by_the_moon"))
 	f("an older relay's report", fault.VisitEnded, who, reported(fault.VisitEnded))
 	f("a report without a reason", fault.VisitEnded, who, reported(""))
-	f("never reported", fault.VisitExpired, who, func(x at) error {
+	f("never reported", fault.VisitExpired, who, func(x entered) error {
 		x.wait(token.VisitLife + time.Minute)
 		_, err := x.SweepForTest(t.Context())
 		return err
 	})
+}
+
+// A relay that is cut off from another one may take a visit for idle that goes on
+// there: what ends it ends it there too, and leaves what is on record.
+func TestWhatSeemsIdleEndsToo(t *testing.T) {
+	for _, c := range causes {
+		t.Run(c.name, func(t *testing.T) {
+			x := newEntered(t)
+			x.event(x.visit, "ended", func(e *bus.VisitEvent) { e.Code = fault.VisitIdle })
+			x.wait(time.Hour)
+			if err := c.end(x); err != nil {
+				t.Fatal(err)
+			}
+			if got := x.onRecord(); got != fault.VisitIdle {
+				t.Errorf("on record: %s", got)
+			}
+			if r := x.revocations()["visit."+string(x.visit)]; r.Code != c.code {
+				t.Errorf("the relays are told %+v", r)
+			}
+		})
+	}
+	x := newEntered(t)
+	x.event(x.visit, "ended", func(e *bus.VisitEvent) { e.Code = fault.VisitIdle })
+	if n, err := x.EndVisitsOf(t.Context(), x.boss, x.tech.User); n != 0 || err != nil {
+		t.Errorf("%d were on, %v", n, err)
+	}
+	x = newEntered(t)
+	x.event(x.visit, "ended", func(e *bus.VisitEvent) { e.Code = fault.VisitIdle })
+	x.wait(token.VisitLife)
+	if _, err := x.EditUser(t.Context(), x.boss, x.tech.User, fleet.UserEdit{Disabled: ptr(true)}); err != nil || len(x.revocations()) != 0 {
+		t.Errorf("long over, the relays are told %v, %v", x.revocations(), err)
+	}
 }

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"slices"
+	"time"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
@@ -14,15 +15,19 @@ import (
 type revocations map[string]bus.Revocation
 
 // endVisits ends visits that are on, for the database and for the relays. Each
-// has an entry of its own in its account's log: of who decided e, and the code.
+// has an entry of its own in its account's log: of who decided e, and the code. What
+// has lapsed is ended for the relays alone.
 func endVisits(tx Tx, vs []Visit, e AuditEntry, code fault.Code) (revocations, error) {
 	out := make(revocations, len(vs))
 	for _, v := range vs {
+		out[visitKey(v.ID)] = bus.Revocation{Code: code, At: e.At, Until: v.Expires}
+		if !v.Ended.IsZero() {
+			continue
+		}
 		v.Ended, v.EndCode = e.At, code
 		if err := tx.UpdateVisit(v); err != nil {
 			return nil, err
 		}
-		out[visitKey(v.ID)] = bus.Revocation{Code: code, At: e.At, Until: v.Expires}
 		entry := e
 		entry.Account, entry.Action, entry.Object, entry.Outcome = v.Account, ActionVisitEnd, describeVisit(v), outcomeOK
 		entry.Detail = e.byToken(string(code))
@@ -92,8 +97,8 @@ func (v Visit) entitled(a Access, d Device) bool {
 	return a.On(d.Group).Has(See | VisitAccount)
 }
 
-// accountsVisits are all that are on.
-func accountsVisits(tx Tx, account id.Account) ([]Visit, error) {
+// accountsVisits are all that are on, and that have lapsed.
+func accountsVisits(tx Tx, account id.Account, now time.Time) ([]Visit, error) {
 	var out []Visit
 	for q := (VisitQuery{Live: true, Limit: maxPage}); ; {
 		page, err := tx.Visits(account, q)
@@ -102,9 +107,38 @@ func accountsVisits(tx Tx, account id.Account) ([]Visit, error) {
 		}
 		out = append(out, page.Items...)
 		if q.Cursor = page.Next; q.Cursor == "" {
-			return out, nil
+			return withLapsed(tx, out, account, now, func(Visit) bool { return true })
 		}
 	}
+}
+
+// withLapsed adds to visits that are on those of the account that a relay took for idle
+// and that are not past their longest time: cut off from another relay it does not know
+// that they go on there.
+func withLapsed(tx Tx, on []Visit, account id.Account, now time.Time, which func(Visit) bool) ([]Visit, error) {
+	lapsed, err := tx.LapsedVisits(account, now.Add(-token.VisitLife))
+	if err != nil {
+		return nil, err
+	}
+	return append(on, slices.DeleteFunc(lapsed, func(v Visit) bool { return !which(v) })...), nil
+}
+
+// visitsTo are those to d that are on, and that have lapsed.
+func visitsTo(tx Tx, d Device, now time.Time) ([]Visit, error) {
+	on, err := tx.LiveVisits(d.ID)
+	if err != nil {
+		return nil, err
+	}
+	return withLapsed(tx, on, d.Account, now, func(v Visit) bool { return v.Device == d.ID || v.Device == "" && v.Site == d.Site })
+}
+
+// visitsBy are those of u that are on, and that have lapsed.
+func visitsBy(tx Tx, u User, now time.Time) ([]Visit, error) {
+	on, err := tx.LiveVisitsOf(u.ID)
+	if err != nil {
+		return nil, err
+	}
+	return withLapsed(tx, on, u.Account, now, func(v Visit) bool { return v.User == u.ID })
 }
 
 // regrouped tells of what followed from devices that are in other groups now.

@@ -17,6 +17,7 @@ func (f *Fleet) EndVisitsOf(ctx context.Context, p Principal, user id.User) (int
 		return 0, err
 	}
 	var revoked revocations
+	var n int
 	err := f.decide(ctx, p.entry(f.clock(), ActionVisitEnd, "visits of user "+string(user)), func(tx Tx, e *AuditEntry) error {
 		revoked = make(revocations)
 		u, err := tx.User(user)
@@ -30,17 +31,17 @@ func (f *Fleet) EndVisitsOf(ctx context.Context, p Principal, user id.User) (int
 		if user != p.User && !p.Role.mayEndOthers() {
 			return fault.New(fault.Forbidden, "Your role may not end other people's visits.")
 		}
-		if err := endAll(tx, p.Account, user, *e, revoked); err != nil {
+		if n, err = endAll(tx, u, *e, revoked); err != nil {
 			return err
 		}
-		e.Detail = fmt.Sprintf("%d ended", len(revoked))
+		e.Detail = fmt.Sprintf("%d ended", n)
 		return nil
 	})
 	if err != nil {
 		return 0, err
 	}
 	f.settle(ctx, revoked)
-	return len(revoked), nil
+	return n, nil
 }
 
 // VisitsOn says how many visits EndVisitsOf would end of each of these people, of
@@ -61,21 +62,26 @@ func (f *Fleet) VisitsOn(ctx context.Context, p Principal, users []id.User) (map
 	return out, err
 }
 
-// endAll ends the person's visits page by page; each has an entry like e.
-func endAll(tx Tx, account id.Account, user id.User, e AuditEntry, revoked revocations) error {
-	q := VisitQuery{Live: true, User: user, Limit: maxPage}
-	for {
-		page, err := tx.Visits(account, q)
+// endAll ends the person's visits page by page, and says how many were on; each of
+// these has an entry like e.
+func endAll(tx Tx, u User, e AuditEntry, revoked revocations) (n int, err error) {
+	lapsed, err := withLapsed(tx, nil, u.Account, e.At, func(v Visit) bool { return v.User == u.ID })
+	if err != nil {
+		return 0, err
+	}
+	for q := (VisitQuery{Live: true, User: u.ID, Limit: maxPage}); ; {
+		page, err := tx.Visits(u.Account, q)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		ended, err := endVisits(tx, page.Items, e, fault.EndedByStaff)
+		ended, err := endVisits(tx, append(page.Items, lapsed...), e, fault.EndedByStaff)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		maps.Copy(revoked, ended)
+		n, lapsed = n+len(page.Items), nil
 		if q.Cursor = page.Next; q.Cursor == "" {
-			return nil
+			return n, nil
 		}
 	}
 }

@@ -216,6 +216,17 @@ func TestVisits(t *testing.T) {
 			equal(w.T, late, []fleet.Visit{fresh})
 			return errors.Join(err, err2, err3, err4)
 		})
+		fresh.Ended, fresh.EndCode = at(33), fault.VisitIdle
+		w.do(func(tx fleet.Tx) error { return tx.UpdateVisit(fresh) })
+		w.see(func(tx fleet.Tx) error {
+			lapsed, err := tx.LapsedVisits(w.account.ID, at(29))
+			equal(w.T, lapsed, []fleet.Visit{fresh}) // old has ended for another reason
+			none, err2 := tx.LapsedVisits(w.account.ID, at(30))
+			equal(w.T, len(none), 0)
+			others, err3 := tx.LapsedVisits(id.NewAccount(), at(0))
+			equal(w.T, len(others), 0)
+			return errors.Join(err, err2, err3)
+		})
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"trunkline/control/fleet"
+	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
 )
@@ -165,6 +166,11 @@ func (t *tx) LiveVisits(d id.Device) ([]fleet.Visit, error) {
 		w.and("(v.device = ? OR LENGTH(v.device) = 0 AND v.site = (SELECT d.site FROM devices d WHERE d.id = ?))", d, d)
 	}
 	return all(t, scanVisit, selectVisit+w.String()+" ORDER BY v.started, v.id", w.args...)
+}
+
+func (t *tx) LapsedVisits(account id.Account, since time.Time) ([]fleet.Visit, error) {
+	return all(t, scanVisit, selectVisit+" WHERE v.account = $1 AND v.started > $2 AND v.ended > 0 AND v.end_code = $3 ORDER BY v.started, v.id",
+		account, micros(since), fault.VisitIdle)
 }
 
 func (t *tx) OverdueVisits(now, unopened time.Time, limit int) ([]fleet.Visit, error) {
