@@ -149,7 +149,7 @@ func (r *Relay) moved(ctx context.Context, at bus.Route, d id.Device, err error)
 		switch {
 		case !ok:
 			return false
-		case next.Down != "" && !passing(next.Down):
+		case next.Down != "" && !passing(next.Down) && !isMoving(next):
 			return false
 		case isAnother(next, at):
 			return true
@@ -189,6 +189,14 @@ func lost(err error) bool {
 		return true
 	}
 	return false
+}
+
+// isMoving reports whether a tunnel has just ended in a way after which another one is
+// there, or is about to be: its word may come late. An agent that moved has stopped its
+// old one.
+func isMoving(at bus.Route) bool {
+	ago := time.Since(at.Since) // by the clock of another relay
+	return (passing(at.Down) || at.Down == fault.AgentStopped) && ago > -movingFor && ago < movingFor
 }
 
 // passing reports whether a tunnel that ended so is followed by another soon.

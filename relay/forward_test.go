@@ -26,11 +26,14 @@ func TestAStaleRouteIsLookedUpAgain(t *testing.T) {
 		rev++
 		table.Apply(bus.Event[bus.Route]{Kind: bus.Put, Key: bus.RouteKey(r.Relay, d), Value: r, Rev: rev, Epoch: "e1"})
 	}
-	moved := func(what string, err error, next *bus.Route, want bool) {
+	moved := func(what string, err error, next *bus.Route, want bool, first ...bus.Route) {
 		t.Helper()
 		table := route.NewTable("relay-1", func(id.Device, bus.Route) {}, func(id.Site, id.Device) {})
 		table.Apply(bus.Event[bus.Route]{Kind: bus.Reset, Epoch: "e1"})
 		old := at("relay-2", "")
+		if len(first) > 0 {
+			old = first[0]
+		}
 		put(table, old)
 		var arrival sync.WaitGroup
 		defer arrival.Wait()
@@ -53,8 +56,32 @@ func TestAStaleRouteIsLookedUpAgain(t *testing.T) {
 	moved("it came back to the same", notHere, &again, true)
 	moved("it is away", notHere, &down, false)
 	moved("nothing is known", notHere, nil, false)
+	stopped := at("relay-2", fault.AgentStopped)
+	stopped.Since = time.Now()
+	moved("it has just stopped, and is elsewhere", notHere, &elsewhere, true, stopped)
 	moved("its portal failed", fault.New(fault.PortalTimeout, "Too slow."), &elsewhere, false)
 	moved("it is no fault", errors.New("x"), &elsewhere, false)
+}
+
+// A device whose tunnel has just ended, as when its agent moves, may be up elsewhere
+// already: whoever comes then is not sent away.
+func TestATunnelThatHasJustEndedIsWaitedFor(t *testing.T) {
+	d := id.NewDevice()
+	for _, c := range []struct {
+		down fault.Code
+		ago  time.Duration
+		sent bool // away
+	}{
+		{fault.AgentStopped, time.Second, false}, {fault.AgentStopped, time.Minute, true}, {fault.ConnectionLost, time.Second, false},
+		{fault.PeerSilent, 7 * time.Minute, true}, {fault.DeviceRemoved, time.Second, true}, {fault.AgentStopped, -time.Hour, true}, {"", time.Hour, false},
+	} {
+		table := route.NewTable("relay-1", func(id.Device, bus.Route) {}, func(id.Site, id.Device) {})
+		r := bus.Route{Relay: "relay-2", Device: d, Site: "site", Tunnel: id.NewTunnel(), Down: c.down, Since: time.Now().Add(-c.ago)}
+		table.Apply(bus.Event[bus.Route]{Kind: bus.Put, Key: bus.RouteKey(r.Relay, d), Value: r, Rev: 1, Epoch: "e1"})
+		if got, ok := (&Relay{table: table}).route("site", d); !ok || (got.Down != "") != c.sent {
+			t.Errorf("%q %v ago: %+v, %v", c.down, c.ago, got, ok)
+		}
+	}
 }
 
 // Who waits for a relay stops when the device has another tunnel, and not before.

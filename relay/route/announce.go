@@ -17,8 +17,9 @@ import (
 const (
 	// keepDown is how long the reason of a lost tunnel stays on the bus. By
 	// then control has long written it to SQL.
-	keepDown   = 10 * time.Minute
-	putTimeout = 5 * time.Second
+	keepDown    = 10 * time.Minute
+	putTimeout  = 3 * time.Second
+	retryWithin = time.Second
 	// atATime is how many words are under way to the bus: a relay that has all of
 	// its tunnels to tell of does not wait for each.
 	atATime = 32
@@ -136,7 +137,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 		if err := a.flush(ctx); err != nil && ctx.Err() == nil {
 			a.log.Debug("route not announced, trying again", zap.Error(err))
 			select {
-			case <-time.After(time.Duration(rand.Int64N(int64(2 * time.Second)))):
+			case <-time.After(rand.N(retryWithin)):
 				continue
 			case <-ctx.Done():
 			}

@@ -76,6 +76,26 @@ func TestLateEndDoesNotHideTheNewTunnel(t *testing.T) {
 	w.at(third, "")
 }
 
+// A bucket that was lost is told anew of tunnels that ended long ago, after what ended
+// since: that is no news.
+func TestOfEndsTheLatestCounts(t *testing.T) {
+	w := newWorld(t)
+	long := w.route(self, fault.PeerSilent)
+	long.Since = time.Now().Add(-7 * time.Minute)
+	w.table.SetOwn(long)
+	now := w.route(other, fault.AgentStopped)
+	w.put(now)
+	w.at(other, fault.AgentStopped)
+	w.put(long)
+	w.at(other, fault.AgentStopped)
+	last := w.route(third, fault.ConnectionLost)
+	last.Since = now.Since.Add(time.Nanosecond)
+	w.put(last)
+	w.at(third, fault.ConnectionLost)
+	w.put(now)
+	w.at(third, fault.ConnectionLost)
+}
+
 func TestWithdrawnRouteIsGone(t *testing.T) {
 	w := newWorld(t)
 	rev := w.put(w.route(other, fault.AgentStopped))

@@ -91,9 +91,10 @@ func (t *Table) publish(d id.Device, old, best *word) {
 	t.join(best)
 }
 
-// better: a tunnel that is up beats one that is down; then a first one beats a
-// second; then the newer bucket, then the later birth. A tunnel of our own that
-// the bus has not yet numbered is the newest there is.
+// better: a tunnel that is up beats one that is down; of those that are down the one
+// that went later, whoever told of it last: a bucket that was lost gets old words anew.
+// Then a first one beats a second; then the newer bucket, then the later birth. A tunnel
+// of our own that the bus has not yet numbered is the newest there is.
 //
 // Birth is the revision that first told of a tunnel, as far as is known here: a
 // word that its relay repeats or changes later makes it no newer. So it is told
@@ -103,6 +104,8 @@ func (t *Table) better(a, b *word) bool {
 	ka, kb := a.kind.Value(), b.kind.Value()
 	if up := ka.down == ""; up != (kb.down == "") {
 		return up
+	} else if !up && (a.since != b.since || a.nano != b.nano) {
+		return a.since > b.since || a.since == b.since && a.nano > b.nano
 	}
 	if ka.second != kb.second {
 		return kb.second
