@@ -164,9 +164,10 @@ func (a *Agent) afterFailure(ctx context.Context, err error, retry *backoff, els
 		return 0
 	}
 	v := judge(err)
-	if v.code == fault.Replaced && time.Since(a.left) < ownMove {
-		// It was ours. Where NATS has lost all and relays tell it anew, the tunnel that
-		// was just left may be taken for the newer one.
+	ours := v.code == fault.Replaced && time.Since(a.left) < ownMove
+	if ours {
+		// Where NATS has lost all and relays tell it anew, or hears late of what was just
+		// left, that may be taken for the newer one.
 		v.state, v.slow, v.reason = Connecting, false, "a relay took the tunnel that this one followed for the newer"
 	}
 	if v.moved {
@@ -181,8 +182,11 @@ func (a *Agent) afterFailure(ctx context.Context, err error, retry *backoff, els
 		}
 	}
 	wait := hinted(retry.next(), v.hint)
-	if v.slow {
+	switch {
+	case v.slow:
 		wait = slow()
+	case ours: // no relay is in trouble, and there may be no other tunnel
+		wait = between(0, retryBase)
 	}
 	a.state.trouble(v, a.tried, wait)
 	fields := []zap.Field{

@@ -107,13 +107,18 @@ func (l *link) move(deadline time.Duration, to []string) {
 	_ = l.relay.Drain(tunnel.Drain{Deadline: deadline, Within: moveTime, Relays: to})
 }
 
+// rest is how long a tunnel stays before its agent is asked to move: longer than the
+// bus needs to hear of it where it answers late. A word that comes after that of the
+// next tunnel would end that one.
+const rest = 5 * time.Second
+
 // Move asks up to n agents to move to another relay, those first on whose
-// tunnels nothing runs. Streams on a tunnel that has moved have until deadline
-// from now.
+// tunnels nothing runs, and none whose tunnel has just come. Streams on a tunnel that
+// has moved have until deadline from now.
 func (u *Uplink) Move(n int, deadline time.Duration, to func(id.Device) []string) (asked int) {
 	for _, idle := range []bool{true, false} {
 		u.links.Range(func(_ id.Device, l *link) bool {
-			if asked < n && !l.asked.Load() && (l.relay.Streams() == 0) == idle {
+			if asked < n && !l.asked.Load() && (l.relay.Streams() == 0) == idle && time.Since(l.since) >= min(rest, u.o.Settle) {
 				l.move(deadline, to(l.device))
 				asked++
 			}

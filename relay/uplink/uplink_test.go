@@ -481,10 +481,19 @@ func TestMovedTunnelRunsOn(t *testing.T) {
 	<-done
 }
 
+// Who has just come is not sent on: the bus may not have heard of it yet.
+func TestMoveLeavesWhoHasJustCome(t *testing.T) {
+	w := newWorld(t, nil)
+	w.connect(id.NewDevice())
+	if n := w.Move(1, time.Minute, func(id.Device) []string { return []string{"relay-2.example.com:8443"} }); n != 0 {
+		t.Errorf("%d were asked", n)
+	}
+}
+
 // Of three agents two are asked to move: those with nothing to do first, and
 // nobody twice. Who has moved keeps its streams.
 func TestMoveAsksAFew(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, func(c *uplink.Config) { c.Settle = 0 })
 	ds := []id.Device{id.NewDevice(), id.NewDevice(), id.NewDevice()}
 	as := []*agent{w.connect(ds[0]), w.connect(ds[1]), w.connect(ds[2])}
 	s, err := w.Dial(w.ctx, ds[0], tunnel.Header{Service: "portal"})
