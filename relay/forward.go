@@ -193,10 +193,12 @@ func lost(err error) bool {
 
 // isMoving reports whether a tunnel has just ended in a way after which another one is
 // there, or is about to be: its word may come late. An agent that moved has stopped its
-// old one.
+// old one; where that is one of a pair's, the other server is more likely to serve.
 func isMoving(at bus.Route) bool {
-	ago := time.Since(at.Since) // by the clock of another relay
-	return (passing(at.Down) || at.Down == fault.AgentStopped) && ago > -movingFor && ago < movingFor
+	if ago := time.Since(at.Since); ago < -movingFor || ago > movingFor { // by the clock of another relay
+		return false
+	}
+	return passing(at.Down) || at.Down == fault.AgentStopped && at.Standby == nil
 }
 
 // passing reports whether a tunnel that ended so is followed by another soon.

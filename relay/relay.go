@@ -199,10 +199,7 @@ func (r *Relay) route(s id.Site, d id.Device) (edge.Route, bool) {
 	} else {
 		at, ok = r.table.Site(s)
 	}
-	if isMoving(at) {
-		at.Down = "" // whoever dials it waits for where it comes up
-	}
-	return edge.Route{Device: at.Device, Since: at.Since, Down: at.Down, Portal: at.Portal, Standby: at.Standby, Account: at.Account}, ok
+	return edge.Route{Device: at.Device, Since: at.Since, Down: at.Down, Moving: isMoving(at), Portal: at.Portal, Standby: at.Standby, Account: at.Account}, ok
 }
 
 // Addr is the public listener's address.

@@ -39,9 +39,29 @@ func TestIdleIsWithoutOperations(t *testing.T) {
 		}
 		return err
 	})
-	left, busy := p.VisitBy(passwordless), p.VisitBy(passwordless)
-	for _, v := range []*visitor.Visitor{left, busy} {
+	// They go through that relay from the start: another one would know by its own clock
+	// that they are not idle.
+	enter := func() *visitor.Visitor {
+		start, err := w.API.StartVisit(t.Context(), controlapi.VisitRequest{Device: p.Device, Method: passwordless})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := visitor.New(w.TLS, strings.TrimSuffix(start.URL, "/.trunkline/visit"))
+		if err != nil {
+			t.Fatal(err)
+		}
 		w.Through(v, r.Addr())
+		resp, err := v.Redeem(t.Context(), w.Up.ConsoleURL(), start.URL, start.Handover)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != http.StatusSeeOther {
+			t.Fatal(resp.Status)
+		}
+		return v
+	}
+	left, busy := enter(), enter()
+	for _, v := range []*visitor.Visitor{left, busy} {
 		if code := asks(t, v, "navigate", "document", "?1"); code != "" {
 			t.Fatalf("the first page: %s", code)
 		}

@@ -60,6 +60,7 @@ type Route struct {
 	Device id.Device
 	Since  time.Time  // of the state
 	Down   fault.Code // why there is no tunnel; "" while there is one
+	Moving bool       // it went down just now, and there may be another one: Dial knows
 	Portal tunnel.Portal
 	// Standby is what the device says of its pair; nil: a single PBX.
 	Standby *tunnel.Standby

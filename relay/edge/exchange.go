@@ -236,7 +236,7 @@ func (x *exchange) findRoute() error {
 		return fault.New(fault.UnknownSite, "There is no such site, or its PBX has never been connected.")
 	}
 	x.route = r
-	if r.Down != "" {
+	if r.Down != "" && !r.Moving {
 		return fault.New(fault.NotConnected, "The PBX is not connected.").After(10 * time.Second)
 	}
 	var err error
