@@ -195,10 +195,11 @@ func lost(err error) bool {
 // there, or is about to be: its word may come late. An agent that moved has stopped its
 // old one; where that is one of a pair's, the other server is more likely to serve.
 func isMoving(at bus.Route) bool {
-	if ago := time.Since(at.Since); ago < -movingFor || ago > movingFor { // by the clock of another relay
+	if !passing(at.Down) && (at.Down != fault.AgentStopped || at.Standby != nil) { // each request asks, mostly of one that is up
 		return false
 	}
-	return passing(at.Down) || at.Down == fault.AgentStopped && at.Standby == nil
+	ago := time.Since(at.Since) // by the clock of another relay
+	return ago >= -movingFor && ago <= movingFor
 }
 
 // passing reports whether a tunnel that ended so is followed by another soon.

@@ -135,7 +135,7 @@ func (r *Relay) wire() error {
 	r.relays = placement.New()
 	r.trust = trust.New(trust.Options{
 		Bus: o.Bus, Relay: o.Name, Report: r.report, Log: r.log.Named("trust"), Registerer: o.Registerer, Now: o.Now,
-		VisitRevoked: func(v id.Visit, code fault.Code) { r.guests.over(v, code) },
+		VisitRevoked: r.guests.over,
 		Elsewhere: func(ctx context.Context, v id.Visit, limit time.Duration) (time.Duration, bool) {
 			return r.peers.Seen(ctx, v, limit)
 		},

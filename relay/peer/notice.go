@@ -120,13 +120,13 @@ func (l *link) tell(n Notice) {
 	if s, err := l.mux.Open(noWait); err == nil {
 		l.post(s, b)
 	} else if n.Kind == VisitEnded && !l.ending.Load() { // full
-		l.served.Go(func() {
+		go func() { // not of served, which may be waited for already; it ends with ctx
 			ctx, cancel := context.WithTimeout(l.ctx, patience)
 			defer cancel()
 			if s, err := l.mux.Open(ctx.Done()); err == nil {
 				l.post(s, b)
 			}
-		})
+		}()
 	}
 }
 

@@ -32,7 +32,7 @@ type Config struct {
 	Max         int           `yaml:"max"`          // tunnels held at once; more are refused
 	Rate        int           `yaml:"rate"`         // new ones a second; more are closed before their TLS, by whoever listens; 0: no limit
 	Rebalance   int           `yaml:"rebalance"`    // agents a minute asked to move while this relay holds more than its share, and as many that should be in another region; 0: none
-	Settle      time.Duration `yaml:"settle"`       // how old a tunnel is, at least, when its agent is told that relays of the region it should be in have room
+	Settle      time.Duration `yaml:"settle"`       // how old a tunnel is, at least, when its agent is told that relays of the region it should be in have room; five seconds of it hold for any move but a drain's
 	PostQuantum bool          `yaml:"post_quantum"` // whether the listener's key exchange with agents is a hybrid one
 	Ping        time.Duration `yaml:"ping"`         // between pings of an idle tunnel
 	Hello       time.Duration `yaml:"hello"`        // an agent's time from TLS to the end of its hello
