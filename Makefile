@@ -51,7 +51,7 @@ TESTS := -vet=off -shuffle=on -ldflags=-s
 
 FUZZTIME ?= 20s
 
-.PHONY: help build run test test-watched test-others test-counts race check lint others fuzz fuzz-keep bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross walk units cluster-test cluster-clocks cluster-short cluster-upgrade nats-server test-deps bench-deps axe h2spec
+.PHONY: help build run test test-watched test-others test-counts race check lint others fuzz fuzz-keep bench bench-peers bench-gate bench-gate-update bench-ci bench-ci-proof dashboards clean cross walk units cluster-test cluster-rows cluster-clocks cluster-short cluster-upgrade upgrade-from nats-server test-deps bench-deps axe h2spec
 
 build: ## the three programs, in bin/
 	$(BUILD) -o bin/ ./cmd/trunkline ./cmd/trunkline-loadtest
@@ -145,7 +145,14 @@ units: test-deps build nats-server ## as root: configs/systemd's units, under sy
 	@scripts/debs systemd-container
 	TRUNKLINE_BOOT=1 $(PLAIN) test -vet=off -count=1 -v ./configs/boot
 
-cluster-test: walk units ## lets every part of a whole installation fail in turn, under load
+# One after the other, each whatever became of those before.
+CLUSTER_TESTS := walk units cluster-rows cluster-clocks cluster-upgrade
+
+cluster-test: upgrade-from ## all that may befall an installation: walk, units, cluster-rows, cluster-clocks, cluster-upgrade
+	@failed=; for t in $(CLUSTER_TESTS); do echo "== $$t"; $(MAKE) --no-print-directory $$t || failed="$$failed $$t"; done; \
+	test -z "$$failed" || { echo "cluster-test: failed:$$failed"; exit 1; }
+
+cluster-rows: test-deps build nats-server ## lets every part of a whole installation fail in turn, under load
 	bin/trunkline-loadtest cluster --nats-server $(TOOLS)/nats-server --json bin/cluster.json
 
 # The same programs, but for clocks that can be set: in all of them package time is
@@ -163,14 +170,18 @@ cluster-short: test-deps build nats-server
 	bin/trunkline-loadtest cluster --short --devices 30 --visits 15 --nats-server $(TOOLS)/nats-server
 
 # What nodes are upgraded from, and what agents stay at: the last release, and
-# until there is one, the first commit whose relays forward to each other.
-UPGRADE_FROM ?= $(or $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null),f91e6e0)
+# until there is one, the commit before visits were reported in a relay's own name.
+UPGRADE_FROM ?= $(or $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null),3f49e3e)
 FROM         := bin/upgrade-from
 BUILD_FROM    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X trunkline/internal/service.Version=$(UPGRADE_FROM)"
 
-cluster-upgrade: test-deps build nats-server ## upgrades a whole installation from UPGRADE_FROM, node by node, under load
-	@git cat-file -e "$(UPGRADE_FROM)^{commit}" 2>/dev/null || { echo "skipped: this clone has no commit $(UPGRADE_FROM); git fetch --unshallow brings it"; exit 0; }; \
-	rm -rf $(FROM) && mkdir -p $(FROM)/src && git archive "$(UPGRADE_FROM)" | tar -x -C $(FROM)/src && \
+# Asked first: cluster-test comes to it after more than an hour.
+upgrade-from:
+	@git cat-file -e "$(UPGRADE_FROM)^{commit}" 2>/dev/null || { \
+	  echo "cluster-upgrade: this clone has no commit $(UPGRADE_FROM) to upgrade from: git fetch --unshallow brings it, or UPGRADE_FROM= names another" >&2; exit 1; }
+
+cluster-upgrade: upgrade-from test-deps build nats-server ## upgrades a whole installation from UPGRADE_FROM, node by node, under load
+	@rm -rf $(FROM) && mkdir -p $(FROM)/src && git archive "$(UPGRADE_FROM)" | tar -x -C $(FROM)/src && \
 	(cd $(FROM)/src && $(BUILD_FROM) -o .. ./cmd/trunkline && $(BUILD_FROM) $(AGENT) -o .. ./cmd/trunkline-agent) && rm -rf $(FROM)/src && \
 	bin/trunkline-loadtest cluster upgrade --devices 60 --visits 30 --from $(CURDIR)/$(FROM)/trunkline --nats-server $(TOOLS)/nats-server
 

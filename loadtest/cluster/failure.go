@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -18,6 +19,9 @@ type Failure struct {
 	Cuts bool
 	// Blind takes so much of NATS that control cannot know.
 	Blind bool
+	// Dark is how long control may say of a PBX that it does not know, where it is not
+	// Blind; 0: as long as in most.
+	Dark time.Duration
 	// Mute takes the database, without which control answers nothing.
 	Mute bool
 	// Do does it and undoes it. It returns facts for people, when the nodes are as
@@ -36,6 +40,7 @@ type Scene struct {
 	part      part // that fails
 	facts     []string
 	late      []string // goals of time that were missed
+	alike     period   // of an upgrade: all relays are of the program under test, and one stops
 }
 
 // Scale is how long things last.
@@ -90,13 +95,13 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	beside.Go(func() { w.run(watching) })
 	beside.Go(func() { still = stood(watching) })
 	l := startLoad(ctx, s)
-	s.hit, s.part, s.facts, s.late = time.Time{}, part{}, nil, nil
+	s.hit, s.part, s.facts, s.late, s.alike = time.Time{}, part{}, nil, nil, period{}
 	clock.Sleep(ctx, lead)
 	if err := f.Do(ctx, s); err != nil {
 		row.fault("%v", err)
 	}
 	if !calm(ctx, l, w) {
-		row.fault("not everything was well again after %v", patience)
+		row.fault("not everything was well again after %v: %s", patience, cmp.Or(w.unsettled(), "requests went on failing"))
 	}
 	kinds := l.end()
 	stop()
@@ -110,12 +115,10 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	row.Seconds, row.Facts, row.Late = time.Since(l.began).Seconds(), s.facts, s.late
 	row.count(kinds)
 	row.see(w, s.hit)
-	row.Closed, row.Abrupt = l.losses.closed, l.losses.abrupt
+	row.Closed, row.Abrupt, row.Unspoken = l.losses.closed, int64(len(l.losses.abrupt)), l.losses.abruptIn(s.alike)
 	row.lose(l.losses.all, s.hit, still, s.part, s.relayAt)
 	f.Judge(&row)
-	if !f.Blind && row.Dark > unknown.Seconds() {
-		row.late("control did not know for %.0f s, and most of NATS was there; the goal is %v", row.Dark, unknown)
-	}
+	f.judgeDark(&row)
 	// Each answer is of all PBXs, and takes a while: a third of those it was asked for
 	// is enough to be held against what is so.
 	if few := int(row.Seconds / sampleEvery.Seconds() / 3); !f.Mute && row.Samples < few {
@@ -124,7 +127,15 @@ func Happen(ctx context.Context, s *Scene, f Failure) Row {
 	return row
 }
 
-// calm waits until nothing has failed for a while and every device is back.
+// judgeDark notes if control did not know for too long.
+func (f Failure) judgeDark(r *Row) {
+	if limit := cmp.Or(f.Dark, unknown); !f.Blind && r.Dark > limit.Seconds() {
+		r.late("control did not know for %.0f s, and most of NATS was there; the goal is %v", r.Dark, limit)
+	}
+}
+
+// calm waits until nothing has failed for a while, every device is back, and control
+// knows so.
 func calm(ctx context.Context, l *load, w *watch) bool {
 	last, since := l.failures(), time.Now()
 	for late := since.Add(patience); time.Now().Before(late); {

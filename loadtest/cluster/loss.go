@@ -34,16 +34,30 @@ type losses struct {
 	mu  sync.Mutex
 	all []traffic.Loss
 
-	closed, abrupt int64 // WebSockets that the relays ended, and of them those without a 1012
+	closed int64       // WebSockets that the relays ended
+	abrupt []time.Time // when those of them ended that had no 1012
 }
+
+// period is a part of a row.
+type period struct{ from, to time.Time }
 
 func (l *losses) close(restart bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed++
 	if !restart {
-		l.abrupt++
+		l.abrupt = append(l.abrupt, time.Now())
 	}
+}
+
+// abruptIn is how many WebSockets ended so in that time.
+func (l *losses) abruptIn(p period) (n int64) {
+	for _, at := range l.abrupt {
+		if !at.Before(p.from) && at.Before(p.to) {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *losses) add(x traffic.Loss) {

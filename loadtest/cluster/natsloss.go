@@ -120,7 +120,7 @@ var natsMinority = Failure{
 // the lost one led; control has to make that anew.
 var natsInHaste = Failure{
 	Name: "nats-in-haste", About: "kill -9 of two nats-servers of three; one is started again, and the other when visits can be opened without it",
-	Blind: true,
+	Dark: madeAnew,
 	Do: func(ctx context.Context, s *Scene) error {
 		revoked, err := s.endedVisit(ctx)
 		if err != nil {
@@ -144,6 +144,10 @@ var natsInHaste = Failure{
 	},
 	Judge: nothingLost,
 }
+
+// madeAnew is how long control may not know where a bucket has no leader. It makes that
+// anew when it has found it so for 15 s, look after look, and relays have to fill it then.
+const madeAnew = 45 * time.Second
 
 // notKnown waits until control says of every PBX that its status is not known.
 func (s *Scene) notKnown(ctx context.Context) error {

@@ -24,10 +24,13 @@ type Row struct {
 	Cut    int64                       `json:"cut"`             // of Lost: transfers, down and up
 	// Closed are WebSockets that relays ended, and Abrupt of them those to which none
 	// said that it restarts. Of Lost, Crossed are messages that met such a word on its way.
-	Closed  int64  `json:"websockets_closed,omitzero"`
-	Abrupt  int64  `json:"websockets_cut,omitzero"`
-	Crossed int64  `json:"lost_crossed,omitzero"`
-	Part    string `json:"part,omitzero"` // what failed, if that holds up some PBXs' requests and no others'
+	// Of Abrupt, Unspoken are those of an upgrade that ended while all relays were of the
+	// program under test.
+	Closed   int64  `json:"websockets_closed,omitzero"`
+	Abrupt   int64  `json:"websockets_cut,omitzero"`
+	Unspoken int64  `json:"websockets_cut_by_new,omitzero"`
+	Crossed  int64  `json:"lost_crossed,omitzero"`
+	Part     string `json:"part,omitzero"` // what failed, if that holds up some PBXs' requests and no others'
 	// Of Lost, where there is Part: what came to that relay itself, or was under way
 	// through one that was killed; of the rest those that only read and had nothing of
 	// an answer yet; and others for PBXs whose tunnel was there and not yet elsewhere.

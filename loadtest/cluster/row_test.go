@@ -164,6 +164,29 @@ func TestAMessageMayMeetARestart(t *testing.T) {
 	}
 }
 
+// Of an upgrade a WebSocket that ends without a word is held against the program under
+// test where no relay is of the one before.
+func TestAnUpgradeJudgesWhatTheProgramUnderTestEnds(t *testing.T) {
+	l, from := new(losses), time.Now()
+	l.close(true)
+	l.close(false)
+	l.close(false)
+	if l.closed != 3 || len(l.abrupt) != 2 {
+		t.Errorf("%d ended, %v without a word", l.closed, l.abrupt)
+	}
+	f := func(what string, p period, unspoken int64) {
+		t.Helper()
+		r := Row{Closed: l.closed, Abrupt: int64(len(l.abrupt)), Unspoken: l.abruptIn(p)}
+		if upgrade.Judge(&r); r.Unspoken != unspoken || len(r.Faults) != int(min(unspoken, 1)) {
+			t.Errorf("%s: %d, %v", what, r.Unspoken, r.Faults)
+		}
+	}
+	f("beside relays of before", period{}, 0)
+	f("later than these", period{from.Add(time.Hour), from.Add(2 * time.Hour)}, 0)
+	f("earlier", period{from.Add(-time.Hour), from}, 0)
+	f("among relays of the program under test", period{from, from.Add(time.Hour)}, 2)
+}
+
 // What people read says where losses were, if a part failed.
 func TestTheTableTellsWhereLossesWere(t *testing.T) {
 	r := Row{Failure: "x", Lost: map[string]map[string]int64{scenario.Page: {"x": 10}}, There: 5, Through: 2, Repeatable: 1}

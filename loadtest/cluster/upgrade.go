@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"trunkline/internal/controlapi"
 	"trunkline/internal/id"
@@ -29,7 +30,17 @@ var upgrade = Failure{
 		}
 		return errors.Join(a.visited(ctx, func() error { return s.upgradeNodes(ctx) }), a.close(ctx))
 	},
-	Judge: func(r *Row) { nothingLostBut(r, r.Crossed) }, // who was before may say nothing to WebSockets
+	Judge: upgraded,
+}
+
+// upgraded is its goal. A relay of before may end WebSockets without a word, also those
+// that come through one of the program under test. So these are judged only where there
+// is none of before: whoever ended it, and whatever it came through, is of that program.
+func upgraded(r *Row) {
+	nothingLostBut(r, r.Crossed)
+	if r.Unspoken > 0 {
+		r.fault("%d WebSockets ended without a word from their relay while all relays were of the program under test", r.Unspoken)
+	}
 }
 
 const oldAgents = 3
@@ -51,8 +62,10 @@ func (s *Scene) upgradeNodes(ctx context.Context) error {
 			}
 		}
 	}
-	m := s.relays[0]
-	return errors.Join(s.exchange(ctx, m, s.o.Trunkline, s.o.From), s.exchange(ctx, m, s.o.From, s.o.Trunkline))
+	m, from := s.relays[0], time.Now()
+	err := s.exchange(ctx, m, s.o.Trunkline, s.o.From)
+	s.alike = period{from, time.Now()} // who is of before has just begun at its end, and has ended nothing
+	return errors.Join(err, s.exchange(ctx, m, s.o.From, s.o.Trunkline))
 }
 
 // mixed has relays of both programs carry requests for each other: the first one is

@@ -2,7 +2,8 @@ package cluster
 
 import (
 	"context"
-	"slices"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -175,8 +176,31 @@ func (w *watch) statuses(ctx context.Context) (map[id.Serial]string, error) {
 }
 
 // settled reports that every device's tunnel works, and that control knows.
-func (w *watch) settled() bool {
+func (w *watch) settled() bool { return w.unsettled() == "" }
+
+// unsettled says what is missing for that; "": nothing.
+func (w *watch) unsettled() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.now == len(w.devices) && !slices.ContainsFunc(w.devices, func(d *watched) bool { return d.wrong })
+	var wrong, dark int
+	for _, d := range w.devices {
+		if d.wrong {
+			wrong++
+		}
+		if !d.dark.IsZero() {
+			dark++
+		}
+	}
+	var missing []string
+	for _, m := range []struct {
+		n    int
+		what string
+	}{
+		{len(w.devices) - w.now, "%d PBXs have no tunnel that works"}, {wrong, "control is wrong about %d PBXs"}, {dark, "control does not know of %d PBXs"},
+	} {
+		if m.n > 0 {
+			missing = append(missing, fmt.Sprintf(m.what, m.n))
+		}
+	}
+	return strings.Join(missing, ", ")
 }

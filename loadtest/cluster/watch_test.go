@@ -46,6 +46,45 @@ func TestHowLongControlWasWrong(t *testing.T) {
 		moment{at: 1}, moment{at: 9, said: on}, moment{at: 10, up: true}, moment{at: 12, up: true, said: off}, moment{at: 15, up: true, said: off})
 	f("wrong by itself", 4, true, moment{at: 20, up: true, said: on}, moment{at: 22, up: true, said: off}, moment{at: 24, up: true, said: off}, moment{at: 26, up: true, said: on})
 	f("it does not know", 0, false, moment{at: 1}, moment{at: 30, said: unknown})
+	f("it does not know of one that is up", 0, false, moment{at: 2, up: true, said: unknown})
+	f("it knows again", 0, true, moment{at: 2, up: true, said: unknown}, moment{at: 9, up: true, said: on})
+}
+
+// A row that ends badly says what was not well.
+func TestWhatIsNotSettledIsSaid(t *testing.T) {
+	now, up := time.Now(), true
+	w := &watch{devices: []*watched{newWatched("SN", func() bool { return up }, now), newWatched("SN2", func() bool { return true }, now)}}
+	f := func(want string, one, two string) {
+		t.Helper()
+		now = now.Add(time.Second)
+		w.look(now)
+		w.judge(map[id.Serial]string{"SN": one, "SN2": two}, now)
+		if got := w.unsettled(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f("", controlapi.StatusConnected, controlapi.StatusConnected)
+	f("control is wrong about 1 PBXs, control does not know of 1 PBXs", controlapi.StatusUnknown, controlapi.StatusDisconnected)
+	f("control does not know of 2 PBXs", controlapi.StatusUnknown, controlapi.StatusUnknown)
+	up = false
+	f("1 PBXs have no tunnel that works", controlapi.StatusDisconnected, controlapi.StatusConnected)
+}
+
+// Where control has to make a bucket anew it may not know for longer, and where most of
+// NATS is away for as long as that is.
+func TestHowLongControlMayNotKnow(t *testing.T) {
+	f := func(failure Failure, seconds float64, late bool) {
+		t.Helper()
+		r := Row{Dark: seconds}
+		if failure.judgeDark(&r); (len(r.Late) > 0) != late {
+			t.Errorf("%s: %.0f s: %v", failure.Name, seconds, r.Late)
+		}
+	}
+	f(natsNodeFrozen, 19, false)
+	f(natsNodeFrozen, 21, true)
+	f(natsInHaste, 44, false)
+	f(natsInHaste, 46, true)
+	f(natsGone, 600, false)
 }
 
 // How long control does not know counts from when it said so first to when it says

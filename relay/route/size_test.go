@@ -79,7 +79,9 @@ func TestARoutesMemoryIsBounded(t *testing.T) {
 }
 
 // A look-up costs the same whatever the number of routes, but for what the
-// processor's caches do not hold: each is asked for in turn, in random order.
+// processor's caches do not hold: each is asked for in turn, in random order. How much
+// that is shows a plain map of the same keys, to values as big as the table's, read in the
+// same order: x-map is how many times as long as that a look-up takes.
 func BenchmarkRoutes(b *testing.B) {
 	for _, n := range []int{1, 1_000, 50_000, 1_000_000} {
 		b.Run(fmt.Sprintf("routes=%d", n), func(b *testing.B) {
@@ -96,10 +98,49 @@ func BenchmarkRoutes(b *testing.B) {
 					i = 0
 				}
 			}
+			each := float64(b.Elapsed()) / float64(b.N)
 			runtime.KeepAlive(table)
 			table = nil
-			b.ReportMetric(float64(int64(full)-int64(heap()))/float64(n), "B/route")
+			size := float64(int64(full)-int64(heap())) / float64(n)
+			b.ReportMetric(size, "B/route")
+			inMap := plain(b, sites, b.N)
+			b.ReportMetric(inMap, "ns/map-read")
+			b.ReportMetric(each/inMap, "x-map")
 			runtime.KeepAlive(sites)
 		})
 	}
+}
+
+// plain is how long one of so many look-ups takes, in nanoseconds, in a map of Go's to
+// values as big as the table's words, of which all is read. They were made in another
+// order than they are asked for in.
+func plain(b *testing.B, sites []id.Site, reads int) float64 {
+	const cacheLine = 64
+	type value [112]byte
+	values := make(map[id.Site]*value, len(sites))
+	for _, i := range rand.Perm(len(sites)) {
+		v := new(value)
+		v[0] = 1
+		values[id.Site(strings.Clone(string(sites[i])))] = v
+	}
+	runtime.GC()
+	var sum int
+	began := time.Now()
+	for i, left := 0, reads; left > 0; left-- {
+		v, ok := values[sites[i]]
+		if !ok {
+			b.Fatal("unknown")
+		}
+		for line := 0; line < len(v); line += cacheLine {
+			sum += int(v[line])
+		}
+		if i++; i == len(sites) {
+			i = 0
+		}
+	}
+	each := float64(time.Since(began)) / float64(reads)
+	if sum != reads {
+		b.Fatalf("%d of %d values were read", sum, reads)
+	}
+	return each
 }
