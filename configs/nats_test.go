@@ -204,7 +204,7 @@ func confines(t *testing.T, e external) {
 
 	thief := e.raw(t, "relay-1", "RELAY_1")
 	overheard := make(chan *nats.Msg, 16)
-	for _, subject := range []string{"$KV.handovers.>", "$JS.EVENT.>", "trunkline.rpc.>", "listing"} {
+	for _, subject := range []string{"$KV.handovers.>", "$JS.EVENT.>", "trunkline.rpc.>", "trunkline.kv.handovers.>", "listing"} {
 		if _, err := thief.ChanSubscribe(subject, overheard); err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"trunkline/cmd/trunkline/cli"
+	"trunkline/control"
 	"trunkline/internal/service"
 	"trunkline/internal/testnet"
 )
@@ -45,7 +46,7 @@ type site struct {
 func newSite(t *testing.T, users ...string) *site {
 	t.Helper()
 	s := &site{
-		dir: t.TempDir(), ports: freePorts(t, "443", "8444", "9701", "9702", "4222", "6222", "8222"),
+		dir: t.TempDir(), ports: freePorts(t, "443", "8444", "9701", "9702", "4222", "6222", "8222", "nats-a", "nats-b", "nats-c"),
 		names: map[string]string{"relay-a": "a", "relay-b": "b", "relay-c": "c"},
 		log:   zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)),
 	}
@@ -144,6 +145,35 @@ func (s *site) daemon(t *testing.T, machine, plane, file, more string) (ready fu
 	write(t, file, text+"\n"+more+"\n")
 	testnet.Go(t, plane+" of "+machine, func(ctx context.Context) error { return trunkline(ctx, plane, "--config", file) })
 	return func() error { return service.Ready(t.Context(), admin) }
+}
+
+// nats runs a machine's server of an example until the test ends, more of its file
+// replaced: old and new in turn.
+func (s *site) nats(t *testing.T, example, machine string, more ...string) {
+	t.Helper()
+	s.install(t, machine, example+"/accounts.conf")
+	startNATS(t, s.install(t, machine, example+"/"+machine+"/nats-server.conf", append(more,
+		"/var/lib/nats", filepath.Join(s.dir, machine, "nats"), `"127.0.0.1:8222"`, strconv.Quote(s.own(machine, "8222")))...))
+}
+
+// controls runs three-machines' controls until the test ends; ready is what each says.
+func (s *site) controls(t *testing.T, database string, more ...string) (ready []func() error) {
+	t.Helper()
+	for _, m := range machines {
+		file := s.install(t, m, "three-machines/"+m+"/control.yaml", append(more,
+			"postgres://trunkline@db.example.com/trunkline?sslmode=verify-full", database)...)
+		ready = append(ready, s.daemon(t, m, "control", file, "data: "+filepath.Join(s.dir, m, "lib")))
+		if m == "a" { // it makes the owner
+			testnet.Eventually(t, "control of a ready", ready[0])
+		}
+	}
+	return ready
+}
+
+// ownersPassword is the first owner's, which control of a has made.
+func (s *site) ownersPassword(t *testing.T) string {
+	t.Helper()
+	return strings.TrimSpace(readFile(t, filepath.Join(s.dir, "a", "lib", control.PasswordFile)))
 }
 
 // program finds one that Debian packages, as `make test-deps` installs it.

@@ -65,10 +65,13 @@ func TestUnits(t *testing.T) {
 		if user := u.one(t, "Service", "User"); user == "root" {
 			t.Error("it runs as root")
 		}
-		if u.one(t, "Service", "Restart") != "always" || u.one(t, "Unit", "StartLimitIntervalSec") != "0" {
+		if u.one(t, "Service", "Restart") == "" || u.one(t, "Unit", "StartLimitIntervalSec") != "0" {
 			t.Error("it is given up one day")
 		}
 		if filepath.Base(path) == "nats.service" {
+			if want := strings.Replace(u.one(t, "Service", "ExecStart"), " -c ", " -t -c ", 1); u.one(t, "Service", "ExecStartPre") != want {
+				t.Errorf("it checks %s, and should %s", u.one(t, "Service", "ExecStartPre"), want)
+			}
 			return
 		}
 		if u.one(t, "Service", "Type") != "notify" || u.one(t, "Service", "WatchdogSec") == "" {
@@ -83,18 +86,33 @@ func TestUnits(t *testing.T) {
 	})
 }
 
-// The manager must not cut what a drain lets go on.
+// The manager must not cut what a drain lets go on, nor what is written at the end.
 func TestUnitsWaitForTheDrain(t *testing.T) {
 	units(t, func(t *testing.T, path string, u unit) {
 		stop, err := time.ParseDuration(u.one(t, "Service", "TimeoutStopSec"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name := filepath.Base(path); name != "trunkline.service" && name != "trunkline-relay.service" {
-			return
+		drain := relay.Default().Drain.Deadline
+		need := map[string]time.Duration{
+			"trunkline.service": drain + 90*time.Second, "trunkline-relay.service": drain + 30*time.Second, "trunkline-control.service": time.Minute,
 		}
-		if need := relay.Default().Drain.Deadline + 10*time.Second; stop < need {
-			t.Errorf("it is ended after %s; a drain takes %s", stop, need)
+		if need := need[filepath.Base(path)]; stop < need {
+			t.Errorf("it is ended after %s, and may take %s", stop, need)
+		}
+	})
+}
+
+// Who drains a relay wants it ended: it is not started again. Control never ends by
+// itself.
+func TestUnitsLeaveADrainedRelayEnded(t *testing.T) {
+	units(t, func(t *testing.T, path string, u unit) {
+		want := "always"
+		if name := filepath.Base(path); name == "trunkline.service" || name == "trunkline-relay.service" {
+			want = "on-failure"
+		}
+		if got := u.one(t, "Service", "Restart"); got != want {
+			t.Errorf("it is started again %s, and should be %s", got, want)
 		}
 	})
 }

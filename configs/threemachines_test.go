@@ -3,13 +3,11 @@ package configs_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"trunkline/control"
 	"trunkline/internal/pgtest"
 	"trunkline/internal/testnet"
 )
@@ -20,12 +18,16 @@ var machines = []string{"a", "b", "c"}
 
 // Every relay's account is what nats-server.conf says that one is.
 func TestAccountsOfThreeMachines(t *testing.T) {
-	one, three := readFile(t, "nats-server.conf"), readFile(t, "three-machines/accounts.conf")
-	_, want, _ := strings.Cut(withRelays(one, "relay-a", "relay-b", "relay-c"), "\naccounts {\n")
-	_, got, _ := strings.Cut(three, "\naccounts {\n")
-	blank := strings.NewReplacer("\n\n", "\n")
-	if d := cmp.Diff(blank.Replace(want), blank.Replace(got)); d != "" {
-		t.Errorf("-nats-server.conf +accounts.conf:\n%s", d)
+	for example, relays := range map[string][]string{
+		"three-machines": {"relay-a", "relay-b", "relay-c"}, "three-regions": {"relay-eu-1", "relay-us-1", "relay-ap-1"},
+	} {
+		one, three := readFile(t, "nats-server.conf"), readFile(t, example+"/accounts.conf")
+		_, want, _ := strings.Cut(withRelays(one, relays...), "\naccounts {\n")
+		_, got, _ := strings.Cut(three, "\naccounts {\n")
+		blank := strings.NewReplacer("\n\n", "\n")
+		if d := cmp.Diff(blank.Replace(want), blank.Replace(got)); d != "" {
+			t.Errorf("%s: -nats-server.conf +accounts.conf:\n%s", example, d)
+		}
 	}
 }
 
@@ -62,19 +64,9 @@ func TestThreeMachines(t *testing.T) {
 	haproxy, database := program(t, "haproxy"), pgtest.URL(t)
 	s := newSite(t, "control", "relay-a", "relay-b", "relay-c")
 	for _, m := range machines {
-		s.install(t, m, "three-machines/accounts.conf")
-		startNATS(t, s.install(t, m, "three-machines/"+m+"/nats-server.conf", "/var/lib/nats", filepath.Join(s.dir, m, "nats"),
-			`"127.0.0.1:8222"`, fmt.Sprintf("%q", s.own(m, "8222"))))
+		s.nats(t, "three-machines", m)
 	}
-	var ready []func() error
-	for _, m := range machines {
-		file := s.install(t, m, "three-machines/"+m+"/control.yaml",
-			"postgres://trunkline@db.example.com/trunkline?sslmode=verify-full", database)
-		ready = append(ready, s.daemon(t, m, "control", file, "data: "+filepath.Join(s.dir, m, "lib")))
-		if m == "a" { // it makes the owner
-			testnet.Eventually(t, "control of a ready", ready[0])
-		}
-	}
+	ready := s.controls(t, database)
 	for _, m := range machines {
 		ready = append(ready, s.daemon(t, m, "relay", s.install(t, m, "three-machines/"+m+"/relay.yaml"), soonDrained))
 	}
@@ -84,12 +76,9 @@ func TestThreeMachines(t *testing.T) {
 		testnet.Eventually(t, "all ready", r)
 	}
 
-	secret, err := os.ReadFile(filepath.Join(s.dir, "a", "lib", control.PasswordFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := s.signIn(t, "admin@localhost", strings.TrimSpace(string(secret)))
-	d := s.connect(t, api, "admin@localhost", strings.TrimSpace(string(secret)))
+	secret := s.ownersPassword(t)
+	api := s.signIn(t, "admin@localhost", secret)
+	d := s.connect(t, api, "admin@localhost", secret)
 	s.balanced(t)
 	v := s.enter(t, api, d, s.through(t, "balancer"))
 	s.sees(t, "the load balancer", v)

@@ -154,7 +154,7 @@ func links() []panel {
 			}},
 		{kind: timeseries, title: "Streams through another relay", unit: "ops", link: "metrics.md#trunkline_relay_peer_streams_opened_total", about: "Taken by other relays for requests that came here.",
 			queries: []query{{`sum(rate(trunkline_relay_peer_streams_opened_total{SEL}[$__rate_interval]))`, "opened"}}},
-		{kind: timeseries, title: "Streams that other relays did not take", unit: "ops", link: "metrics.md#trunkline_relay_peer_stream_failures_total", about: "By code. not_at_this_relay is a route that was just changing, and is looked up once more.",
+		{kind: timeseries, title: "Streams that other relays did not take", unit: "ops", link: "metrics.md#trunkline_relay_peer_stream_failures_total", about: "By code. not_at_this_relay is a route that was just changing, and is waited for, seven seconds at most.",
 			queries: []query{perSecond("trunkline_relay_peer_stream_failures_total", "code")}},
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"trunkline/internal/fault"
 )
 
 // Drain is how a relay's drain stands: what /drain of its admin listener says.
@@ -22,7 +24,7 @@ type Drain struct {
 const maxDrainPage = 64 << 10
 
 // AskDrain asks the relay whose admin listener is at admin, host:port, how its
-// drain stands, and first to begin one if begin.
+// drain stands, and first to begin one if begin. What it refuses is a fault.
 func AskDrain(ctx context.Context, admin string, begin bool) (Drain, error) {
 	method := http.MethodGet
 	if begin {
@@ -38,6 +40,10 @@ func AskDrain(ctx context.Context, admin string, begin bool) (Drain, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
+		var p fault.Problem
+		if err := json.NewDecoder(io.LimitReader(resp.Body, maxDrainPage)).Decode(&p); err == nil && p.Code != "" {
+			return Drain{}, p.Fault()
+		}
 		return Drain{}, fmt.Errorf("what answers at %s is no relay's admin listener: %s", admin, resp.Status)
 	}
 	var d Drain

@@ -25,8 +25,9 @@ func drainCommand() *cobra.Command {
 	admin := relay.Default().Admin
 	c := &cobra.Command{
 		Use: "drain", Short: "Empty a relay and end it, as SIGTERM does, and show how that goes", Args: noArgs,
-		Long: "Empty the relay whose admin listener is at --admin, and end it, as SIGTERM does: it is not ready, agents move to\n" +
-			"other relays, requests run to their end. What still runs at drain.deadline is cut.\n\n" +
+		Long: "Empty the relay whose admin listener is at --admin, on this machine, and end it, as SIGTERM does: it is not ready,\n" +
+			"agents move to other relays, requests run to their end. What still runs at drain.deadline is cut.\n\n" +
+			"Under systemd, with our units, it stays ended until `systemctl start`.\n\n" +
 			"Shows what is left until the relay has ended. Ctrl-C ends the showing: the relay goes on draining.",
 		Example: "  trunkline relay drain\n  trunkline relay drain --admin 127.0.0.1:9702",
 		RunE: func(c *cobra.Command, _ []string) error {

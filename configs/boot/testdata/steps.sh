@@ -64,6 +64,21 @@ lives() {
   comes "the journal says why" sh -c "journalctl -u $u --no-pager -o cat | grep -i watchdog"
 }
 
+# state unit wanted
+state() { [ "$(of "$1" ActiveState)" = "$2" ]; }
+
+# drained unit: ended by hand, it stays so until it is started
+drained() {
+  /usr/local/bin/trunkline relay drain >&2 # which is the journal
+  is "$1 is drained" 0 $?
+  comes "$1 has ended" state "$1" inactive
+  sleep 3 # RestartSec is one second
+  is "$1 is not started again" inactive "$(of "$1" ActiveState)"
+  is "$1 has not failed" success "$(of "$1" Result)"
+  systemctl start "$1"
+  is "$1 is started by hand" 0 $?
+}
+
 # ends unit
 ends() {
   systemctl stop "$1"
@@ -94,6 +109,8 @@ confined trunkline trunkline
 comes "control is ready" ready 9701
 comes "the relay is ready" ready 9702
 lives trunkline
+comes "the relay is ready again" ready 9702
+drained trunkline
 ends trunkline
 
 # The same in three services, in the order of the manual.
@@ -109,6 +126,7 @@ lives trunkline-control
 lives trunkline-relay
 comes "control is ready again" ready 9701
 comes "the relay is ready again" ready 9702
+drained trunkline-relay
 ends trunkline-relay
 ends trunkline-control
 ends nats
