@@ -53,6 +53,7 @@ func TestMembersOfTheNextVersionAreIgnored(t *testing.T) {
 		{Type: typePass, Pass: "header.claims.signature"},
 		{Type: typeRefused, Fault: toWire(fault.New(fault.PassInvalid, "no"))},
 		{Type: typeDrain, DeadlineMS: 300_000, WithinMS: 20_000, Relays: []string{"relay-2.example.com:8443"}},
+		{Type: typeHome, DeadlineMS: 300_000, Relays: []string{"relay-2.example.com:8443"}},
 		{Type: typeRenew, WithinMS: 1000},
 		{Type: typePing, ID: 7},
 		{Type: typePong, ID: 7},
