@@ -53,7 +53,9 @@ func newWeb(o Options, h http.Handler) (*web, error) {
 	failures := certfile.Failures("control")
 	if cert == nil {
 		var err error
-		if w.files, err = certfile.Open(o.CertFile, o.KeyFile, failures, o.Log.Named("http")); err != nil {
+		if w.files, err = certfile.Open(certfile.Options{
+			Cert: o.CertFile, Key: o.KeyFile, Names: []string{o.ConsoleHost()}, Failures: failures, Log: o.Log.Named("http"),
+		}); err != nil {
 			return nil, fmt.Errorf("cert_file and key_file: %w", err)
 		}
 		cert = w.files.Server

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -74,7 +75,9 @@ func newPublic(r *Relay) (*public, error) {
 			return nil, errors.New("cert_file and key_file: missing")
 		}
 		var err error
-		if p.files, err = certfile.Open(r.o.CertFile, r.o.KeyFile, failures, p.log); err != nil {
+		if p.files, err = certfile.Open(certfile.Options{
+			Cert: r.o.CertFile, Key: r.o.KeyFile, Names: r.certNames(), Failures: failures, Log: p.log,
+		}); err != nil {
 			return nil, fmt.Errorf("cert_file and key_file: %w", err)
 		}
 		cert = p.files.Server
@@ -99,6 +102,17 @@ func newPublic(r *Relay) (*public, error) {
 	}
 	p.tunnels.SessionTicketsDisabled = true // resumption would save a tenth of a handshake and cost an allocation each
 	return p, nil
+}
+
+// certNames are what browsers and agents come to the public port for.
+func (r *Relay) certNames() []string {
+	names := []string{"*." + r.o.Zone}
+	for _, a := range r.Advertised() {
+		if host, _, err := net.SplitHostPort(a); err == nil && !slices.Contains(names, host) {
+			names = append(names, host)
+		}
+	}
+	return append(names, slices.Sorted(maps.Keys(r.o.Hosts))...)
 }
 
 func (p *public) configFor(h *tls.ClientHelloInfo) (*tls.Config, error) {

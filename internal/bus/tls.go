@@ -19,7 +19,7 @@ func (c Config) serverTLS(failures prometheus.Counter, log *zap.Logger) (*tls.Co
 	if c.CertFile == "" {
 		return nil, nil
 	}
-	pair, err := certfile.Open(c.CertFile, c.KeyFile, failures, log)
+	pair, err := certfile.Open(certfile.Options{Cert: c.CertFile, Key: c.KeyFile, Failures: failures, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("bus: certificate: %w", err)
 	}
@@ -35,7 +35,7 @@ func (c Config) clientTLS(failures prometheus.Counter, log *zap.Logger) ([]nats.
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS13}
 	if c.CertFile != "" {
-		pair, err := certfile.Open(c.CertFile, c.KeyFile, failures, log)
+		pair, err := certfile.Open(certfile.Options{Cert: c.CertFile, Key: c.KeyFile, Failures: failures, Log: log})
 		if err != nil {
 			return nil, fmt.Errorf("bus: certificate: %w", err)
 		}

@@ -2,7 +2,8 @@
 // they change: a renewal needs no restart. Files may be replaced in any way,
 // also by swapping a symbolic link on the way to them, as certbot and
 // cert-manager do. A pair that cannot be used changes nothing: the one before
-// it goes on, the log says what is wrong, and a metric counts it.
+// it goes on, the log says what is wrong, and a metric counts it. So it is with one
+// that is not valid yet, or lacks a name that the one before it has.
 package certfile
 
 import (
@@ -21,22 +22,32 @@ import (
 // they stay as they are.
 const checkEvery = 10 * time.Second
 
+// Options say which pair, and what it is for.
+type Options struct {
+	Cert, Key string // the files
+	// Names are what clients come for: host names, addresses, or *.zone for any name
+	// right below the zone. At the start one that the certificate is not for is only
+	// told of; later no pair without it takes the place of one with it.
+	Names    []string
+	Failures prometheus.Counter // of changes that cannot be used
+	Log      *zap.Logger
+}
+
 // Pair is one certificate with its key. Safe for concurrent use.
 type Pair struct {
-	cert, key string
-	log       *zap.Logger
-	failures  prometheus.Counter
+	o   Options
+	log *zap.Logger
 
 	mu      sync.Mutex // guards what follows
 	current *tls.Certificate
 	seen    [2]os.FileInfo // the files that were read last, whether they were good or not
+	again   time.Time      // when the same files may be good; zero: never
 	checked time.Time
 }
 
-// Open reads both files, which must be good now. failures counts changes that
-// cannot be used.
-func Open(cert, key string, failures prometheus.Counter, log *zap.Logger) (*Pair, error) {
-	p := &Pair{cert: cert, key: key, failures: failures, log: log.With(zap.String("file", cert))}
+// Open reads both files, which must be a pair now.
+func Open(o Options) (*Pair, error) {
+	p := &Pair{o: o, log: o.Log.With(zap.String("file", o.Cert))}
 	files, err := p.stat()
 	if err == nil {
 		p.seen = files
@@ -46,6 +57,13 @@ func Open(cert, key string, failures prometheus.Counter, log *zap.Logger) (*Pair
 		return nil, err
 	}
 	p.checked = time.Now()
+	leaf := p.current.Leaf
+	if lack := lacks(leaf, o.Names); len(lack) > 0 {
+		p.log.Warn("the certificate is not for names that clients come for: have it issued for these too", zap.Strings("lacks", lack), zap.Strings("names", leaf.DNSNames))
+	}
+	if p.checked.Before(leaf.NotBefore) {
+		p.log.Warn("the certificate is not valid yet: look at this machine's clock", zap.Time("valid_from", leaf.NotBefore))
+	}
 	return p, nil
 }
 
@@ -96,16 +114,18 @@ func (p *Pair) checkLocked(age time.Duration) {
 	files, err := p.stat()
 	switch {
 	case err == nil && same(files[0], p.seen[0]) && same(files[1], p.seen[1]):
-		return
+		if p.again.IsZero() || now.Before(p.again) {
+			return
+		}
 	case err != nil && p.seen == files:
 		return // still gone
 	}
-	p.seen = files
+	p.seen, p.again = files, time.Time{}
 	if err == nil {
 		err = p.loadLocked()
 	}
 	if err != nil {
-		p.failures.Inc()
+		p.o.Failures.Inc()
 		p.log.Warn("the new certificate cannot be used; the one before goes on", zap.Error(err))
 		return
 	}
@@ -113,12 +133,14 @@ func (p *Pair) checkLocked(age time.Duration) {
 }
 
 func (p *Pair) loadLocked() error {
-	pair, err := tls.LoadX509KeyPair(p.cert, p.key)
+	pair, err := tls.LoadX509KeyPair(p.o.Cert, p.o.Key)
 	if err != nil {
-		return fmt.Errorf("%s and %s: %w", p.cert, p.key, err)
+		return fmt.Errorf("%s and %s: %w", p.o.Cert, p.o.Key, err)
 	}
-	if now := time.Now(); p.current != nil && now.After(pair.Leaf.NotAfter) {
-		return fmt.Errorf("%s: expired at %s", p.cert, pair.Leaf.NotAfter.Format(time.RFC3339))
+	if p.current != nil {
+		if p.again, err = refuse(p.current.Leaf, pair.Leaf, p.o.Names, time.Now()); err != nil {
+			return fmt.Errorf("%s: %w", p.o.Cert, err)
+		}
 	}
 	p.current = &pair
 	return nil
@@ -126,7 +148,7 @@ func (p *Pair) loadLocked() error {
 
 // stat follows links. With an error both are nil.
 func (p *Pair) stat() (out [2]os.FileInfo, err error) {
-	for i, path := range []string{p.cert, p.key} {
+	for i, path := range []string{p.o.Cert, p.o.Key} {
 		if out[i], err = os.Stat(path); err != nil {
 			return [2]os.FileInfo{}, err
 		}

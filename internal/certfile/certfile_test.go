@@ -24,11 +24,19 @@ import (
 // issue writes a pair for name into dir.
 func issue(t *testing.T, dir, name string, left time.Duration) {
 	t.Helper()
+	issueFor(t, dir, time.Time{}, left, name, name)
+}
+
+// issueFor writes one that is good from then on, for several names.
+func issueFor(t *testing.T, dir string, from time.Time, left time.Duration, subject string, names ...string) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotAfter: time.Now().Add(left)}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: subject}, DNSNames: names, NotBefore: from, NotAfter: time.Now().Add(left),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -56,11 +64,13 @@ type world struct {
 	logs     *observer.ObservedLogs
 }
 
-func open(t *testing.T, dir string) *world {
+func open(t *testing.T, dir string, names ...string) *world {
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
 	failures := certfile.Failures("relay")
-	p, err := certfile.Open(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"), failures, zap.New(core))
+	p, err := certfile.Open(certfile.Options{
+		Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key"), Names: names, Failures: failures, Log: zap.New(core),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +176,9 @@ func TestABrokenPairChangesNothing(t *testing.T) {
 
 func TestOpenNeedsAPair(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := certfile.Open(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"), certfile.Failures("relay"), zap.NewNop()); err == nil {
+	if _, err := certfile.Open(certfile.Options{
+		Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key"), Failures: certfile.Failures("relay"), Log: zap.NewNop(),
+	}); err == nil {
 		t.Error("opened nothing")
 	}
 }

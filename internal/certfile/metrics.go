@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Failures is a plane's counter for Open.
+// Failures is a plane's counter for Options.
 func Failures(plane string) prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "trunkline_" + plane + "_certificate_reload_failures_total",
