@@ -17,13 +17,13 @@ import (
 	"trunkline/control/console"
 	"trunkline/control/fleet"
 	"trunkline/control/license"
+	"trunkline/control/orphan"
 	"trunkline/control/store"
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/placement"
 	"trunkline/internal/service"
-	"trunkline/internal/trace"
 	"trunkline/internal/tunnel"
 )
 
@@ -35,6 +35,7 @@ type life struct {
 	fleet   *fleet.Fleet
 	relays  *placement.Relays
 	leases  map[string]uint64 // the number of each relay's lease; the watch's alone
+	orphans *orphan.Routes
 	handler http.Handler
 	metrics *prometheus.Registry
 	began   time.Time
@@ -47,6 +48,9 @@ type life struct {
 func (c *Control) newLife(ctx context.Context) (*life, error) {
 	l := &life{c: c, relays: placement.New(), leases: make(map[string]uint64), metrics: prometheus.NewRegistry(), began: time.Now()}
 	l.ctx, l.end = context.WithCancel(context.Background())
+	l.orphans = orphan.New(orphan.Options{
+		Bus: c.o.Bus, Live: l.relays.Live, Known: func() time.Time { return c.o.Bus.Whole(bus.Relays) }, Log: c.log.Named("orphan"),
+	})
 	var err error
 	if l.store, err = openStore(ctx, c.o); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -119,15 +123,9 @@ func (l *life) wire() error {
 // run lives until ctx ends.
 func (l *life) run(ctx context.Context) error {
 	b := l.c.o.Bus
-	stop, err := bus.Handle(b, bus.SubjectVisitEvent, func(ctx context.Context, e bus.VisitEvent) (struct{}, error) {
-		span := l.c.traces.Continue(e.Trace, "record visit", trace.Server, time.Now())
-		err := l.fleet.VisitEvent(ctx, e)
-		span.Set(trace.Event, e.Kind)
-		span.End(err)
-		return struct{}{}, err
-	})
+	stop, err := takeReports(b, l.visitEvent, l.reportsInOwnName)
 	if err != nil {
-		return fmt.Errorf("serve visit events: %w", err)
+		return err
 	}
 	defer stop()
 	unissue, err := bus.HandleAs(b, bus.SubjectPeerCertificate, func(ctx context.Context, r id.Relay, q bus.PeerRequest) (bus.PeerCertificate, error) {
@@ -149,6 +147,7 @@ func (l *life) run(ctx context.Context) error {
 	g.Go(func() error { return l.watchRoutes(ctx) })
 	g.Go(func() error { return l.watchLeases(ctx) })
 	g.Go(func() error { return l.hearBus(ctx) })
+	g.Go(func() error { return l.orphans.Run(ctx) })
 	g.Go(func() error { return l.takeChangesIn(ctx) })
 	return g.Wait()
 }

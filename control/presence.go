@@ -87,6 +87,7 @@ func (l *life) watchRoutes(ctx context.Context) error {
 			if e.Key != bus.RouteKey(e.Value.Relay, e.Value.Device) {
 				return // the bus confines a relay to its keys; the value must say the same
 			}
+			l.orphans.Name(e.Value.Relay)
 			l.fleet.ApplyRoute(fleet.RouteEvent{Route: e.Value, Epoch: e.Epoch, Rev: e.Rev})
 		case bus.Delete:
 			if r, d, ok := bus.SplitRouteKey(e.Key); ok {

@@ -73,7 +73,7 @@ func (r *Relay) lease(ctx context.Context) error {
 		wctx, cancel := context.WithTimeout(ctx, bus.LeaseEvery)
 		_, err := leases.Put(wctx, string(r.o.Name), bus.Lease{
 			Relay: r.o.Name, Addrs: r.Advertised(), Started: r.namesake.started, Draining: r.drains.begun(),
-			Peer: r.peerAddr(), PeerVersions: peer.Versions, Region: r.o.Region, Load: used.look(r), Version: service.Version, Labels: r.o.Labels,
+			Peer: r.peerAddr(), PeerVersions: peer.Versions, Region: r.o.Region, OwnName: true, Load: used.look(r), Version: service.Version, Labels: r.o.Labels,
 		})
 		cancel()
 		if err == nil {

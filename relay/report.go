@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 )
 
 // maxReports bounds what waits for control to come back. Beyond it the oldest
@@ -24,16 +26,28 @@ type reporter struct {
 	log   *zap.Logger
 }
 
-func newReporter(b *bus.Bus, log *zap.Logger) *reporter {
-	call := func(ctx context.Context, e bus.VisitEvent) error {
-		_, err := bus.Call[bus.VisitEvent, struct{}](ctx, b, bus.SubjectVisitEvent, e)
-		return err
-	}
+func newReporter(b *bus.Bus, as id.Relay, log *zap.Logger) *reporter {
+	call := func(ctx context.Context, e bus.VisitEvent) error { return reportVisit(ctx, b, as, e) }
 	return &reporter{call: call, queue: make(chan bus.VisitEvent, maxReports), log: log}
 }
 
-// Add never blocks.
+// reportVisit reports in this relay's name, which no other can. A control of the
+// version before does not hear that, but only what any relay may say in any name:
+// until there is none of them, one release. A report may come twice.
+func reportVisit(ctx context.Context, b *bus.Bus, as id.Relay, e bus.VisitEvent) error {
+	_, err := bus.CallAs[bus.VisitEvent, struct{}](ctx, b, as, bus.SubjectVisitEvent, e)
+	if errors.Is(err, bus.ErrNobody) {
+		_, err = bus.Call[bus.VisitEvent, struct{}](ctx, b, bus.SubjectVisitEvent, e)
+	}
+	return err
+}
+
+// Add never blocks. What was only counted takes no room of what happened.
 func (r *reporter) Add(e bus.VisitEvent) {
+	if e.Kind == "traffic" && len(r.queue) >= maxReports/2 {
+		r.lost.Add(1)
+		return
+	}
 	for {
 		select {
 		case r.queue <- e:
@@ -75,6 +89,7 @@ func (r *reporter) flush(ctx context.Context, first ...bus.VisitEvent) {
 	defer cancel()
 	for _, e := range first {
 		if r.send(ctx, e) != nil {
+			r.leave(1)
 			return
 		}
 	}
@@ -82,11 +97,26 @@ func (r *reporter) flush(ctx context.Context, first ...bus.VisitEvent) {
 		select {
 		case e := <-r.queue:
 			if r.send(ctx, e) != nil {
+				r.leave(1)
 				return
 			}
 		default:
 			return
 		}
+	}
+}
+
+// leave notes what is given up at the end: the queue, and as many that were taken from it.
+func (r *reporter) leave(taken int) {
+	n := taken + len(r.queue)
+	r.lost.Add(int64(n))
+	r.log.Warn("reports dropped at the end", zap.Int("reports", n))
+}
+
+// settle waits until the queue is empty, or ctx ends.
+func (r *reporter) settle(ctx context.Context) {
+	for len(r.queue) > 0 && ctx.Err() == nil {
+		pause(ctx, 10*time.Millisecond)
 	}
 }
 

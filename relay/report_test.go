@@ -25,7 +25,7 @@ func TestReports(t *testing.T) {
 		away := true
 		setAway := func(v bool) { mu.Lock(); defer mu.Unlock(); away = v }
 		heard := func() []id.Visit { mu.Lock(); defer mu.Unlock(); return slices.Clone(got) }
-		r := newReporter(nil, zaptest.NewLogger(t))
+		r := newReporter(nil, "relay-1", zaptest.NewLogger(t))
 		r.call = func(ctx context.Context, e bus.VisitEvent) error {
 			mu.Lock()
 			defer mu.Unlock()
@@ -59,4 +59,51 @@ func TestReports(t *testing.T) {
 			t.Errorf("the last report is lost: %v, %v", heard(), err)
 		}
 	})
+}
+
+// Control hears a relay in its own name. One of the version before hears only the old
+// way, and gets the report all the same.
+func TestReportsInItsOwnName(t *testing.T) {
+	b, err := bus.Open(t.Context(), bus.Config{}, zaptest.NewLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	type report struct {
+		as    id.Relay // "": in the old way
+		visit id.Visit
+	}
+	heard := make(chan report, 4)
+	stop, err := bus.Handle(b, bus.SubjectVisitEvent, func(_ context.Context, e bus.VisitEvent) (struct{}, error) {
+		heard <- report{"", e.Visit}
+		return struct{}{}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	r := newReporter(b, "relay-1", zaptest.NewLogger(t))
+	reports := func(to string, as id.Relay) {
+		t.Helper()
+		v := id.NewVisit()
+		if err := r.send(t.Context(), bus.VisitEvent{Visit: v, Relay: "relay-1"}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(heard); n != 1 {
+			t.Fatalf("%s hears %d reports", to, n)
+		}
+		if got := <-heard; got != (report{as, v}) {
+			t.Errorf("%s hears %v", to, got)
+		}
+	}
+	reports("a control of before", "")
+	stopOwn, err := bus.HandleAs(b, bus.SubjectVisitEvent, func(_ context.Context, as id.Relay, e bus.VisitEvent) (struct{}, error) {
+		heard <- report{as, e.Visit}
+		return struct{}{}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopOwn()
+	reports("control", "relay-1")
 }

@@ -168,7 +168,8 @@ func (p *presence) supersedesLocked(cur *entry, e RouteEvent) bool {
 }
 
 // deleteLocked is for a relay that takes its word back. Where it had not said
-// why the tunnel ended, all that is known is that it did.
+// why the tunnel ended, all that is known is that it did. Of a relay that is lost
+// control has taken it back, and the tunnel ended when the relay was lost.
 func (p *presence) deleteLocked(cur *entry, e RouteEvent) {
 	if cur == nil || cur.route.Relay != e.Route.Relay || cur.epoch == e.Epoch && e.Rev <= cur.rev {
 		return
@@ -176,6 +177,9 @@ func (p *presence) deleteLocked(cur *entry, e RouteEvent) {
 	cur.epoch, cur.rev, cur.seen = e.Epoch, e.Rev, true
 	if cur.route.Down == "" {
 		cur.route.Down, cur.route.Since = fault.ConnectionLost, p.now().UTC()
+		if s := p.relays[cur.route.Relay]; s != nil && s.lease == leaseLost {
+			cur.route.Down, cur.route.Since = fault.RelayLost, s.at.UTC()
+		}
 	}
 	p.refreshLocked(e.Route.Device, cur)
 }

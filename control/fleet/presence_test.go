@@ -79,6 +79,26 @@ func TestPresenceOrder(t *testing.T) {
 	want(t, "deleted while up", w.shows(d), "disconnected connection_lost 9")
 }
 
+// Routes of a relay that does not come back are taken off the bus: its devices go on
+// showing that it was lost, and when.
+func TestRoutesOfALostRelayAreTakenDown(t *testing.T) {
+	w := newWorld(t)
+	d := w.activate(newPBX("SN-0001").request()).Device
+	w.SetLeases(map[id.Relay]bool{"r1": true, "r2": true})
+	w.connect(d, 1)
+	w.wait(10 * time.Second)
+	w.SetLeases(map[id.Relay]bool{"r2": true})
+	w.wait(fleet.LeaseDoubt + 1)
+	want(t, "gone", w.shows(d), "disconnected relay_lost 10")
+	w.wait(time.Hour - fleet.LeaseDoubt - 1)
+	w.ApplyRoute(fleet.RouteEvent{Route: bus.Route{Relay: "r1", Device: d}, Epoch: "e1", Rev: 2, Deleted: true})
+	want(t, "taken down", w.shows(d), "disconnected relay_lost 10")
+	w.SetLeases(map[id.Relay]bool{"r1": true, "r2": true})
+	want(t, "the relay is back, without the PBX", w.shows(d), "disconnected relay_lost 10")
+	w.connect(d, 3)
+	want(t, "and with it", w.shows(d), "connected  3610")
+}
+
 // What a relay that was cut off had still to say of a tunnel, when the device has
 // another, changes nothing.
 func TestWordsOfThePast(t *testing.T) {

@@ -28,7 +28,7 @@ const (
 
 const (
 	kvPrefix   = "$KV."           // + bucket + "." + key: where records are written
-	feedPrefix = "trunkline.kv."  // + bucket + "." + key: where stored records are announced
+	feedPrefix = "trunkline.kv."  // + bucket + "." + key: where stored records are announced, but for handovers
 	rpcPrefix  = "trunkline.rpc." // + subject
 	asPrefix   = "trunkline.as."  // + relay + "." + subject: calls in a relay's own name
 	apiPrefix  = "$JS.API."

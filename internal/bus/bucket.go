@@ -77,7 +77,14 @@ func (k *Bucket[T]) Get(ctx context.Context, key string) (T, uint64, error) {
 }
 
 // Delete removes the key; one that is not there is no error.
-func (k *Bucket[T]) Delete(ctx context.Context, key string) error {
+func (k *Bucket[T]) Delete(ctx context.Context, key string) error { return k.delete(ctx, key) }
+
+// DeleteAt removes the key if rev is still its revision: ErrConflict.
+func (k *Bucket[T]) DeleteAt(ctx context.Context, key string, rev uint64) error {
+	return k.delete(ctx, key, jetstream.WithExpectLastSequencePerSubject(rev))
+}
+
+func (k *Bucket[T]) delete(ctx context.Context, key string, opts ...jetstream.PublishOpt) error {
 	op := "delete " + k.name
 	if !k.b.Connected() {
 		return k.b.fail(op, errAway)
@@ -87,11 +94,13 @@ func (k *Bucket[T]) Delete(ctx context.Context, key string) error {
 	}
 	m := nats.NewMsg(kvPrefix + k.name + "." + key)
 	m.Header.Set(headerOp, "DEL")
-	var opts []jetstream.PublishOpt
 	if k.b.ttl(k.name) == 0 {
 		opts = append(opts, jetstream.WithMsgTTL(deletedFor))
 	}
 	_, err := k.b.js.PublishMsg(ctx, m, opts...)
+	if isWrongRevision(err) {
+		err = jetstream.ErrKeyRevisionMismatch
+	}
 	return k.b.fail(op, err)
 }
 
@@ -174,7 +183,7 @@ const (
 	Put    Kind = iota // Key has Value at Rev
 	Delete             // Key is gone since Rev, or expired
 	Reset              // forget all that this watch told: a snapshot of Epoch follows
-	Synced             // the snapshot is complete
+	Synced             // the snapshot is complete, but if Behind
 )
 
 // Event is one step of a Watch.
@@ -184,6 +193,9 @@ type Event[T any] struct {
 	Value T
 	Rev   uint64 // of Put and Delete; comparable within an Epoch
 	Epoch string // the bucket's incarnation, in every event
+	// Behind is of Synced: the copy that was read may lack the last records, so what is
+	// not there proves nothing.
+	Behind bool
 }
 
 // Watch calls fn, always from the calling goroutine, until ctx ends, which is
@@ -203,7 +215,7 @@ func (k *Bucket[T]) Watch(ctx context.Context, fn func(Event[T])) error {
 	}
 	epoch := ""
 	return k.b.watch(ctx, k.name, func(r record) {
-		e := Event[T]{Kind: r.kind, Key: r.key, Rev: r.rev}
+		e := Event[T]{Kind: r.kind, Key: r.key, Rev: r.rev, Behind: r.behind}
 		switch r.kind {
 		case Reset:
 			epoch = r.epoch

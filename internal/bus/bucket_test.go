@@ -48,6 +48,36 @@ func TestBucketWrites(t *testing.T) {
 	}
 }
 
+// What was changed since it was read is not deleted.
+func TestDeleteAt(t *testing.T) {
+	ctx := t.Context()
+	b := control(t, bus.Config{})
+	k := bus.NewBucket[string](b, bus.Routes)
+	read, err := k.Put(ctx, "r1.dev", "old")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := k.Put(ctx, "r1.dev", "new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.DeleteAt(ctx, "r1.dev", read); !errors.Is(err, bus.ErrConflict) {
+		t.Errorf("an old revision: %v", err)
+	}
+	if v, _, err := k.Get(ctx, "r1.dev"); v != "new" || err != nil {
+		t.Errorf("%q, %v", v, err)
+	}
+	seen := watch(t, b, bus.Routes)
+	eventually(t, "the record", func() bool { return seen.is(map[string]string{"r1.dev": "new"}) })
+	if err := k.DeleteAt(ctx, "r1.dev", now); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "its end, told", func() bool { return seen.is(nil) })
+	if err := k.DeleteAt(ctx, "r1.dev", now); !errors.Is(err, bus.ErrConflict) {
+		t.Errorf("again: %v", err)
+	}
+}
+
 // A handover is redeemed by one relay, however many try at once.
 func TestUpdateIsForOneOnly(t *testing.T) {
 	b := control(t, bus.Config{})

@@ -101,14 +101,19 @@ const codeNoPeers = 10005
 // publish however many watch, and no consumer state. Its deletions expire. And
 // it allows no roll-ups: with one header on a route of its own a relay could
 // wipe the whole bucket.
+//
+// Handovers are not announced: nobody watches them, and all relays would hear of
+// visits that are none of theirs.
 func (b *Bus) stream(name string) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
 		Name: streamOf(name), Subjects: []string{kvPrefix + name + ".>"},
 		Storage: jetstream.MemoryStorage, Replicas: 1,
 		MaxMsgsPerSubject: 1, MaxMsgs: maxRecords[name], MaxMsgSize: maxValue, MaxBytes: -1,
 		Discard: jetstream.DiscardNew, DenyDelete: true, AllowDirect: true,
-		MaxAge:    b.ttl(name),
-		RePublish: &jetstream.RePublish{Source: kvPrefix + name + ".>", Destination: feedPrefix + name + ".>"},
+		MaxAge: b.ttl(name),
+	}
+	if name != Handovers {
+		c.RePublish = announcements(name)
 	}
 	// Where all records expire, deletions do too. Letting a writer choose
 	// would let it outlive the others, and expiry is told by age (watch.go).
@@ -119,6 +124,10 @@ func (b *Bus) stream(name string) jetstream.StreamConfig {
 		c.Duplicates = time.Minute
 	}
 	return c
+}
+
+func announcements(name string) *jetstream.RePublish {
+	return &jetstream.RePublish{Source: kvPrefix + name + ".>", Destination: feedPrefix + name + ".>"}
 }
 
 func (b *Bus) ttl(name string) time.Duration {

@@ -15,6 +15,8 @@ var (
 	ErrExists   = errors.New("key exists")
 	ErrConflict = errors.New("key was changed by somebody else")
 	ErrNotFound = errors.New("key not found")
+	// ErrNobody: nobody serves what was asked for.
+	ErrNobody = nats.ErrNoResponders
 	// ErrClosed ends what waits on a Bus that its owner closed.
 	ErrClosed = errors.New("bus is closed")
 )
@@ -53,6 +55,14 @@ func (b *Bus) fail(op string, err error) error {
 		return fmt.Errorf("%s: %w: %w", op, unavailable(), err)
 	}
 	return fmt.Errorf("%s: %w", op, err)
+}
+
+// isWrongRevision: the key has another revision than was expected. A bucket with
+// replicas says so by a code of its own.
+func isWrongRevision(err error) bool {
+	api := (*jetstream.APIError)(nil)
+	return errors.As(err, &api) &&
+		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 func unavailable() *fault.Error {

@@ -31,6 +31,14 @@ func (b *Bus) MuteForTest(ctx context.Context, name string) error {
 	return err
 }
 
+// AnnounceForTest has the bucket announce its records, as all did once.
+func (b *Bus) AnnounceForTest(ctx context.Context, name string) error {
+	c := b.stream(name)
+	c.RePublish = announcements(name)
+	_, err := b.js.UpdateStream(ctx, c)
+	return err
+}
+
 var ParseRecordForTest = func(m *nats.Msg, prefix, subject string) (key string, rev uint64, deleted bool, err error) {
 	r, err := parseRecord(m, prefix, subject)
 	return r.key, r.rev, r.kind == Delete, err
@@ -41,3 +49,6 @@ const MaxRunningForTest = maxRunning
 
 // SetLeaderlessForTest shortens the time that a bucket may be without a leader.
 func (b *Bus) SetLeaderlessForTest(d time.Duration) { b.leaderlessFor = d }
+
+// DecodeForTest is how records are read.
+var DecodeForTest = decode

@@ -125,7 +125,7 @@ func TestRelayLoginIsConfined(t *testing.T) {
 	send("$KV.relays.r1", "", `"evil"`, nats.Header{"Nats-Rollup": {"all"}})
 	// A listing of handovers, and of what other relays are asked and told.
 	overheard := make(chan *nats.Msg, 16)
-	for _, subject := range []string{"$KV.>", "$JS.>", "trunkline.rpc.>", "handovers-of-all"} {
+	for _, subject := range []string{"$KV.>", "$JS.>", "trunkline.rpc.>", "trunkline.kv.handovers.>", "handovers-of-all"} {
 		if _, err := nc.ChanSubscribe(subject, overheard); err != nil {
 			t.Fatal(err)
 		}
@@ -151,6 +151,41 @@ func TestRelayLoginIsConfined(t *testing.T) {
 	}
 }
 
+// Handovers were announced once, to every relay. Control's next look ends that, in a
+// bucket that is there already.
+func TestHandoversAreNoLongerAnnounced(t *testing.T) {
+	srv, r1, _ := world(t)
+	if err := srv.AnnounceForTest(t.Context(), bus.Handovers); err != nil {
+		t.Fatal(err)
+	}
+	nc, heard := r1.ConnForTest(), make(chan *nats.Msg, 16)
+	if _, err := nc.ChanSubscribe("trunkline.kv.handovers.>", heard); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.FlushTimeout(testTimeout); err != nil {
+		t.Fatal(err)
+	}
+	handovers := bus.NewBucket[string](srv, bus.Handovers)
+	put(t, handovers, "before", "secret")
+	eventually(t, "the announcement that was", func() bool { return len(heard) == 1 })
+	<-heard
+	if err := srv.EnsureBuckets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	put(t, handovers, "after", "secret")
+	if err := nc.FlushTimeout(testTimeout); err != nil { // an announcement goes before the answer to put
+		t.Fatal(err)
+	}
+	if len(heard) > 0 {
+		t.Errorf("overheard %s", (<-heard).Subject)
+	}
+	for _, key := range []string{"before", "after"} {
+		if v, _, err := bus.NewBucket[string](r1, bus.Handovers).Get(t.Context(), key); v != "secret" || err != nil {
+			t.Errorf("who knows its key gets of %s %q, %v", key, v, err)
+		}
+	}
+}
+
 // A relay asks in its own name and in no other's, and control is told whose it is.
 func TestRelayCallsInItsOwnName(t *testing.T) {
 	srv, r1, r2 := world(t)
@@ -169,6 +204,9 @@ func TestRelayCallsInItsOwnName(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
+	if _, err := bus.CallAs[question, answer](t.Context(), r1, "r1", "what", question{Name: "this"}); !errors.Is(err, bus.ErrNobody) {
+		t.Errorf("what nobody serves, across accounts: %v", err)
+	}
 	if a, err := bus.CallAs[question, answer](ctx, r1, "r2", "who", question{Name: "this"}); err == nil {
 		t.Errorf("r1 is taken for another: %q", a.Text)
 	}

@@ -62,7 +62,10 @@ type Lease struct {
 	Peer         string `json:"peer,omitempty"`
 	PeerVersions []int  `json:"peer_versions,omitempty"`
 	Region       string `json:"region,omitempty"`
-	Load         Load   `json:"load,omitzero"`
+	// OwnName: it reports visits in its own name, and otherwise only to controls of
+	// before, which do not hear that.
+	OwnName bool `json:"own_name,omitempty"`
+	Load    Load `json:"load,omitzero"`
 	// Version and Labels are for the operators' eyes alone.
 	Version string            `json:"version,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"` // CheckLabels
@@ -89,14 +92,16 @@ type Handover struct {
 	Used    bool        `json:"used,omitempty"`
 }
 
-// VisitEvent is what a relay reports of a visit: RPC subject "visit.event".
+// VisitEvent is what a relay reports of a visit: RPC subject "visit.event", in the
+// relay's own name.
 type VisitEvent struct {
 	Visit    id.Visit   `json:"visit"`
-	Relay    id.Relay   `json:"relay"`
-	Kind     string     `json:"kind"` // "opened", "ended", "handover_refused"
+	Relay    id.Relay   `json:"relay"` // for controls of before
+	Kind     string     `json:"kind"`  // "opened", "ended", "handover_refused", "traffic"
 	Code     fault.Code `json:"code,omitempty"`
 	At       time.Time  `json:"at"`
 	Remote   string     `json:"remote,omitempty"` // the browser's address
+	Since    time.Time  `json:"since,omitzero"`   // what follows counts from then
 	BytesIn  int64      `json:"bytes_in,omitempty"`
 	BytesOut int64      `json:"bytes_out,omitempty"`
 	Requests int64      `json:"requests,omitempty"`
@@ -127,8 +132,8 @@ const SubjectDevices = "devices"
 // began, was opened or ended. The facts are in the database; of a removed one, what
 // says who may be told is here.
 type DeviceNotice struct {
-	From    string     `json:"from"`   // the control node
-	Device  id.Device  `json:"device"` // "" of a visit to whichever of Site's serves
+	From    string     `json:"from"`             // the control node
+	Device  id.Device  `json:"device,omitempty"` // "" of a visit to whichever of Site's serves
 	Removed bool       `json:"removed,omitempty"`
 	Visit   bool       `json:"visit,omitempty"`
 	Account id.Account `json:"account,omitempty"`

@@ -34,6 +34,8 @@ type record struct {
 	data  []byte
 	rev   uint64
 	epoch string // of Reset
+
+	behind bool // of Synced
 }
 
 // session is one subscription of a watcher, on one connection and to one
@@ -152,6 +154,7 @@ func (s *session) snapshot(ctx context.Context) error {
 	if err := s.catchUp(ctx, s.last+1, s.quiet, info.State.LastSeq); err != nil {
 		return err
 	}
+	behind := s.last < info.State.LastSeq && s.b.nc.ConnectedClusterName() != ""
 	s.last = max(s.last, info.State.LastSeq)
 	// Had the bucket been recreated meanwhile, this would be a mixture.
 	if bucket, err = s.b.bucket(ctx, s.name); err != nil {
@@ -161,7 +164,7 @@ func (s *session) snapshot(ctx context.Context) error {
 		return errRecreated
 	}
 	s.synced = true
-	s.emit(record{kind: Synced})
+	s.emit(record{kind: Synced, behind: behind})
 	s.b.whole.Store(s.name, time.Now())
 	return nil
 }

@@ -77,6 +77,14 @@ func (l *Relays) Live() map[id.Relay]bool {
 	return out
 }
 
+// Lease is a relay's, if it lives.
+func (l *Relays) Lease(r id.Relay) (bus.Lease, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h, ok := l.heard[r]
+	return h.lease, ok
+}
+
 // Leases is those of all that live.
 func (l *Relays) Leases() []bus.Lease {
 	l.mu.Lock()

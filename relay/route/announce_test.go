@@ -108,6 +108,44 @@ func TestEmptyBucketIsRefilled(t *testing.T) {
 	}
 }
 
+// Control takes down what a relay left that was cut off for an hour. It announces all
+// of its tunnels again, and nothing else, when it is back.
+func TestRoutesThatWereTakenDownAreAnnouncedAgain(t *testing.T) {
+	b := openBus(t)
+	p, elsewhere := newPeer(t, self, b), newPeer(t, other, b)
+	routes := bus.NewBucket[bus.Route](b, bus.Routes)
+	taken := []id.Device{id.NewDevice(), id.NewDevice()}
+	for _, d := range append([]id.Device{id.NewDevice()}, taken...) {
+		p.Set(upAt(self, d))
+	}
+	p.say(t)
+	p.read(t, b)
+	for _, d := range taken {
+		_, rev, err := routes.Get(t.Context(), bus.RouteKey(self, d))
+		if err == nil {
+			err = routes.DeleteAt(t.Context(), bus.RouteKey(self, d), rev)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	elsewhere.read(t, b)
+	if n := elsewhere.Len(); n != 1 {
+		t.Errorf("another relay knows %d routes", n)
+	}
+	p.read(t, b)
+	if p.Pending() != len(taken) {
+		t.Errorf("%d routes wait to be announced, want the %d that were taken down", p.Pending(), len(taken))
+	}
+	p.say(t)
+	elsewhere.read(t, b)
+	for _, d := range taken {
+		if r, ok := elsewhere.Device(d); !ok || r.Relay != self || r.Down != "" {
+			t.Errorf("another relay knows %+v, %v", r, ok)
+		}
+	}
+}
+
 // A word that was long under way arrives after those that followed it: what the
 // bus has under a relay's name is its last word all the same.
 func TestALateWordIsCorrected(t *testing.T) {
