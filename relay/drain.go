@@ -3,13 +3,16 @@ package relay
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"trunkline/internal/fault"
 	"trunkline/internal/service"
 	"trunkline/relay/edge"
 )
@@ -52,7 +55,7 @@ func (d *drains) begun() bool { return !d.began().IsZero() }
 //     nothing runs.
 //  3. What runs has its time, until drain.deadline. Then WebSockets say goodbye,
 //     those too that come through other relays, and the rest is cut.
-//  4. The bus is told of the last routes.
+//  4. The bus is told of the last routes, and control what visits have sent and got.
 func (r *Relay) drain(ctx context.Context, shutPlain func()) {
 	began, cfg := r.drains.began(), r.drainAs.Load()
 	r.renew() // the lease says so at once
@@ -77,11 +80,13 @@ func (r *Relay) drain(ctx context.Context, shutPlain func()) {
 	if err := g.Wait(); err != nil {
 		r.log.Warn("drain cut what still ran at the deadline", zap.Error(err))
 	}
+	r.trust.ReportTraffic()
 	last, done := context.WithTimeout(ctx, 2*time.Second)
 	defer done()
 	if err := r.announce.Flush(last); err != nil {
 		r.log.Warn("the bus did not hear of the last routes", zap.Error(err))
 	}
+	r.reports.settle(last)
 	r.log.Info("drained", zap.Int64("dur_ms", time.Since(began).Milliseconds()))
 }
 
@@ -96,12 +101,17 @@ func pause(ctx context.Context, d time.Duration) {
 
 // DrainPage is the admin listener's /drain. POST begins a drain, as SIGTERM
 // does, and is not undone; both it and GET answer with how the drain stands, a
-// service.Drain. A browser's POST is refused: any page could send one.
+// service.Drain. A browser's POST is refused: any page could send one. So is one
+// from another machine: who may read metrics there is not who may end a relay.
 func (r *Relay) DrainPage() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		switch {
 		case q.Method == http.MethodPost && q.Header.Get("Origin") != "":
 			http.Error(w, "not for browsers", http.StatusForbidden)
+			return
+		case q.Method == http.MethodPost && !fromHere(q):
+			fault.ProblemOf(fault.New(fault.Forbidden,
+				"A relay is drained on its own machine: run `trunkline relay drain` there, or send the process SIGTERM."), "").Write(w)
 			return
 		case q.Method == http.MethodPost:
 			r.drains.begin(time.Now())
@@ -113,6 +123,17 @@ func (r *Relay) DrainPage() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(r.drainState(time.Now())) // who asked is gone if this fails
 	})
+}
+
+// fromHere reports whether a request comes from this machine: by loopback, or from the
+// very address that it went to.
+func fromHere(q *http.Request) bool {
+	from, err := netip.ParseAddrPort(q.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	to, ok := q.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return from.Addr().Unmap().IsLoopback() || ok && to.AddrPort().Addr().Unmap() == from.Addr().Unmap()
 }
 
 func (r *Relay) drainState(now time.Time) service.Drain {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"syscall"
@@ -67,6 +68,7 @@ func TestDrainServesWhoeverComes(t *testing.T) {
 func TestDrainIsNotForBrowsers(t *testing.T) {
 	s := newCoast(t, func(*relay.Config) {})
 	q := httptest.NewRequest(http.MethodPost, "/drain", http.NoBody)
+	q.RemoteAddr = loopback
 	q.Header.Set("Origin", "https://elsewhere.example")
 	w := httptest.NewRecorder()
 	s.relay.DrainPage().ServeHTTP(w, q)
@@ -75,11 +77,42 @@ func TestDrainIsNotForBrowsers(t *testing.T) {
 	}
 }
 
+// Who reaches the admin listener from elsewhere, for the metrics, cannot end the relay,
+// and hears what to do. On its machine any of its addresses does.
+func TestDrainIsForTheRelaysMachine(t *testing.T) {
+	s := newCoast(t, func(c *relay.Config) { c.Drain = relay.Drain{Deadline: time.Second} })
+	var from string
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		q = q.WithContext(context.WithValue(q.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 9702}))
+		q.RemoteAddr = from
+		s.relay.DrainPage().ServeHTTP(w, q)
+	}))
+	defer admin.Close()
+	ask := func(begin bool) (service.Drain, error) {
+		return service.AskDrain(t.Context(), admin.Listener.Addr().String(), begin)
+	}
+	for _, from = range []string{"10.0.0.2:40000", "[2001:db8::1]:40000", "nobody"} {
+		if _, err := ask(true); !errors.Is(err, &fault.Error{Code: fault.Forbidden}) || s.relay.Ready() != nil {
+			t.Errorf("from %s: %v, ready %v", from, err, s.relay.Ready())
+		}
+		if d, err := ask(false); err != nil || d.Draining {
+			t.Errorf("from %s it is seen that %+v, %v", from, d, err)
+		}
+	}
+	from = "[::ffff:10.0.0.1]:40000"
+	if d, err := ask(true); err != nil || !d.Draining {
+		t.Errorf("from its own address: %+v, %v", d, err)
+	}
+}
+
+const loopback = "127.0.0.1:40000"
+
 // drain asks for the state of the drain, or for one.
 func (s *coast) drain(method string) service.Drain {
 	s.t.Helper()
-	w := httptest.NewRecorder()
-	s.relay.DrainPage().ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), method, "/drain", http.NoBody))
+	w, q := httptest.NewRecorder(), httptest.NewRequestWithContext(context.Background(), method, "/drain", http.NoBody)
+	q.RemoteAddr = loopback
+	s.relay.DrainPage().ServeHTTP(w, q)
 	var d service.Drain
 	if err := json.Unmarshal(w.Body.Bytes(), &d); err != nil || w.Code != http.StatusOK {
 		s.t.Fatalf("%s /drain: %d %s", method, w.Code, w.Body)

@@ -17,9 +17,9 @@ import (
 )
 
 // dial opens a stream to a device, through its tunnel here or through the relay
-// that has it. If it is not where the table says, it is looked up again: nothing of
-// the request has been said by then. Where it is not, its second tunnel serves at
-// once.
+// that has it. If it is not where the table says, its second tunnel serves at once;
+// without one the table is watched until it says something else, for a while: nothing
+// of the request has been said by then.
 func (r *Relay) dial(ctx context.Context, d id.Device, h tunnel.Header) (edge.Stream, error) {
 	span := r.traces.Continue(h.Trace, "open stream", trace.Client, time.Now())
 	h.Trace = span.Parent()
@@ -224,6 +224,9 @@ func (r *Relay) admitPeer(ctx context.Context, from id.Relay, q peer.Request) (p
 }
 
 func (r *Relay) admitPeerTraced(ctx context.Context, from id.Relay, q peer.Request) (peer.Device, error) {
+	if err := r.trust.Ended(q.Header.Visit); err != nil {
+		return nil, err // the other relay, cut off from the bus, may not know it
+	}
 	at, _ := r.table.Device(q.Device)
 	l, err := r.edge.Lodge(q.Device, at.Account)
 	if err != nil {
@@ -306,7 +309,13 @@ func (r *Relay) heard(from id.Relay, n peer.Notice) {
 	case peer.Doubt:
 		r.uplink.Doubt(n.Device)
 	case peer.VisitEnded:
-		r.guests.endedAt(from, n.Visit, n.Code)
+		switch n.Code {
+		case fault.EndedByVisitor, fault.EndedByPBX: // it is over everywhere, also while control is away
+			r.guests.over(n.Visit, n.Code)
+			r.trust.EndedElsewhere(n.Visit, n.Code)
+		default:
+			r.guests.endedAt(from, n.Visit, n.Code)
+		}
 	case peer.EndVisit:
 		switch _, on := r.trust.Running(n.Visit); {
 		case !on:

@@ -2,8 +2,10 @@ package relay
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"trunkline/internal/bus"
 	"trunkline/internal/fault"
@@ -23,14 +25,15 @@ type guests struct {
 	came    func(id.Device, tunnel.Visit)
 	went    func(id.Device, id.Visit, fault.Code)
 
-	mu sync.Mutex
-	of map[id.Device]map[id.Visit]tunnel.Visit
-	at map[id.Visit][]id.Device
-	by map[id.Visit][]id.Relay // that serve it; "": this one. It is over when it is at all of them
+	mu    sync.Mutex
+	of    map[id.Device]map[id.Visit]tunnel.Visit
+	at    map[id.Visit][]id.Device
+	since map[id.Visit]time.Time  // it is known here, on the monotonic clock
+	by    map[id.Visit][]id.Relay // that serve it; "": this one. It is over when it is at all of them
 }
 
 func newGuests() *guests {
-	return &guests{of: make(map[id.Device]map[id.Visit]tunnel.Visit), at: make(map[id.Visit][]id.Device), by: make(map[id.Visit][]id.Relay)}
+	return &guests{of: make(map[id.Device]map[id.Visit]tunnel.Visit), at: make(map[id.Visit][]id.Device), since: make(map[id.Visit]time.Time), by: make(map[id.Visit][]id.Relay)}
 }
 
 // serve notes that a stream of visit goes to d.
@@ -77,16 +80,25 @@ func (g *guests) addLocked(d id.Device, v tunnel.Visit, by id.Relay) {
 		g.of[d] = of
 	}
 	of[v.ID] = v
+	if _, had := g.since[v.ID]; !had {
+		g.since[v.ID] = time.Now()
+	}
 	g.at[v.ID] = append(g.at[v.ID], d)
 	g.came(d, v)
 }
 
-// ended takes a report of trust's. A visit has ended there before it is
-// reported, so serve cannot bring it back. It returns a device that was visited, if there
+// ended takes a report of trust's. A visit has ended there before it is reported, and
+// what somebody has ended does not come back; one that was idle may be here again
+// before this comes, and then goes on. It returns a device that was visited, if there
 // is one: other relays know of the visit then, wherever its tunnel was meanwhile.
 func (g *guests) ended(e bus.VisitEvent) (visited id.Device, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if e.Code == fault.VisitIdle {
+		if _, again := g.running(e.Visit); again {
+			return "", false
+		}
+	}
 	if at := g.at[e.Visit]; len(at) > 0 {
 		visited, ok = at[0], true
 	}
@@ -127,6 +139,7 @@ func (g *guests) endAllLocked(v id.Visit, code fault.Code) {
 		g.went(d, v, code)
 	}
 	delete(g.at, v)
+	delete(g.since, v)
 	delete(g.by, v)
 }
 
@@ -135,6 +148,54 @@ func (g *guests) endedAt(from id.Relay, v id.Visit, code fault.Code) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.endLocked(v, code, from)
+}
+
+// served is a visit that another relay is said to serve.
+type served struct {
+	by id.Relay
+	id.Visit
+}
+
+// elsewhere are those, and the visits that only others are said to serve, for longer
+// than a visit lasts: what is served here ends by itself.
+func (g *guests) elsewhere(now time.Time) (all []served, over []id.Visit) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for v, by := range g.by {
+		if !slices.Contains(by, "") && now.Sub(g.since[v]) > token.VisitLife+token.Leeway {
+			over = append(over, v)
+			continue
+		}
+		for _, r := range by {
+			if r != "" {
+				all = append(all, served{r, v})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b served) int { return cmp.Or(cmp.Compare(a.by, b.by), cmp.Compare(a.Visit, b.Visit)) })
+	return all, over
+}
+
+// check asks other relays for the visits that they are said to serve: the word that one
+// is over may have been lost with a link. A relay that does not answer is left for the
+// next time.
+func (g *guests) check(ctx context.Context, now time.Time, serves func(context.Context, id.Relay, id.Visit) (bool, error)) {
+	all, over := g.elsewhere(now)
+	for _, v := range over {
+		g.over(v, fault.VisitExpired)
+	}
+	var silent id.Relay
+	for _, s := range all {
+		if s.by == silent {
+			continue
+		}
+		switch on, err := serves(ctx, s.by, s.Visit); {
+		case err != nil:
+			silent = s.by
+		case !on:
+			g.endedAt(s.by, s.Visit, fault.VisitIdle)
+		}
+	}
 }
 
 // lost ends here what a relay alone served that cannot be heard any more. Visits that

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -202,4 +204,46 @@ func TestWhatSomebodyEndsIsOver(t *testing.T) {
 		}
 		x.empty(t)
 	}
+}
+
+// The word that a visit is over at another relay may be lost. That relay is asked then,
+// and one that does not answer is believed for as long as a visit may last.
+func TestGuestsOfOtherRelaysAreAskedFor(t *testing.T) {
+	x := newTold()
+	began := time.Now()
+	x.lodge("r2", "d1", tunnel.Visit{ID: "v1", Started: began})
+	x.lodge("r2", "d1", tunnel.Visit{ID: "v2", Started: began})
+	x.lodge("r3", "d1", tunnel.Visit{ID: "v2", Started: began})
+	x.lodge("r3", "d2", tunnel.Visit{ID: "v3", Started: began})
+	x.begin("v4")
+	x.serve("d2", "v4") // here, and so nobody's to judge by its beginning
+	x.want(t, "d1 v1", "d1 v2", "d2 v3", "d2 v4")
+	var asked []string
+	serves := func(_ context.Context, r id.Relay, v id.Visit) (bool, error) {
+		asked = append(asked, fmt.Sprintf("%s %s", r, v))
+		if r == "r3" {
+			return false, errors.New("no answer")
+		}
+		return v == "v2", nil
+	}
+	x.check(t.Context(), began.Add(time.Hour), serves)
+	if want := []string{"r2 v1", "r2 v2", "r3 v2"}; !slices.Equal(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
+	}
+	x.want(t, "d1 v1 visit_idle")
+	x.check(t.Context(), time.Now().Add(token.VisitLife+token.Leeway+time.Second), serves)
+	if x.has("d1", "v2") || x.has("d2", "v3") || !x.has("d2", "v4") {
+		t.Errorf("after the longest time of those elsewhere: %q", x.words)
+	}
+}
+
+// A visit that was idle here and is here again, before that is told, goes on.
+func TestGuestsComeBackAsTheyGo(t *testing.T) {
+	x := newTold()
+	x.begin("v1")
+	x.serve("d1", "v1")
+	x.ended(bus.VisitEvent{Visit: "v1", Kind: "ended", Code: fault.VisitIdle})
+	x.want(t, "d1 v1")
+	x.end("v1", fault.VisitIdle)
+	x.want(t, "d1 v1 visit_idle")
 }

@@ -126,7 +126,7 @@ func (r *Relay) wire() error {
 	if err := r.poller.Err(); err != nil {
 		r.log.Warn("each idle tunnel will hold a goroutine", zap.Error(err))
 	}
-	r.reports = newReporter(o.Bus, r.log.Named("reports"))
+	r.reports = newReporter(o.Bus, o.Name, r.log.Named("reports"))
 	r.table = route.NewTable(o.Name, func(d id.Device, at bus.Route) {
 		r.uplink.Superseded(d, at.Relay)
 	}, func(s id.Site, serves id.Device) { r.edge.Swapped(s, serves) })
@@ -291,6 +291,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.watchLeases(life) })
 	g.Go(func() error { return r.rebalance(life) })
 	g.Go(func() error { return r.hearWishes(life) })
+	g.Go(func() error { return r.checkGuests(life) })
 	// The poller goes on until every tunnel and link has seen its end by it.
 	polling, unpoll := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return r.poller.Run(polling) })

@@ -58,6 +58,22 @@ func (r *Relay) report(e bus.VisitEvent) {
 	}
 }
 
+// checkGuestsEvery is for how long the PBX's staff may see somebody who has gone.
+const checkGuestsEvery = 5 * time.Minute
+
+func (r *Relay) checkGuests(ctx context.Context) error {
+	tick := time.NewTicker(checkGuestsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			r.guests.check(ctx, time.Now(), r.peers.Serves)
+		}
+	}
+}
+
 // endVisit is for the PBX's staff, who may end visits to their PBX and no
 // others. Control hears of it by the report, and has it ended everywhere.
 func (r *Relay) endVisit(d id.Device, v id.Visit) {

@@ -122,16 +122,18 @@ type visitTx interface {
 	AddVisit(v Visit, handover string) error
 	// UpdateVisit writes Opened, Ended, EndCode and Remote.
 	UpdateVisit(v Visit) error
-	// CountTraffic sets what one relay has counted for a visit. Counters only
-	// grow: a late report of less changes nothing.
-	CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error
+	// CountTraffic sets what was counted for a visit at a place, which is a relay and
+	// since when it serves the visit. Counters only grow: a late report of less changes
+	// nothing.
+	CountTraffic(v id.Visit, at string, in, out, requests int64) error
 	Visits(account id.Account, q VisitQuery) (Page[Visit], error)
 	// LiveVisitsBy counts the ones not ended, of each of the users that has any.
 	LiveVisitsBy(account id.Account, users []id.User) (map[id.User]int, error)
 	// LiveVisits are the ones not ended, of device d or ("") of all. A visit
 	// that follows whichever of a pair serves is of both.
 	LiveVisits(d id.Device) ([]Visit, error)
-	// LapsedVisits are those begun after since that ended since they were idle.
+	// LapsedVisits are those begun after since that ended since they were idle, or since
+	// nobody was heard to open them: no relay has barred them.
 	LapsedVisits(account id.Account, since time.Time) ([]Visit, error)
 	// Handovers gives the hashes and visits that nobody has opened yet.
 	Handovers(since time.Time) (map[string]token.Visit, error)

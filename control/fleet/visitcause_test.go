@@ -153,3 +153,71 @@ func TestWhatSeemsIdleEndsToo(t *testing.T) {
 		t.Errorf("long over, the relays are told %v, %v", x.revocations(), err)
 	}
 }
+
+// The word that a visit was opened may be late, or lost with its relay: who is out is
+// out of that one too.
+func TestWhatSeemsUnopenedEndsToo(t *testing.T) {
+	for _, c := range causes[1:] { // of one, staff see that it is over
+		t.Run(c.name, func(t *testing.T) {
+			x := newEntered(t)
+			v, err := x.StartVisit(t.Context(), x.tech, fleet.VisitRequest{Device: x.device})
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.wait(10 * time.Minute)
+			if _, err := x.SweepForTest(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.end(x); err != nil {
+				t.Fatal(err)
+			}
+			if r := x.revocations()["visit."+string(v.Visit.ID)]; r.Code != c.code {
+				t.Errorf("the relays are told %+v", r)
+			}
+		})
+	}
+}
+
+// Each relay at which somebody's end took effect reports it: the others have heard by the
+// first one's.
+func TestAnEndIsToldOnce(t *testing.T) {
+	x := newEntered(t)
+	end := func(relay id.Relay) bus.Revocation {
+		x.event(x.visit, "ended", func(e *bus.VisitEvent) { e.Relay, e.Code = relay, fault.EndedByVisitor })
+		return x.revocations()["visit."+string(x.visit)]
+	}
+	first := end("r1")
+	x.wait(time.Second)
+	if again := end("r2"); first.Code != fault.EndedByVisitor || !again.At.Equal(first.At) {
+		t.Errorf("told %+v, then %+v", first, again)
+	}
+}
+
+// A visit may be at a relay more than once, and each time counts from nothing. What is
+// reported again, or late, counts once.
+func TestEachTimeAtARelayCounts(t *testing.T) {
+	x := newEntered(t)
+	since := x.now()
+	at := func(kind string, since time.Time, in int64) {
+		x.event(x.visit, kind, func(e *bus.VisitEvent) {
+			e.Relay, e.Since, e.Code = "r1", since, ""
+			e.BytesIn, e.BytesOut, e.Requests = in, 2*in, 1
+			if kind == "ended" {
+				e.Code = fault.VisitIdle
+			}
+		})
+	}
+	at("traffic", time.Time{}, 1) // by a relay of before
+	at("traffic", since, 100)
+	at("traffic", since, 60)
+	page, err := x.Visits(t.Context(), x.boss, fleet.VisitQuery{Live: true})
+	if err != nil || len(page.Items) != 1 || page.Items[0].BytesIn != 101 {
+		t.Errorf("while it goes on: %+v, %v", page.Items, err)
+	}
+	at("ended", since.Add(time.Hour), 40)
+	at("traffic", since, 110)
+	page, err = x.Visits(t.Context(), x.boss, fleet.VisitQuery{})
+	if err != nil || len(page.Items) != 1 || page.Items[0].BytesIn != 151 || page.Items[0].BytesOut != 302 || page.Items[0].EndCode != fault.VisitIdle {
+		t.Errorf("after its end: %+v, %v", page.Items, err)
+	}
+}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"trunkline/internal/bus"
@@ -15,6 +16,7 @@ const (
 	visitOpened          = "opened"
 	visitEnded           = "ended"
 	visitHandoverRefused = "handover_refused"
+	visitTraffic         = "traffic" // what it counted at a relay that ends; it goes on elsewhere
 )
 
 // unopenedAfter is when a visit that nobody has opened cannot be any more;
@@ -24,7 +26,7 @@ const unopenedAfter = token.HandoverTTL + token.Leeway
 // VisitEvent takes a relay's report. The same report again changes nothing.
 func (f *Fleet) VisitEvent(ctx context.Context, e bus.VisitEvent) error {
 	switch e.Kind {
-	case visitOpened, visitEnded, visitHandoverRefused:
+	case visitOpened, visitEnded, visitHandoverRefused, visitTraffic:
 	default:
 		return fault.New(fault.Invalid, "Kind %q is none of a visit's events.", e.Kind).In("kind")
 	}
@@ -45,6 +47,8 @@ func (f *Fleet) VisitEvent(ctx context.Context, e bus.VisitEvent) error {
 		switch e.Kind {
 		case visitOpened:
 			return visitWasOpened(tx, v, e, entry)
+		case visitTraffic:
+			return countTraffic(tx, e)
 		case visitEnded:
 			if err := visitHasEnded(tx, v, e, entry); err != nil {
 				return err
@@ -68,6 +72,9 @@ func (f *Fleet) revokedBySomebody(tx Tx, v Visit, code fault.Code) (*bus.Revocat
 	now := f.clock()
 	if code != fault.EndedByPBX && code != fault.EndedByVisitor || now.After(v.Expires) {
 		return nil, nil
+	}
+	if !v.Ended.IsZero() && v.EndCode == code {
+		return nil, nil // of another relay, by the revocation of the first
 	}
 	r := &bus.Revocation{Code: code, At: now, Until: v.Expires}
 	return r, tx.PutRevocation(visitKey(v.ID), *r)
@@ -98,8 +105,18 @@ func visitWasOpened(tx Tx, v Visit, e bus.VisitEvent, entry AuditEntry) error {
 	return tx.AddAuditOnce("visit_open:"+string(v.ID), entry)
 }
 
+// countTraffic adds up what a visit sent and got in each of its times at each relay. A
+// report that comes again, or late, changes nothing.
+func countTraffic(tx Tx, e bus.VisitEvent) error {
+	at := string(e.Relay)
+	if !e.Since.IsZero() { // a relay of before does not say it
+		at += "@" + strconv.FormatInt(e.Since.UnixMicro(), 36)
+	}
+	return tx.CountTraffic(e.Visit, at, e.BytesIn, e.BytesOut, e.Requests)
+}
+
 func visitHasEnded(tx Tx, v Visit, e bus.VisitEvent, entry AuditEntry) error {
-	if err := tx.CountTraffic(v.ID, e.Relay, e.BytesIn, e.BytesOut, e.Requests); err != nil {
+	if err := countTraffic(tx, e); err != nil {
 		return err
 	}
 	if !v.Ended.IsZero() {

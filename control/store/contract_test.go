@@ -220,12 +220,21 @@ func TestVisits(t *testing.T) {
 		w.do(func(tx fleet.Tx) error { return tx.UpdateVisit(fresh) })
 		w.see(func(tx fleet.Tx) error {
 			lapsed, err := tx.LapsedVisits(w.account.ID, at(29))
-			equal(w.T, lapsed, []fleet.Visit{fresh}) // old has ended for another reason
+			equal(w.T, lapsed, []fleet.Visit{fresh})
+			unopened, err4 := tx.LapsedVisits(w.account.ID, at(-1)) // old: the word that it was opened may be on its way
+			equal(w.T, unopened, []fleet.Visit{old, fresh})
 			none, err2 := tx.LapsedVisits(w.account.ID, at(30))
 			equal(w.T, len(none), 0)
 			others, err3 := tx.LapsedVisits(id.NewAccount(), at(0))
 			equal(w.T, len(others), 0)
-			return errors.Join(err, err2, err3)
+			return errors.Join(err, err2, err3, err4)
+		})
+		fresh.EndCode = fault.EndedByStaff
+		w.do(func(tx fleet.Tx) error { return tx.UpdateVisit(fresh) })
+		w.see(func(tx fleet.Tx) error {
+			none, err := tx.LapsedVisits(w.account.ID, at(29)) // it has a revocation
+			equal(w.T, len(none), 0)
+			return err
 		})
 	})
 }

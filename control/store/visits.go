@@ -43,13 +43,13 @@ func (t *tx) UpdateVisit(v fleet.Visit) error {
 		v.ID, micros(v.Opened), micros(v.Ended), v.EndCode, v.Remote)
 }
 
-func (t *tx) CountTraffic(v id.Visit, r id.Relay, in, out, requests int64) error {
+func (t *tx) CountTraffic(v id.Visit, at string, in, out, requests int64) error {
 	return t.insert(`INSERT INTO visit_traffic (visit, relay, bytes_in, bytes_out, requests) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (visit, relay) DO UPDATE SET
 			bytes_in = CASE WHEN excluded.bytes_in > visit_traffic.bytes_in THEN excluded.bytes_in ELSE visit_traffic.bytes_in END,
 			bytes_out = CASE WHEN excluded.bytes_out > visit_traffic.bytes_out THEN excluded.bytes_out ELSE visit_traffic.bytes_out END,
 			requests = CASE WHEN excluded.requests > visit_traffic.requests THEN excluded.requests ELSE visit_traffic.requests END`,
-		v, r, max(in, 0), max(out, 0), max(requests, 0))
+		v, at, max(in, 0), max(out, 0), max(requests, 0))
 }
 
 func (t *tx) Visits(account id.Account, q fleet.VisitQuery) (fleet.Page[fleet.Visit], error) {
@@ -169,8 +169,8 @@ func (t *tx) LiveVisits(d id.Device) ([]fleet.Visit, error) {
 }
 
 func (t *tx) LapsedVisits(account id.Account, since time.Time) ([]fleet.Visit, error) {
-	return all(t, scanVisit, selectVisit+" WHERE v.account = $1 AND v.started > $2 AND v.ended > 0 AND v.end_code = $3 ORDER BY v.started, v.id",
-		account, micros(since), fault.VisitIdle)
+	return all(t, scanVisit, selectVisit+" WHERE v.account = $1 AND v.started > $2 AND v.ended > 0 AND v.end_code IN ($3, $4) ORDER BY v.started, v.id",
+		account, micros(since), fault.VisitIdle, fault.HandoverInvalid)
 }
 
 func (t *tx) OverdueVisits(now, unopened time.Time, limit int) ([]fleet.Visit, error) {

@@ -41,26 +41,8 @@ func TestIdleIsWithoutOperations(t *testing.T) {
 	})
 	// They go through that relay from the start: another one would know by its own clock
 	// that they are not idle.
-	enter := func() *visitor.Visitor {
-		start, err := w.API.StartVisit(t.Context(), controlapi.VisitRequest{Device: p.Device, Method: passwordless})
-		if err != nil {
-			t.Fatal(err)
-		}
-		v, err := visitor.New(w.TLS, strings.TrimSuffix(start.URL, "/.trunkline/visit"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Through(v, r.Addr())
-		resp, err := v.Redeem(t.Context(), w.Up.ConsoleURL(), start.URL, start.Handover)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp.Body.Close(); resp.StatusCode != http.StatusSeeOther {
-			t.Fatal(resp.Status)
-		}
-		return v
-	}
-	left, busy := enter(), enter()
+	left, _ := enterAt(t, w, p, r)
+	busy, _ := enterAt(t, w, p, r)
 	for _, v := range []*visitor.Visitor{left, busy} {
 		if code := asks(t, v, "navigate", "document", "?1"); code != "" {
 			t.Fatalf("the first page: %s", code)
@@ -89,6 +71,28 @@ func TestIdleIsWithoutOperations(t *testing.T) {
 	if ended < idle || ended > idle+6*every {
 		t.Errorf("the visit that nobody is at ended after %v, and should after %v", ended, idle)
 	}
+}
+
+// enterAt has somebody visit p without a password, through r from the first request on.
+func enterAt(t *testing.T, w *testnet.World, p *testnet.PBX, r *testnet.Relay) (*visitor.Visitor, controlapi.Visit) {
+	t.Helper()
+	start, err := w.API.StartVisit(t.Context(), controlapi.VisitRequest{Device: p.Device, Method: passwordless})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := visitor.New(w.TLS, strings.TrimSuffix(start.URL, "/.trunkline/visit"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Through(v, r.Addr())
+	resp, err := v.Redeem(t.Context(), w.Up.ConsoleURL(), start.URL, start.Handover)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusSeeOther {
+		t.Fatal(resp.Status)
+	}
+	return v, start.Visit
 }
 
 // asks is a request as a browser makes it, and the code of its refusal.

@@ -2,9 +2,11 @@ package testnet_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -14,6 +16,7 @@ import (
 	"trunkline/control/store"
 	"trunkline/internal/controlapi"
 	"trunkline/internal/fault"
+	"trunkline/internal/id"
 	"trunkline/internal/testnet"
 	"trunkline/internal/visitor"
 )
@@ -93,6 +96,49 @@ func TestRestoreWhileItRuns(t *testing.T) {
 		t.Errorf("%+v, %v", vs, err)
 	}
 	fetches(t, known.Visit())
+}
+
+// A relay that hears nothing of the bus for the time of a restore does not go on with
+// the visits of before once it hears again.
+func TestRestoreWhileARelayIsCutOff(t *testing.T) {
+	line := testnet.NewWire(t)
+	more := &testnet.More{Names: []id.Relay{"relay-2"}, Dial: line.Addr()}
+	w := testnet.Start(t, more.WithRelays)
+	line.To(w.Up.BusAddr())
+	known := w.Connect("3631A20C0101", w.Portal(nil).URL())
+	r := w.Relay(more, "relay-2", nil)
+	v := known.Visit()
+	w.Through(v, r.Addr())
+	fetches(t, v)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := store.Backup(t.Context(), filepath.Join(w.Data, store.FileName), backup); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+
+	line.Cut()
+	if _, err := control.Restore(t.Context(), w.Data, f, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	w.API = w.SignIn(w.Login())
+	fetches(t, known.Visit()) // the keys are others
+	line.Mend()
+	w.Eventually("the relay has heard that the keys of before are withdrawn", func() error {
+		if _, err := v.Fetch(t.Context(), "/test/1kb"); err == nil {
+			return errors.New("a visit of before goes on")
+		}
+		return nil
+	})
+	w.Eventually("whoever comes is told why", func() error {
+		if _, err := v.Fetch(t.Context(), "/test/1kb"); err == nil || !strings.Contains(err.Error(), string(fault.Restored)) {
+			return fmt.Errorf("%v", err)
+		}
+		return nil
+	})
 }
 
 // What is no backup changes nothing, and says why.

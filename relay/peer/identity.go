@@ -81,7 +81,7 @@ func (i *identity) run(ctx context.Context) error {
 		until, err := i.renew(ctx)
 		if err == nil {
 			wait = askFirst
-			next.Reset(time.Until(until) - peercert.Life/3 + mrand.N(peercert.Life/20))
+			next.Reset(renewIn(time.Until(until)))
 			continue
 		}
 		if ctx.Err() == nil {
@@ -95,6 +95,13 @@ func (i *identity) run(ctx context.Context) error {
 		next.Reset(mrand.N(wait) + wait/10)
 		wait = min(2*wait, askMost)
 	}
+}
+
+// renewIn is when to ask for the next certificate, of one that is good for so long. To
+// a clock that is two thirds of a life ahead a new one is old already: it asks no more
+// often than a relay that gets none.
+func renewIn(left time.Duration) time.Duration {
+	return max(left-peercert.Life/3+mrand.N(peercert.Life/20), askMost+mrand.N(askMost/2))
 }
 
 // good says whether other relays believe the certificate there is, as far as

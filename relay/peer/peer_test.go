@@ -96,8 +96,18 @@ func TestOurEndReachesTheDevice(t *testing.T) {
 func TestADevicesBreakIsNoEnd(t *testing.T) {
 	passing(t, func(t *testing.T, by func(admission) admission) {
 		_, first, second := pair(t)
-		second.admits(by(device(t, func(s *mux.Stream) { _, _ = s.Write([]byte("hello")); s.Reset() })))
-		if _, err := io.ReadAll(first.open(question())); err == nil {
+		read := make(chan struct{})
+		second.admits(by(device(t, func(s *mux.Stream) {
+			_, _ = s.Write([]byte("hello"))
+			<-read // a break takes with it what nobody has read yet, the word that the stream is open too
+			s.Reset()
+		})))
+		s := first.open(question())
+		if _, err := io.ReadFull(s, make([]byte, len("hello"))); err != nil {
+			t.Fatal(err)
+		}
+		close(read)
+		if _, err := io.ReadAll(s); err == nil {
 			t.Error("what broke off counts as whole")
 		}
 	})
@@ -291,6 +301,15 @@ func TestOthersAreAskedForAVisit(t *testing.T) {
 	}
 	if d, ok := first.Seen(t.Context(), id.NewVisit(), time.Hour); ok {
 		t.Errorf("nobody's: %v", d)
+	}
+	if on, err := first.Serves(t.Context(), "relay-3", v); !on || err != nil {
+		t.Errorf("relay-3 is asked alone: %v, %v", on, err)
+	}
+	if on, err := first.Serves(t.Context(), "relay-3", id.NewVisit()); on || err != nil {
+		t.Errorf("for nobody's: %v, %v", on, err)
+	}
+	if on, err := first.Serves(t.Context(), "relay-4", v); on || err == nil {
+		t.Errorf("a relay that nobody knows: %v, %v", on, err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()

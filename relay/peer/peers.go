@@ -25,7 +25,7 @@ type Options struct {
 	Config
 	Relay id.Relay // this one
 	// Alone is closed when no other relay has this one's name. Until then none is
-	// dialled: it would ask this relay for what the other has.
+	// dialled: it would ask this relay for what the other has. Streams wait for it too, for a while.
 	Alone <-chan struct{}
 	// Certify has control sign a certificate request, in this relay's name.
 	Certify func(ctx context.Context, request []byte) ([]byte, error)
@@ -279,6 +279,7 @@ func (p *Peers) open(ctx context.Context, r id.Relay, q Request) (*Stream, error
 	if peer == nil {
 		return nil, away(r)
 	}
+	p.settle(ctx)
 	var late <-chan time.Time
 	for {
 		l, changed := peer.best()
@@ -297,6 +298,23 @@ func (p *Peers) open(ctx context.Context, r id.Relay, q Request) (*Stream, error
 		case <-ctx.Done():
 			return nil, away(r)
 		}
+	}
+}
+
+// settle waits for Alone, for a while: before, others take what comes from here for that of
+// the life before, and end it with that.
+func (p *Peers) settle(ctx context.Context) {
+	select {
+	case <-p.o.Alone:
+		return
+	default:
+	}
+	late := time.NewTimer(linkTime)
+	defer late.Stop()
+	select {
+	case <-p.o.Alone:
+	case <-late.C: // while the bus is away it may stay open for long
+	case <-ctx.Done():
 	}
 }
 

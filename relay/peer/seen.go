@@ -19,17 +19,21 @@ const seenTime = 2 * time.Second
 // Seen asks all other relays for how long a visit has been idle there, and returns the
 // shortest time, or the first that is below limit; false if none serves it, or says so
 // in time.
-func (p *Peers) Seen(ctx context.Context, v id.Visit, limit time.Duration) (idle time.Duration, ok bool) {
+func (p *Peers) Seen(ctx context.Context, v id.Visit, limit time.Duration) (time.Duration, bool) {
 	ctx, cancel := context.WithTimeout(ctx, seenTime)
 	defer cancel()
-	var mu sync.Mutex
-	var all sync.WaitGroup
+	var mu sync.Mutex // guards idle and ok: who answers late writes them when this is over
+	var idle time.Duration
+	var ok bool
+	var asked sync.WaitGroup
 	p.each(func(q *peer) {
 		l, _ := q.best()
 		if l == nil || l.doubted.Load() {
 			return
 		}
-		all.Go(func() {
+		asked.Add(1)
+		go func() {
+			defer asked.Done()
 			d, err := l.askSeen(ctx, v)
 			if err != nil {
 				return
@@ -42,10 +46,36 @@ func (p *Peers) Seen(ctx context.Context, v id.Visit, limit time.Duration) (idle
 			if idle < limit {
 				cancel() // nobody is waited for any more
 			}
-		})
+		}()
 	})
-	all.Wait()
+	all := make(chan struct{})
+	go func() { asked.Wait(); close(all) }()
+	select {
+	case <-all:
+	case <-ctx.Done(): // a relay that hangs may hold up whoever writes to it for longer
+	}
+	mu.Lock()
+	defer mu.Unlock()
 	return idle, ok
+}
+
+// Serves asks r whether it serves a visit. An error is that it did not say.
+func (p *Peers) Serves(ctx context.Context, r id.Relay, v id.Visit) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, seenTime)
+	defer cancel()
+	q := p.find(r)
+	if q == nil {
+		return false, away(r)
+	}
+	l, _ := q.best()
+	if l == nil {
+		return false, away(r)
+	}
+	_, err := l.askSeen(ctx, v)
+	if fault.CodeOf(err) == fault.NotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (l *link) askSeen(ctx context.Context, v id.Visit) (time.Duration, error) {

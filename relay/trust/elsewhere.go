@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"trunkline/internal/bus"
 	"trunkline/internal/fault"
 	"trunkline/internal/id"
 	"trunkline/internal/token"
@@ -15,6 +16,9 @@ import (
 // before a relay takes a visit for idle it asks the others.
 const (
 	maxAsking = 32 // visits at once
+	// maxBarred bounds what other relays have this one bar, to what control may have
+	// revoked at a time; its word comes anyway.
+	maxBarred = 1_000_000
 	// askAgain is how soon others are asked anew for a visit that none of them served:
 	// a stale cookie in a page that polls costs them no more.
 	askAgain = 5 * time.Second
@@ -73,6 +77,18 @@ func (t *Trust) WhyOver(v id.Visit) fault.Code {
 		return r.code
 	}
 	return fault.VisitIdle
+}
+
+// EndedElsewhere takes another relay's word that somebody has ended a visit: its cookie
+// opens nothing here either, before control has said so.
+func (t *Trust) EndedElsewhere(v id.Visit, code fault.Code) {
+	key, now := "visit."+string(v), t.o.Now()
+	t.mu.Lock()
+	if _, known := t.revocations[key]; !known && len(t.revocations) < maxBarred {
+		t.revokeLocked(key, bus.Revocation{Code: code, At: now, Until: now.Add(token.VisitLife)})
+	}
+	t.mu.Unlock()
+	t.End(v, code)
 }
 
 // lookElsewhere asks the other relays for a visit that is idle here, and notes what they

@@ -111,3 +111,61 @@ func TestRevokedVisitsAreTold(t *testing.T) {
 		return len(w.over) == 1 && w.over[0] == v.ID
 	})
 }
+
+// What its visitor, or the PBX's staff, ended at another relay opens nothing here, while
+// control cannot say so: neither where it has a seat nor where its cookie comes later.
+func TestWhatWasEndedElsewhereIsBarred(t *testing.T) {
+	w := newWorld(t)
+	seated, later := w.newVisit(), w.newVisit()
+	g, err := w.redeem(w.grant(seated), seated.Site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Ended(seated.ID); err != nil {
+		t.Errorf("before: %v", err)
+	}
+	for _, v := range []token.Visit{seated, later} {
+		w.EndedElsewhere(v.ID, fault.EndedByVisitor)
+		if err := w.Ended(v.ID); fault.CodeOf(err) != fault.EndedByVisitor {
+			t.Errorf("known as ended: %v", err)
+		}
+		if _, err := w.AdmitVisit(w.sealed(v), v.Site, trust.Person, 0); fault.CodeOf(err) != fault.EndedByVisitor {
+			t.Errorf("its cookie: %v", err)
+		}
+	}
+	if g.Why() != fault.EndedByVisitor {
+		t.Errorf("what it has open: %q", g.Why())
+	}
+}
+
+// A relay that is about to end tells what its visits have sent and got: they go on.
+func TestTrafficIsReportedByWhoEnds(t *testing.T) {
+	w := newWorld(t)
+	v, unused := w.newVisit(), w.newVisit()
+	g, err := w.redeem(w.grant(v), v.Site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.redeem(w.grant(unused), unused.Site); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.AdmitVisit(g.Cookie, v.Site, trust.Person, 0); err != nil {
+		t.Fatal(err)
+	}
+	g.Count(3, 4)
+	w.ReportTraffic()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var got []bus.VisitEvent
+	for _, e := range w.reports {
+		if e.Kind == "traffic" {
+			got = append(got, e)
+		}
+	}
+	if len(got) != 1 || got[0].Visit != v.ID || got[0].BytesIn != 3 || got[0].BytesOut != 4 || got[0].Requests != 1 || got[0].Since.IsZero() || got[0].Code != "" {
+		t.Errorf("%+v", got)
+	}
+	if g.Why() != "" {
+		t.Errorf("ended for %q", g.Why())
+	}
+}

@@ -63,51 +63,96 @@ func (k *keyring) sealing() []token.SealKey {
 // watchKeys never forgets a key because the bucket came back empty: control
 // refills it, and until then what was signed stays good.
 func (t *Trust) watchKeys(ctx context.Context) error {
+	var there present
 	return bus.NewBucket[json.RawMessage](t.o.Bus, bus.Keys).Watch(ctx, func(e bus.Event[json.RawMessage]) {
-		kind, kid, _ := strings.Cut(e.Key, ".")
-		next := t.keys.Load().clone(t.o.Now())
-		switch {
-		case e.Kind == bus.Delete && kind == "pass":
-			delete(next.pass, kid)
-		case e.Kind == bus.Delete && kind == "visit":
-			next.withdraw(kid, t.o.Now())
-		case e.Kind == bus.Delete && kind == "peer":
-			delete(next.peer, kid)
-		case e.Kind == bus.Put && kind == "peer":
-			var k peercert.Root
-			if err := json.Unmarshal(e.Value, &k); err != nil || k.ID != kid {
-				t.o.Log.Warn("malformed authority of relays on the bus", zap.String("key", e.Key))
-				return
+		for _, key := range there.apply(e) {
+			t.applyKey(bus.Event[json.RawMessage]{Kind: bus.Delete, Key: key})
+		}
+		t.applyKey(e)
+	})
+}
+
+// present is which keys the bucket holds. Those that control withdraws while the watch
+// is away are not announced to it: they are those of before that are missing now, in
+// the same bucket.
+type present struct {
+	epoch    string
+	had, has map[string]bool // at the last snapshot, and in this one and since
+}
+
+// apply returns what was withdrawn unseen.
+func (p *present) apply(e bus.Event[json.RawMessage]) (withdrawn []string) {
+	switch e.Kind {
+	case bus.Reset:
+		if e.Epoch != p.epoch {
+			p.had, p.has = nil, nil
+		}
+		had := make(map[string]bool)
+		maps.Copy(had, p.had) // of a snapshot that did not get to its end
+		maps.Copy(had, p.has)
+		p.epoch, p.had, p.has = e.Epoch, had, make(map[string]bool)
+	case bus.Put:
+		p.has[e.Key] = true
+	case bus.Delete:
+		delete(p.has, e.Key)
+	case bus.Synced:
+		if e.Behind {
+			return nil // the next one tells
+		}
+		for key := range p.had {
+			if !p.has[key] {
+				withdrawn = append(withdrawn, key)
 			}
-			next.peer[kid] = k
-		case e.Kind == bus.Put && kind == "pass":
-			var k token.PassKey
-			if err := json.Unmarshal(e.Value, &k); err != nil || k.ID != kid || len(k.Public) != 32 {
-				t.o.Log.Warn("malformed key on the bus", zap.String("key", e.Key))
-				return
-			}
-			next.pass[kid] = k
-		case e.Kind == bus.Put && kind == "visit":
-			var k token.SealKey
-			if err := json.Unmarshal(e.Value, &k); err != nil || k.ID != kid || len(k.Secret) != 32 {
-				t.o.Log.Warn("malformed key on the bus", zap.String("key", e.Key))
-				return
-			}
-			next.seal[kid] = k
-		default:
+		}
+		p.had = nil
+	}
+	return withdrawn
+}
+
+func (t *Trust) applyKey(e bus.Event[json.RawMessage]) {
+	kind, kid, _ := strings.Cut(e.Key, ".")
+	next := t.keys.Load().clone(t.o.Now())
+	switch {
+	case e.Kind == bus.Delete && kind == "pass":
+		delete(next.pass, kid)
+	case e.Kind == bus.Delete && kind == "visit":
+		next.withdraw(kid, t.o.Now())
+	case e.Kind == bus.Delete && kind == "peer":
+		delete(next.peer, kid)
+	case e.Kind == bus.Put && kind == "peer":
+		var k peercert.Root
+		if err := json.Unmarshal(e.Value, &k); err != nil || k.ID != kid {
+			t.o.Log.Warn("malformed authority of relays on the bus", zap.String("key", e.Key))
 			return
 		}
-		if kind == "visit" && t.o.Sealing != nil {
-			t.o.Sealing(next.sealing())
+		next.peer[kid] = k
+	case e.Kind == bus.Put && kind == "pass":
+		var k token.PassKey
+		if err := json.Unmarshal(e.Value, &k); err != nil || k.ID != kid || len(k.Public) != 32 {
+			t.o.Log.Warn("malformed key on the bus", zap.String("key", e.Key))
+			return
 		}
-		if kind == "peer" && t.o.Peers != nil {
-			t.o.Peers(slices.Collect(maps.Values(next.peer)))
+		next.pass[kid] = k
+	case e.Kind == bus.Put && kind == "visit":
+		var k token.SealKey
+		if err := json.Unmarshal(e.Value, &k); err != nil || k.ID != kid || len(k.Secret) != 32 {
+			t.o.Log.Warn("malformed key on the bus", zap.String("key", e.Key))
+			return
 		}
-		t.keys.Store(next)
-		if e.Kind == bus.Delete && kind == "visit" {
-			t.withdrawn(kid)
-		}
-	})
+		next.seal[kid] = k
+	default:
+		return
+	}
+	if kind == "visit" && t.o.Sealing != nil {
+		t.o.Sealing(next.sealing())
+	}
+	if kind == "peer" && t.o.Peers != nil {
+		t.o.Peers(slices.Collect(maps.Values(next.peer)))
+	}
+	t.keys.Store(next)
+	if e.Kind == bus.Delete && kind == "visit" {
+		t.withdrawn(kid)
+	}
 }
 
 // withdraw forgets a key of visits. One whose time is over ended no visit.

@@ -31,6 +31,14 @@ func (t *Trust) endOf(v id.Visit) *fault.Error {
 	return t.endOfLocked(v)
 }
 
+// Ended is the fault of a visit that somebody has ended, as far as this relay knows.
+func (t *Trust) Ended(v id.Visit) error {
+	if f := t.endOf(v); f != nil {
+		return f
+	}
+	return nil
+}
+
 func (t *Trust) endOfLocked(v id.Visit) *fault.Error {
 	if r, revoked := t.revocations["visit."+string(v)]; revoked {
 		return fault.Over(r.code)
@@ -51,7 +59,7 @@ func (t *Trust) Running(v id.Visit) (token.Visit, bool) {
 
 // newSeat makes the funcs that every request of the visit is given, once.
 func (t *Trust) newSeat(v token.Visit, now time.Time) *seat {
-	s := &seat{visit: v, ended: make(chan struct{}), ends: t.instantOf(v.Expires, now)}
+	s := &seat{visit: v, made: now.UTC().Truncate(time.Microsecond), ended: make(chan struct{}), ends: t.instantOf(v.Expires, now)}
 	s.seen.Store(int64(min(t.instantOf(v.Seen, now), t.instant(now))))
 	s.guest = Guest{
 		Visit: v, Ended: s.ended, Why: s.endedBy,

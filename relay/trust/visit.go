@@ -1,10 +1,12 @@
 package trust
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +30,7 @@ const (
 // seat is a visit that this relay serves.
 type seat struct {
 	visit  token.Visit
+	made   time.Time    // it counts since
 	seen   atomic.Int64 // instant of the last operation
 	ends   instant      // whatever is done
 	pace   cadence
@@ -266,7 +269,22 @@ func (t *Trust) endIf(v id.Visit, why func(*seat) (fault.Code, bool)) {
 func (s *seat) event(t *Trust, code fault.Code) bus.VisitEvent {
 	return bus.VisitEvent{
 		Visit: s.visit.ID, Relay: t.o.Relay, Kind: "ended", Code: code, At: t.o.Now().UTC(),
-		BytesIn: s.in.Load(), BytesOut: s.out.Load(), Requests: s.requests.Load(),
+		Since: s.made, BytesIn: s.in.Load(), BytesOut: s.out.Load(), Requests: s.requests.Load(),
+	}
+}
+
+// ReportTraffic tells what the visits here have sent and got so far: they go on at other
+// relays, and this one is about to end.
+func (t *Trust) ReportTraffic() {
+	t.mu.Lock()
+	all := slices.Collect(maps.Values(t.seats))
+	t.mu.Unlock()
+	for _, s := range all {
+		if s.requests.Load() > 0 {
+			e := s.event(t, "")
+			e.Kind = "traffic"
+			t.o.Report(e)
+		}
 	}
 }
 
@@ -343,10 +361,13 @@ func (t *Trust) applyRevocation(e bus.Event[bus.Revocation]) {
 	if e.Kind != bus.Put {
 		return
 	}
+	kind, name, _ := strings.Cut(e.Key, ".")
+	if kind == "visit" {
+		e.Value.Code = cmp.Or(e.Value.Code, fault.VisitEnded) // without one nobody could be told
+	}
 	t.mu.Lock()
 	t.revokeLocked(e.Key, e.Value)
 	t.mu.Unlock()
-	kind, name, _ := strings.Cut(e.Key, ".")
 	switch kind {
 	case "visit":
 		if t.o.VisitRevoked != nil { // first: other relays have it from control too
