@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	handoverTTL = 2 * time.Minute
+	// HandoverTTL is how long a handover is on the bus, by its server's clock.
+	HandoverTTL = 2 * time.Minute
 	// maxValue bounds one record, its NATS headers included.
 	maxValue = 32 << 10
 	// deletedFor is how long a deletion stays readable, for watchers that
@@ -135,7 +136,7 @@ func (b *Bus) ttl(name string) time.Duration {
 	case Relays:
 		return b.leaseTTL
 	case Handovers:
-		return handoverTTL
+		return HandoverTTL
 	default:
 		return 0
 	}

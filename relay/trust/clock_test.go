@@ -38,6 +38,36 @@ func TestAStepNeitherEndsNorProlongsAVisit(t *testing.T) {
 	}
 }
 
+// Nor does it keep anybody out if a clock was set between control, which may be the one
+// that is wrong, and the relay; links still end, and what is a day off is refused.
+func TestAStepKeepsNoVisitFromOpening(t *testing.T) {
+	for name, step := range steps {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			v := w.newVisit()
+			h := w.grant(v)
+			w.set(step)
+			g, err := w.redeem(h, v.Site)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.AdmitVisit(g.Cookie, v.Site, trust.Person, 0); err != nil {
+				t.Error(err)
+			}
+			late := w.newVisit()
+			h = w.grant(late)
+			w.advance(token.HandoverTTL + time.Minute)
+			_, err = w.redeem(h, late.Site)
+			want(t, err, fault.HandoverInvalid)
+			far := w.newVisit()
+			h = w.grant(far)
+			w.set(24 * time.Hour)
+			_, err = w.redeem(h, far.Site)
+			want(t, err, fault.HandoverInvalid)
+		})
+	}
+}
+
 // Nor does the end that a visit has whatever is done move.
 func TestAStepDoesNotMoveAVisitsEnd(t *testing.T) {
 	for name, step := range steps {
