@@ -56,6 +56,7 @@ func (s *Scene) activating(ctx context.Context, happens func() error) error {
 					failed = err
 				}
 				mu.Unlock()
+				clock.Sleep(ctx, breath)
 			}
 		})
 	}
@@ -87,6 +88,10 @@ func (s *Scene) activating(ctx context.Context, happens func() error) error {
 
 // removedAtOnce is as many as control removes by one request.
 const removedAtOnce = 200
+
+// breath is between two activations of a worker: on a fast machine the subscription
+// would be used up before a long row is over.
+const breath = time.Second
 
 // remove takes PBXs back, so that what comes next finds their connections free.
 func (s *Scene) remove(ctx context.Context, all []id.Device) error {
